@@ -1,0 +1,33 @@
+//! Where Envoy is run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where Envoy is run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// On this machine, or in Kubernetes.
+    pub r#type: ProviderType,
+    /// With `type: Host`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostProvider>,
+}
+
+/// Where Envoy is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProviderType {
+    /// In Kubernetes.
+    Kubernetes,
+    /// As a process on this machine.
+    Host,
+}
+
+/// Envoy as a process on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostProvider {
+    /// The version that the Envoy found must have; any unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envoy_version: Option<String>,
+}

@@ -1,0 +1,167 @@
+//! The input of translation: every resource that is there, immutable and cheap to copy.
+//!
+//! A change makes a new [`Resources`] that shares all that did not change. So "is this the same as before?" is a
+//! comparison of pointers, from a whole table down to one resource.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    ConfigMap, EndpointSlice, Namespace, ObjectRef, Route, RouteKind, Secret, Service, Stored,
+    ext::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, HttpRouteFilter, SecurityPolicy},
+    gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant},
+};
+
+/// All resources of one kind in one namespace, by name.
+pub type Names<T> = BTreeMap<Arc<str>, Arc<T>>;
+
+/// All resources of one kind, by namespace and name.
+#[derive(Debug, PartialEq)]
+pub struct Table<T>(Arc<BTreeMap<Arc<str>, Arc<Names<T>>>>);
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Stored> Table<T> {
+    /// One resource; cluster-scoped kinds have the namespace `""`.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
+        self.0.get(namespace)?.get(name)
+    }
+
+    /// All resources, ordered by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.0.values().flat_map(|names| names.values())
+    }
+
+    /// All resources of one namespace, ordered by name.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+        self.0.get(namespace).into_iter().flat_map(|names| names.values())
+    }
+
+    /// How many resources there are.
+    pub fn len(&self) -> usize {
+        self.0.values().map(|names| names.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether nothing was changed between the two: a comparison of one pointer.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Puts a resource in, in place of an older one of the same name. An equal one changes nothing.
+    pub fn insert(&mut self, object: Arc<T>) {
+        let old = self.get(object.namespace(), object.name());
+        if old.is_some_and(|old| Arc::ptr_eq(old, &object) || **old == *object) {
+            return;
+        }
+        let names = Arc::make_mut(&mut self.0).entry(object.namespace().into()).or_default();
+        Arc::make_mut(names).insert(object.name().into(), object);
+    }
+
+    /// Takes a resource out.
+    pub fn remove(&mut self, namespace: &str, name: &str) {
+        if self.get(namespace, name).is_none() {
+            return;
+        }
+        let namespaces = Arc::make_mut(&mut self.0);
+        if let Some(names) = namespaces.get_mut(namespace) {
+            let names = Arc::make_mut(names);
+            names.remove(name);
+            if names.is_empty() {
+                namespaces.remove(namespace);
+            }
+        }
+    }
+}
+
+/// Every resource that is there. See [`crate::KINDS`] for the table behind each field.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Resources {
+    pub gateway_classes: Table<GatewayClass>,
+    pub gateways: Table<Gateway>,
+    pub listener_sets: Table<ListenerSet>,
+    pub http_routes: Table<Route>,
+    pub grpc_routes: Table<Route>,
+    pub tls_routes: Table<Route>,
+    pub tcp_routes: Table<Route>,
+    pub udp_routes: Table<Route>,
+    pub backend_tls_policies: Table<BackendTlsPolicy>,
+    pub reference_grants: Table<ReferenceGrant>,
+    pub backends: Table<Backend>,
+    pub envoy_proxies: Table<EnvoyProxy>,
+    pub http_route_filters: Table<HttpRouteFilter>,
+    pub backend_traffic_policies: Table<BackendTrafficPolicy>,
+    pub security_policies: Table<SecurityPolicy>,
+    pub envoy_extension_policies: Table<EnvoyExtensionPolicy>,
+    pub namespaces: Table<Namespace>,
+    pub services: Table<Service>,
+    pub endpoint_slices: Table<EndpointSlice>,
+    pub secrets: Table<Secret>,
+    pub config_maps: Table<ConfigMap>,
+    /// What was learned outside of the resources.
+    pub facts: Arc<Facts>,
+}
+
+impl Resources {
+    /// The routes of one kind.
+    pub fn routes(&self, kind: RouteKind) -> &Table<Route> {
+        match kind {
+            RouteKind::Http => &self.http_routes,
+            RouteKind::Grpc => &self.grpc_routes,
+            RouteKind::Tls => &self.tls_routes,
+            RouteKind::Tcp => &self.tcp_routes,
+            RouteKind::Udp => &self.udp_routes,
+        }
+    }
+
+    /// Whether the two differ in nothing that a route's translation looks at but the routes themselves. End points
+    /// don't count: they travel their own way.
+    pub fn same_surroundings(&self, other: &Self) -> bool {
+        self.gateway_classes.same(&other.gateway_classes)
+            && self.gateways.same(&other.gateways)
+            && self.listener_sets.same(&other.listener_sets)
+            && self.backend_tls_policies.same(&other.backend_tls_policies)
+            && self.reference_grants.same(&other.reference_grants)
+            && self.backends.same(&other.backends)
+            && self.envoy_proxies.same(&other.envoy_proxies)
+            && self.http_route_filters.same(&other.http_route_filters)
+            && self.backend_traffic_policies.same(&other.backend_traffic_policies)
+            && self.security_policies.same(&other.security_policies)
+            && self.envoy_extension_policies.same(&other.envoy_extension_policies)
+            && self.namespaces.same(&other.namespaces)
+            && self.services.same(&other.services)
+            && self.secrets.same(&other.secrets)
+            && self.config_maps.same(&other.config_maps)
+            && Arc::ptr_eq(&self.facts, &other.facts)
+    }
+}
+
+/// What was learned outside of the resources and goes into the next translation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Resources that Envoy refused, with its words.
+    pub rejected: BTreeMap<ObjectRef, Rejection>,
+}
+
+/// Why Envoy refused what was made from a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    /// The generation that was refused; a newer one is tried again.
+    pub generation: i64,
+    /// Envoy's words.
+    pub message: String,
+}
