@@ -1,0 +1,154 @@
+//! `BackendTLSPolicy`: how to speak TLS to a Service or Backend (GEP-1897).
+
+use std::{collections::HashMap, sync::Arc};
+
+use api::{
+    Resources, Service, Stored,
+    ext::Backend,
+    gateway::{BackendTlsPolicy, BackendTlsValidation, CaCertificateRef, SubjectAltNameType, same_shape},
+};
+use ir::{
+    Secret,
+    tls::{SubjectAltName, Trust},
+};
+
+use crate::{
+    certificates::{Reasons, authorities},
+    grants::Referrer,
+    problem::{Problem, condition},
+    report::Condition,
+};
+
+/// Which policy holds for which back end.
+#[derive(Debug, Default)]
+pub(crate) struct BackendTlsIndex {
+    /// All policies, with what they resolve to.
+    pub(crate) policies: Vec<TlsPolicy>,
+    winners: HashMap<Target, usize>,
+}
+
+/// A policy and what it resolves to.
+#[derive(Debug)]
+pub(crate) struct TlsPolicy {
+    pub(crate) resource: Arc<BackendTlsPolicy>,
+    /// How the back end's certificate is checked; the authorities, where they are not the system's.
+    pub(crate) checked: Result<(Trust, Option<Arc<Secret>>), Problem>,
+    /// References that do not resolve, although others do.
+    problems: Vec<Problem>,
+    /// An older policy has the same target.
+    conflict: Option<Problem>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Target {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    section: Option<String>,
+}
+
+impl BackendTlsIndex {
+    /// Follows the references of all policies; of those with the same target the oldest holds.
+    pub(crate) fn new(resources: &Resources) -> Self {
+        let mut sorted: Vec<_> = resources.backend_tls_policies.iter().collect();
+        sorted.sort_by_cached_key(|policy| policy.age());
+        let mut index = Self::default();
+        for policy in sorted {
+            index.add(resources, policy);
+        }
+        index
+    }
+
+    fn add(&mut self, resources: &Resources, policy: &Arc<BackendTlsPolicy>) {
+        let number = self.policies.len();
+        let mut conflict = None;
+        for target in &policy.spec.target_refs {
+            let kind = match (target.group.as_str(), target.kind.as_str()) {
+                (Service::GROUP, Service::KIND) => Service::KIND,
+                (Backend::GROUP, Backend::KIND) => Backend::KIND,
+                _ => continue,
+            };
+            let key = Target {
+                kind,
+                namespace: policy.namespace().to_owned(),
+                name: target.name.clone(),
+                section: target.section_name.clone(),
+            };
+            match self.winners.get(&key) {
+                Some(older) => {
+                    let older = &self.policies[*older].resource;
+                    let message = format!("BackendTLSPolicy {} is older and has the same target", older.name());
+                    conflict = Some(Problem::new("Conflicted", message));
+                }
+                None => {
+                    self.winners.insert(key, number);
+                }
+            }
+        }
+        let (checked, problems) = check(resources, policy);
+        self.policies.push(TlsPolicy { resource: Arc::clone(policy), checked, problems, conflict });
+    }
+
+    /// The policy for a port of a Service or Backend: one for that very port, or else one for all ports.
+    pub(crate) fn find(&self, kind: &'static str, namespace: &str, name: &str, port: &str) -> Option<usize> {
+        let target = |section: Option<&str>| Target {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            section: section.map(str::to_owned),
+        };
+        if self.winners.is_empty() {
+            return None;
+        }
+        self.winners.get(&target(Some(port))).or_else(|| self.winners.get(&target(None))).copied()
+    }
+}
+
+impl TlsPolicy {
+    /// The names, one of which the back end's certificate must have, beside the server name.
+    pub(crate) fn subject_alt_names(&self) -> Vec<SubjectAltName> {
+        let names = self.resource.spec.validation.subject_alt_names.iter().flatten();
+        names
+            .filter_map(|name| match name.r#type {
+                SubjectAltNameType::Hostname => name.hostname.clone().map(SubjectAltName::Dns),
+                SubjectAltNameType::Uri => name.uri.clone().map(SubjectAltName::Uri),
+            })
+            .collect()
+    }
+
+    /// What its status says.
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
+        let accepted = self.conflict.iter().cloned().chain(self.checked.as_ref().err().map(|_| {
+            let message = "no authority to check the back end's certificate against could be read; requests to it fail";
+            Problem::new("NoValidCACertificate", message)
+        }));
+        let accepted: Vec<_> = accepted.collect();
+        vec![condition("Accepted", "Accepted", &accepted), condition("ResolvedRefs", "ResolvedRefs", &self.problems)]
+    }
+}
+
+/// Follows the references of a policy. Without a single authority nothing can be checked, and nothing may pass.
+fn check(
+    resources: &Resources,
+    policy: &BackendTlsPolicy,
+) -> (Result<(Trust, Option<Arc<Secret>>), Problem>, Vec<Problem>) {
+    let validation: &BackendTlsValidation = &policy.spec.validation;
+    const REASONS: Reasons = Reasons { invalid: "InvalidCACertificateRef", kind: "InvalidKind" };
+    let mut problems = Vec::new();
+    let mut found = None;
+    for reference in validation.ca_certificate_refs.iter().flatten() {
+        let reference: CaCertificateRef = same_shape(reference);
+        match authorities(resources, Referrer::of(policy), &reference, REASONS) {
+            Ok(secret) => found = found.or(Some(secret)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let checked = match (found, validation.well_known_ca_certificates.as_deref()) {
+        (Some(secret), _) => Ok((Trust::Authorities(Arc::clone(&secret.name)), Some(secret))),
+        (None, Some("System")) if problems.is_empty() => Ok((Trust::System, None)),
+        (None, _) => Err(problems.first().cloned().unwrap_or_else(|| {
+            Problem::new("NoValidCACertificate", "set validation.caCertificateRefs, or wellKnownCACertificates to System")
+        })),
+    };
+    (checked, problems)
+}

@@ -1,0 +1,172 @@
+//! References to back ends, and the clusters that stand for them.
+
+mod backend;
+mod combine;
+mod service;
+mod tls;
+
+use std::{sync::Arc, time::Duration};
+
+use api::{ObjectRef, Resources, Service, Stored, ext::Backend};
+use ir::{Cluster, Discovery, Secret, UpstreamProtocol, UpstreamTls};
+
+use crate::{
+    Options,
+    grants::{Referent, Referrer, permits, refusal},
+    plan::{Fleet, GatewayPlan, Plan},
+    problem::Problem,
+};
+
+pub(crate) use combine::{Member, combine};
+
+/// How long a connection may take to be made, unless a policy says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a reference is resolved with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) resources: &'a Resources,
+    pub(crate) options: &'a Options,
+    pub(crate) plan: &'a Plan,
+    /// The gateway that the requests come through.
+    pub(crate) gateway: usize,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn gateway(&self) -> &'a GatewayPlan {
+        &self.plan.gateways[self.gateway]
+    }
+
+    pub(crate) fn fleet(&self) -> &'a Fleet {
+        &self.plan.fleets[self.gateway().fleet]
+    }
+}
+
+/// What is spoken to a back end, when it does not say so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// HTTP, version 1.1 unless the back end names another.
+    Http,
+    /// gRPC: always HTTP/2.
+    Grpc,
+    /// Bytes.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// A reference to a back end, of any of the types that have one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reference {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    pub(crate) port: Option<i32>,
+}
+
+macro_rules! reference_from {
+    (optional: $($type:ty),*) => {$(
+        impl From<&$type> for Reference {
+            fn from(from: &$type) -> Self {
+                Self {
+                    group: from.group.clone().unwrap_or_default(),
+                    kind: from.kind.clone().unwrap_or_else(|| Service::KIND.to_owned()),
+                    namespace: from.namespace.clone(),
+                    name: from.name.clone(),
+                    port: from.port,
+                }
+            }
+        }
+    )*};
+    (given: $($type:ty),*) => {$(
+        impl From<&$type> for Reference {
+            fn from(from: &$type) -> Self {
+                Self {
+                    group: from.group.clone(),
+                    kind: from.kind.clone(),
+                    namespace: from.namespace.clone(),
+                    name: from.name.clone(),
+                    port: from.port,
+                }
+            }
+        }
+    )*};
+}
+reference_from!(optional: api::gateway::BackendRef, api::gateway::UnweightedBackendRef);
+reference_from!(given: api::ext::common::BackendRef, api::ext::common::BackendObjectReference);
+
+/// A back end that was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// The cluster; nothing when the back end must not be spoken to (its TLS policy is broken): 500.
+    pub(crate) cluster: Option<Arc<Cluster>>,
+    /// Key material that the cluster uses.
+    pub(crate) secrets: Vec<Arc<Secret>>,
+    /// The TLS policy that holds for it, by its index.
+    pub(crate) tls_policy: Option<usize>,
+    /// Used only while the others of the rule are down.
+    pub(crate) fallback: bool,
+    /// `name.namespace:port`, for a `Host` or `:authority` of our own.
+    pub(crate) authority: String,
+}
+
+/// Follows a reference.
+pub(crate) fn resolve(
+    scope: Scope<'_>,
+    from: Referrer<'_>,
+    reference: &Reference,
+    usage: Usage,
+) -> Result<Resolved, Problem> {
+    let to = Referent {
+        group: &reference.group,
+        kind: &reference.kind,
+        namespace: reference.namespace.as_deref().unwrap_or(from.namespace),
+        name: &reference.name,
+    };
+    let known = matches!((to.group, to.kind), (Service::GROUP, Service::KIND) | (Backend::GROUP, Backend::KIND));
+    if !known {
+        let message = format!("{} {} of group {:?} is not a back end; use a Service or a Backend", to.kind, to.name, to.group);
+        return Err(Problem::new("InvalidKind", message));
+    }
+    if !permits(scope.resources, from, to) {
+        return Err(Problem::new("RefNotPermitted", refusal(from, to)));
+    }
+    match to.kind {
+        Service::KIND => service::resolve(scope, to, reference.port, usage),
+        _ => backend::resolve(scope, to, usage),
+    }
+}
+
+/// What a cluster is made of.
+struct Parts {
+    base: String,
+    discovery: Discovery,
+    protocol: UpstreamProtocol,
+    tls: Option<UpstreamTls>,
+    source: ObjectRef,
+}
+
+/// Makes a cluster and names it by its content: the usual settings have the plain name, others a hash of what differs.
+fn cluster(parts: Parts) -> Arc<Cluster> {
+    let Parts { base, discovery, protocol, tls, source } = parts;
+    let usual = tls.is_none() && protocol == UpstreamProtocol::Http1;
+    let name = if usual { base } else { format!("{base}~{:08x}", fingerprint(&format!("{protocol:?} {tls:?}"))) };
+    Arc::new(Cluster {
+        name: name.into(),
+        discovery,
+        protocol,
+        tls,
+        connect_timeout: CONNECT_TIMEOUT,
+        ejects_failing: false,
+        sources: vec![source],
+    })
+}
+
+/// FNV-1a, folded to 32 bits: short names that stay the same from build to build.
+fn fingerprint(text: &str) -> u32 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ((hash >> 32) ^ hash) as u32
+}

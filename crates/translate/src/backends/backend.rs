@@ -1,0 +1,127 @@
+//! `Backend` resources: addresses, names, sockets, or whatever host the request names.
+
+use api::{
+    Stored,
+    ext::{
+        Backend,
+        backend::{AppProtocol, BackendEndpoint, BackendType},
+        envoy_proxy::IpFamily as ProxyIpFamily,
+    },
+};
+use ir::{
+    Discovery, DnsEndpoint, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol,
+    backend::EndpointSource,
+};
+
+use super::{Parts, Resolved, Scope, Usage, cluster, tls};
+use crate::{grants::Referent, problem::Problem};
+
+/// Follows a reference to a Backend.
+pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Result<Resolved, Problem> {
+    let name = format!("Backend {}/{}", to.namespace, to.name);
+    if !scope.options.enable_backend {
+        let message = format!("{name} cannot be used: extensionApis.enableBackend is off in the controller's configuration");
+        return Err(Problem::new("UnsupportedValue", message));
+    }
+    let backend = scope.resources.backends.get(to.namespace, to.name);
+    let backend = backend.ok_or_else(|| Problem::new("BackendNotFound", format!("{name} does not exist")))?;
+    let discovery = discovery(scope, backend)?;
+    let speaks = protocol(backend, usage);
+    let policy = scope.plan.backend_tls.find(Backend::KIND, to.namespace, to.name, "");
+    let fallback = backend.spec.fallback.unwrap_or_default();
+    let authority = authority(backend);
+    let (tls, secrets) = match tls::upstream(scope, policy, speaks, Some(backend)) {
+        Ok(found) => found.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets)),
+        Err(_) if policy.is_some() => {
+            return Ok(Resolved { cluster: None, secrets: Vec::new(), tls_policy: policy, fallback, authority });
+        }
+        Err(problem) => return Err(problem),
+    };
+    let base = format!("backend/{}/{}", to.namespace, to.name);
+    let cluster = cluster(Parts { base, discovery, protocol: speaks, tls, source: backend.reference() });
+    Ok(Resolved { cluster: Some(cluster), secrets, tls_policy: policy, fallback, authority })
+}
+
+/// What is wrong with a Backend itself, whoever refers to it.
+pub(crate) fn problem(backend: &Backend) -> Option<Problem> {
+    let endpoints = &backend.spec.endpoints;
+    let names = endpoints.iter().filter(|endpoint| endpoint.fqdn.is_some()).count();
+    let message = if backend.spec.r#type == BackendType::DynamicResolver {
+        (!endpoints.is_empty()).then(|| "a DynamicResolver takes the host of each request: remove endpoints".to_owned())
+    } else if endpoints.is_empty() {
+        Some("it has no endpoints".to_owned())
+    } else if names > 0 && names < endpoints.len() {
+        Some("endpoints by fqdn cannot stand beside endpoints by ip or unix: make two Backends".to_owned())
+    } else {
+        endpoints.iter().enumerate().find_map(|(index, endpoint)| {
+            fixed(endpoint).is_none().then(|| dns(endpoint).is_none()).filter(|bad| *bad)?;
+            Some(format!("endpoints[{index}] is not an address with a port, a name with a port, or a socket"))
+        })
+    };
+    message.map(|message| Problem::new("Invalid", format!("Backend {}/{}: {message}", backend.namespace(), backend.name())))
+}
+
+fn discovery(scope: Scope<'_>, backend: &Backend) -> Result<Discovery, Problem> {
+    if let Some(problem) = problem(backend) {
+        return Err(Problem::new("UnsupportedValue", problem.message));
+    }
+    let family = match scope.fleet().proxy.ip_family {
+        None | Some(ProxyIpFamily::DualStack) => IpFamily::Dual,
+        Some(ProxyIpFamily::IPv4) => IpFamily::V4,
+        Some(ProxyIpFamily::IPv6) => IpFamily::V6,
+    };
+    if backend.spec.r#type == BackendType::DynamicResolver {
+        return Ok(Discovery::Dynamic { family });
+    }
+    let names: Vec<_> = backend.spec.endpoints.iter().filter_map(dns).collect();
+    if !names.is_empty() {
+        return Ok(Discovery::Dns { endpoints: names, family });
+    }
+    let source = EndpointSource::Fixed(backend.spec.endpoints.iter().filter_map(fixed).collect());
+    Ok(Discovery::Delivered(vec![EndpointGroup { source, weight: None, priority: 0 }]))
+}
+
+/// An end point by address or socket.
+fn fixed(endpoint: &BackendEndpoint) -> Option<Endpoint> {
+    if let Some(unix) = &endpoint.unix {
+        return Some(Endpoint::Unix { path: unix.path.clone() });
+    }
+    let ip = endpoint.ip.as_ref()?;
+    Some(Endpoint::Ip {
+        address: ip.address.parse().ok()?,
+        port: u16::try_from(ip.port).ok()?,
+        zone: endpoint.zone.clone(),
+        hostname: endpoint.hostname.clone(),
+        draining: false,
+    })
+}
+
+/// An end point by name.
+fn dns(endpoint: &BackendEndpoint) -> Option<DnsEndpoint> {
+    let fqdn = endpoint.fqdn.as_ref()?;
+    Some(DnsEndpoint {
+        hostname: fqdn.hostname.trim_end_matches('.').to_owned(),
+        port: u16::try_from(fqdn.port).ok()?,
+        zone: endpoint.zone.clone(),
+        priority: 0,
+        weight: None,
+    })
+}
+
+fn protocol(backend: &Backend, usage: Usage) -> UpstreamProtocol {
+    match usage {
+        Usage::Tcp | Usage::Udp => UpstreamProtocol::Tcp,
+        Usage::Grpc => UpstreamProtocol::Http2,
+        Usage::Http if backend.spec.app_protocols.contains(&AppProtocol::H2c) => UpstreamProtocol::Http2,
+        Usage::Http => UpstreamProtocol::Http1,
+    }
+}
+
+/// The first name there is, for a `Host` of our own.
+fn authority(backend: &Backend) -> String {
+    let named = backend.spec.endpoints.iter().find_map(|endpoint| {
+        let fqdn = endpoint.fqdn.as_ref().map(|fqdn| format!("{}:{}", fqdn.hostname.trim_end_matches('.'), fqdn.port));
+        fqdn.or_else(|| endpoint.hostname.clone())
+    });
+    named.unwrap_or_else(|| format!("{}.{}", backend.name(), backend.namespace()))
+}

@@ -1,0 +1,111 @@
+//! Services.
+
+use api::{Service, ext::envoy_proxy::{IpFamily as ProxyIpFamily, RoutingType}};
+use ir::{
+    Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol,
+    backend::EndpointSource,
+};
+use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
+
+use super::{Parts, Resolved, Scope, Usage, cluster, tls};
+use crate::{grants::Referent, problem::Problem};
+
+/// Follows a reference to a port of a Service.
+pub(super) fn resolve(
+    scope: Scope<'_>,
+    to: Referent<'_>,
+    port: Option<i32>,
+    usage: Usage,
+) -> Result<Resolved, Problem> {
+    let name = format!("Service {}/{}", to.namespace, to.name);
+    let not_found = |message: String| Problem::new("BackendNotFound", message);
+    let service = scope.resources.services.get(to.namespace, to.name);
+    let service = service.ok_or_else(|| not_found(format!("{name} does not exist")))?;
+    let spec = service.spec.as_ref().ok_or_else(|| not_found(format!("{name} has no spec")))?;
+    if spec.type_.as_deref() == Some("ExternalName") {
+        let message = format!("{name} is an ExternalName, which could name any host; use a Backend with an fqdn");
+        return Err(Problem::new("UnsupportedValue", message));
+    }
+    let number = port.ok_or_else(|| Problem::new("UnsupportedValue", format!("{name} needs a port")))?;
+    let port = find_port(spec, number, usage).ok_or_else(|| not_found(format!("{name} has no port {number}")))?;
+    let policy = tls_policy(scope, to, port);
+    let speaks = protocol(port, usage)?;
+    let tls = match tls::upstream(scope, policy, speaks, None) {
+        Ok(tls) => tls,
+        Err(_) => return Ok(unusable(to, number, policy)),
+    };
+    let base = format!("service/{}/{}/{number}", to.namespace, to.name);
+    let discovery = discovery(scope, to, spec, port, number);
+    let (tls, secrets) = tls.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets));
+    let source = api::ObjectRef::new(to.group, to.kind, to.namespace, to.name);
+    Ok(Resolved {
+        cluster: Some(cluster(Parts { base, discovery, protocol: speaks, tls, source })),
+        secrets,
+        tls_policy: policy,
+        fallback: false,
+        authority: format!("{}.{}:{number}", to.name, to.namespace),
+    })
+}
+
+/// A Service whose TLS policy is broken: speaking to it without the check that was asked for would be worse.
+fn unusable(to: Referent<'_>, port: i32, tls_policy: Option<usize>) -> Resolved {
+    let authority = format!("{}.{}:{port}", to.name, to.namespace);
+    Resolved { cluster: None, secrets: Vec::new(), tls_policy, fallback: false, authority }
+}
+
+fn tls_policy(scope: Scope<'_>, to: Referent<'_>, port: &ServicePort) -> Option<usize> {
+    let name = port.name.as_deref().unwrap_or_default();
+    scope.plan.backend_tls.find(<Service as api::Stored>::KIND, to.namespace, to.name, name)
+}
+
+/// The port of a Service that carries what is to be spoken.
+fn find_port(spec: &ServiceSpec, number: i32, usage: Usage) -> Option<&ServicePort> {
+    let transport = if usage == Usage::Udp { "UDP" } else { "TCP" };
+    let mut ports = spec.ports.iter().flatten().filter(|port| port.port == number);
+    ports.find(|port| port.protocol.as_deref().unwrap_or("TCP") == transport)
+}
+
+/// What is spoken: as the port's `appProtocol` says (KEP-3726), or else as the route needs it.
+fn protocol(port: &ServicePort, usage: Usage) -> Result<UpstreamProtocol, Problem> {
+    match usage {
+        Usage::Tcp | Usage::Udp => Ok(UpstreamProtocol::Tcp),
+        Usage::Grpc => Ok(UpstreamProtocol::Http2),
+        Usage::Http => Ok(match port.app_protocol.as_deref() {
+            Some("kubernetes.io/h2c") => UpstreamProtocol::Http2,
+            _ => UpstreamProtocol::Http1,
+        }),
+    }
+}
+
+/// The Service's end points, or its own address where the Envoys are told to leave the choice to the Service.
+fn discovery(scope: Scope<'_>, to: Referent<'_>, spec: &ServiceSpec, port: &ServicePort, number: i32) -> Discovery {
+    let proxy = &scope.fleet().proxy;
+    let family = proxy.ip_family.map(|family| match family {
+        ProxyIpFamily::IPv4 => IpFamily::V4,
+        ProxyIpFamily::IPv6 => IpFamily::V6,
+        ProxyIpFamily::DualStack => IpFamily::Dual,
+    });
+    let own = if proxy.routing_type == Some(RoutingType::Service) { addresses(spec, number) } else { Vec::new() };
+    let source = if own.is_empty() {
+        EndpointSource::Service {
+            namespace: to.namespace.to_owned(),
+            name: to.name.to_owned(),
+            port_name: port.name.clone().unwrap_or_default(),
+            port: u16::try_from(number).unwrap_or_default(),
+            family,
+        }
+    } else {
+        EndpointSource::Fixed(own)
+    };
+    Discovery::Delivered(vec![EndpointGroup { source, weight: None, priority: 0 }])
+}
+
+/// The Service's own address; none for a headless one, whose end points are used all the same.
+fn addresses(spec: &ServiceSpec, number: i32) -> Vec<Endpoint> {
+    let address = spec.cluster_ip.as_deref().and_then(|ip| ip.parse().ok());
+    let port = u16::try_from(number).unwrap_or_default();
+    address
+        .map(|address| Endpoint::Ip { address, port, zone: None, hostname: None, draining: false })
+        .into_iter()
+        .collect()
+}

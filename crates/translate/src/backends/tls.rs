@@ -1,0 +1,153 @@
+//! TLS to a back end: by its `BackendTLSPolicy`, or by its own settings.
+
+use std::sync::Arc;
+
+use api::{
+    Stored,
+    ext::{Backend, backend::BackendTls, tls::TlsVersion as ApiVersion},
+    gateway::{CaCertificateRef, SecretRef},
+};
+use ir::{
+    Secret, UpstreamProtocol, UpstreamTls,
+    tls::{TlsParameters, TlsVersion, Trust},
+};
+
+use super::Scope;
+use crate::{
+    certificates::{Reasons, authorities, certificate},
+    grants::Referrer,
+    problem::Problem,
+};
+
+/// TLS and the key material it uses; nothing when it is spoken in clear.
+pub(super) type Found = Option<(UpstreamTls, Vec<Arc<Secret>>)>;
+
+/// How TLS is spoken to a back end. A policy has precedence over the Backend's own settings for what it says.
+///
+/// # Errors
+/// When the back end's certificate could not be checked as it was asked for.
+pub(super) fn upstream(
+    scope: Scope<'_>,
+    policy: Option<usize>,
+    protocol: UpstreamProtocol,
+    backend: Option<&Backend>,
+) -> Result<Found, Problem> {
+    let own = backend.and_then(|backend| Some((backend, backend.spec.tls.as_ref()?)));
+    let mut found = match (policy.map(|index| &scope.plan.backend_tls.policies[index]), own) {
+        (None, None) => return Ok(None),
+        (None, Some((backend, settings))) => of_backend(scope, backend, settings)?,
+        (Some(policy), own) => {
+            let (trust, secret) = policy.checked.clone()?;
+            let mut base = match own {
+                Some((backend, settings)) => parameters_of_backend(scope, backend, settings)?,
+                None => plain(),
+            };
+            base.0.sni = Some(policy.resource.spec.validation.hostname.clone());
+            base.0.trust = trust;
+            base.0.subject_alt_names = policy.subject_alt_names();
+            base.1.extend(secret);
+            base
+        }
+    };
+    if found.0.client_certificate.is_none() {
+        found.0.client_certificate = scope.gateway().client_certificate.clone();
+    }
+    if found.0.alpn.is_empty() {
+        found.0.alpn = match protocol {
+            UpstreamProtocol::Http1 => vec!["http/1.1".to_owned()],
+            UpstreamProtocol::Http2 => vec!["h2".to_owned()],
+            UpstreamProtocol::Negotiated => vec!["h2".to_owned(), "http/1.1".to_owned()],
+            UpstreamProtocol::Tcp => Vec::new(),
+        };
+    }
+    Ok(Some(found))
+}
+
+fn plain() -> (UpstreamTls, Vec<Arc<Secret>>) {
+    let tls = UpstreamTls {
+        sni: None,
+        auto_sni: false,
+        trust: Trust::System,
+        subject_alt_names: Vec::new(),
+        client_certificate: None,
+        alpn: Vec::new(),
+        parameters: TlsParameters::default(),
+    };
+    (tls, Vec::new())
+}
+
+/// All of a Backend's own settings.
+fn of_backend(
+    scope: Scope<'_>,
+    backend: &Backend,
+    settings: &BackendTls,
+) -> Result<(UpstreamTls, Vec<Arc<Secret>>), Problem> {
+    const REASONS: Reasons = Reasons { invalid: "InvalidCACertificateRef", kind: "InvalidKind" };
+    let (mut tls, mut secrets) = parameters_of_backend(scope, backend, settings)?;
+    tls.trust = match (settings.insecure_skip_verify, settings.ca_certificate_refs.first()) {
+        (true, _) => Trust::Anything,
+        (false, None) => Trust::System,
+        (false, Some(reference)) => {
+            let reference = CaCertificateRef {
+                group: reference.group.clone(),
+                kind: reference.kind.clone(),
+                name: reference.name.clone(),
+                namespace: None,
+            };
+            let secret = authorities(scope.resources, Referrer::of(backend), &reference, REASONS)?;
+            let name = Arc::clone(&secret.name);
+            secrets.push(secret);
+            Trust::Authorities(name)
+        }
+    };
+    Ok((tls, secrets))
+}
+
+/// What of a Backend's own settings holds beside a policy too.
+fn parameters_of_backend(
+    scope: Scope<'_>,
+    backend: &Backend,
+    settings: &BackendTls,
+) -> Result<(UpstreamTls, Vec<Arc<Secret>>), Problem> {
+    let (mut tls, mut secrets) = plain();
+    tls.sni = settings.sni.clone();
+    tls.auto_sni = tls.sni.is_none();
+    tls.alpn = settings.alpn_protocols.clone();
+    tls.parameters = TlsParameters {
+        min: settings.min_version.and_then(version),
+        max: settings.max_version.and_then(version),
+        ciphers: settings.ciphers.clone(),
+        curves: settings.ecdh_curves.clone(),
+        signature_algorithms: settings.signature_algorithms.clone(),
+    };
+    if settings.auto_sni_from_endpoint_hostname == Some(true) {
+        let first = backend.spec.endpoints.first();
+        let name = first.and_then(|endpoint| {
+            endpoint.hostname.clone().or_else(|| endpoint.fqdn.as_ref().map(|fqdn| fqdn.hostname.clone()))
+        });
+        tls.auto_sni = name.is_none();
+        tls.sni = name;
+    }
+    if let Some(reference) = &settings.client_certificate_ref {
+        let reference = SecretRef {
+            group: Some(reference.group.clone()),
+            kind: Some(reference.kind.clone()),
+            name: reference.name.clone(),
+            namespace: reference.namespace.clone(),
+        };
+        let secret = certificate(scope.resources, Referrer::of(backend), &reference, "InvalidCertificateRef")?;
+        tls.client_certificate = Some(Arc::clone(&secret.name));
+        secrets.push(secret);
+    }
+    Ok((tls, secrets))
+}
+
+fn version(version: ApiVersion) -> Option<TlsVersion> {
+    match version {
+        ApiVersion::Auto => None,
+        ApiVersion::V1_0 => Some(TlsVersion::V1_0),
+        ApiVersion::V1_1 => Some(TlsVersion::V1_1),
+        ApiVersion::V1_2 => Some(TlsVersion::V1_2),
+        ApiVersion::V1_3 => Some(TlsVersion::V1_3),
+    }
+}

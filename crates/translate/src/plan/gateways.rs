@@ -1,0 +1,159 @@
+//! Gateways of our classes, and the fleets that serve them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{
+    Resources, Stored,
+    ext::envoy_proxy::{EnvoyProxySpec, IpFamily as ProxyIpFamily},
+    gateway::{Gateway, SecretRef, same_shape},
+};
+use ir::{IpFamily, SecretName};
+
+use super::{Fleet, GatewayPlan, classes::{self, Class}};
+use crate::{
+    Options,
+    certificates::certificate,
+    grants::Referrer,
+    problem::{Problem, condition},
+    report::{Address, Condition},
+};
+
+/// The gateways of accepted classes, ordered by age, and their fleets.
+pub(crate) fn gateways(
+    resources: &Resources,
+    options: &Options,
+    classes: &BTreeMap<&str, Class>,
+) -> (Vec<Fleet>, Vec<GatewayPlan>) {
+    let mut ours: Vec<_> = resources
+        .gateways
+        .iter()
+        .filter_map(|gateway| Some((gateway, classes.get(gateway.spec.gateway_class_name.as_str())?)))
+        .filter(|(_, class)| class.accepted)
+        .collect();
+    ours.sort_by_cached_key(|(gateway, _)| gateway.age());
+    let mut fleets: Vec<Fleet> = Vec::new();
+    let mut plans = Vec::with_capacity(ours.len());
+    for (gateway, class) in ours {
+        let proxy = gateway_proxy(resources, gateway, class);
+        let fleet = fleet(&mut fleets, gateway, class, proxy.as_ref().unwrap_or(&class.proxy));
+        fleets[fleet].gateways.push(plans.len());
+        plans.push(gateway_plan(resources, options, gateway, fleet, proxy.err(), &mut fleets[fleet]));
+    }
+    (fleets, plans)
+}
+
+/// The fleet of a gateway: its own, or the class's.
+fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class, proxy: &Arc<EnvoyProxySpec>) -> usize {
+    let name = match class.merged {
+        true => gateway.spec.gateway_class_name.clone(),
+        false => format!("{}/{}", gateway.namespace(), gateway.name()),
+    };
+    fleets.iter().position(|fleet| *fleet.name == *name).unwrap_or_else(|| {
+        // Merged gateways share one fleet, so only the class can say how it is run.
+        let proxy = Arc::clone(if class.merged { &class.proxy } else { proxy });
+        let family = ip_family(&proxy);
+        fleets.push(Fleet { name: name.into(), gateways: Vec::new(), proxy, family, secrets: BTreeMap::new() });
+        fleets.len() - 1
+    })
+}
+
+/// The addresses that a fleet's sockets are bound to.
+fn ip_family(proxy: &EnvoyProxySpec) -> IpFamily {
+    match proxy.ip_family {
+        None | Some(ProxyIpFamily::IPv4) => IpFamily::V4,
+        Some(ProxyIpFamily::IPv6) => IpFamily::V6,
+        Some(ProxyIpFamily::DualStack) => IpFamily::Dual,
+    }
+}
+
+/// The `EnvoyProxy` that a gateway's infrastructure names, or else its class's.
+fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class) -> Result<Arc<EnvoyProxySpec>, Problem> {
+    let reference = gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
+    let Some(reference) = reference else { return Ok(Arc::clone(&class.proxy)) };
+    if class.merged {
+        let message = "the class merges its gateways, so parametersRef can only be set on the GatewayClass";
+        return Err(Problem::new("InvalidParameters", message));
+    }
+    classes::proxy(resources, &reference.group, &reference.kind, gateway.namespace(), &reference.name)
+}
+
+fn gateway_plan(
+    resources: &Resources,
+    options: &Options,
+    gateway: &Arc<Gateway>,
+    fleet_index: usize,
+    parameters: Option<Problem>,
+    fleet: &mut Fleet,
+) -> GatewayPlan {
+    let (addresses, unsupported, unusable) = addresses(gateway, options);
+    let refused: Vec<Problem> = parameters.into_iter().chain(unsupported).collect();
+    let accepted = refused.is_empty();
+    let mut conditions = vec![condition("Accepted", "Accepted", &refused)];
+    if let Some(problem) = unusable {
+        conditions.push(Condition::no("Programmed", problem.reason, problem.message));
+    }
+    let client_certificate = match client_certificate(resources, gateway, fleet) {
+        Ok(None) => None,
+        Ok(name) => {
+            conditions.push(Condition::yes("ResolvedRefs", "ResolvedRefs", ""));
+            name
+        }
+        Err(problem) => {
+            conditions.push(Condition::no("ResolvedRefs", problem.reason, problem.message));
+            None
+        }
+    };
+    GatewayPlan {
+        resource: Arc::clone(gateway),
+        fleet: fleet_index,
+        client_certificate,
+        accepted,
+        conditions,
+        listener_sets: 0,
+        addresses,
+    }
+}
+
+/// The certificate that a gateway shows to back ends.
+fn client_certificate(
+    resources: &Resources,
+    gateway: &Gateway,
+    fleet: &mut Fleet,
+) -> Result<Option<SecretName>, Problem> {
+    let backend = gateway.spec.tls.as_ref().and_then(|tls| tls.backend.as_ref());
+    let Some(reference) = backend.and_then(|backend| backend.client_certificate_ref.as_ref()) else { return Ok(None) };
+    let reference: SecretRef = same_shape(reference);
+    let secret = certificate(resources, Referrer::of(gateway), &reference, "InvalidClientCertificateRef")?;
+    let name = Arc::clone(&secret.name);
+    fleet.secrets.insert(Arc::clone(&name), secret);
+    Ok(Some(name))
+}
+
+/// The addresses of a gateway's status, and what is wrong with those it asks for: a kind that we don't know refuses
+/// the gateway, a value that is not ours to give leaves it unprogrammed.
+fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Problem>, Option<Problem>) {
+    let wanted = gateway.spec.addresses.as_deref().unwrap_or_default();
+    let fixed: Vec<_> = wanted
+        .iter()
+        .map(|address| (address.r#type.as_deref().unwrap_or("IPAddress"), address.value.as_deref().unwrap_or_default()))
+        .collect();
+    let unsupported = fixed.iter().find(|(kind, _)| !["IPAddress", "Hostname"].contains(kind)).map(|(kind, _)| {
+        Problem::new("UnsupportedAddress", format!("an address of type {kind} cannot be had; use IPAddress or Hostname"))
+    });
+    let ours = |value: &str| {
+        value.is_empty() || value.parse().is_ok_and(|ip| options.addresses.is_empty() || options.addresses.contains(&ip))
+    };
+    let unusable = fixed.iter().find(|(kind, value)| *kind == "IPAddress" && !ours(value)).map(|(_, value)| {
+        Problem::new("AddressNotUsable", format!("the address {value} is not one that this gateway can be reached at"))
+    });
+    let mut status: Vec<Address> = fixed
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(kind, value)| Address { r#type: (*kind).to_owned(), value: (*value).to_owned() })
+        .collect();
+    if status.is_empty() || unusable.is_some() {
+        let own = options.addresses.iter();
+        status = own.map(|ip| Address { r#type: "IPAddress".to_owned(), value: ip.to_string() }).collect();
+    }
+    (status, unsupported, unusable)
+}
