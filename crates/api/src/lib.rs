@@ -7,6 +7,7 @@
 //! [`kinds::KINDS`] is the one table of the resource kinds we read. Everything that must know all kinds (parsing,
 //! watching, RBAC, CRD generation, status, the command line) is derived from it: a new kind is one row there.
 
+pub mod config;
 pub mod ext;
 pub mod gateway;
 pub mod kinds;

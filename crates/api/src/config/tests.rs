@@ -1,0 +1,75 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn read(fields: Value) -> Result<EnvoyGateway, String> {
+    let mut document = json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyGateway"});
+    let Value::Object(fields) = fields else { panic!("fields are an object") };
+    document.as_object_mut().unwrap().extend(fields);
+    serde_json::from_value(document).map_err(|error: serde_json::Error| error.to_string())
+}
+
+#[test]
+fn the_standalone_example_is_read() {
+    let config = read(json!({
+        "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
+        "provider": {"type": "Custom", "custom": {
+            "resource": {"type": "File", "file": {"paths": ["/tmp/a", "b.yaml"]}},
+            "infrastructure": {"type": "Host", "host": {}},
+        }},
+        "logging": {"level": {"default": "info", "xds-server": "debug"}},
+        "extensionApis": {"enableBackend": true},
+    }))
+    .unwrap();
+    assert_eq!(config.validate(), Vec::<String>::new());
+    assert_eq!(config.provider.custom.unwrap().resource.file.unwrap().paths.len(), 2);
+    assert_eq!(config.logging.level(Component::XdsServer), Level::Debug);
+    assert_eq!(config.logging.level(Component::Provider), Level::Info);
+    assert_eq!((config.admin.address.host.as_str(), config.admin.address.port), ("127.0.0.1", 19000));
+}
+
+#[test]
+fn the_least_configuration_is_the_default() {
+    assert_eq!(read(json!({})).unwrap(), EnvoyGateway::default());
+    assert_eq!(EnvoyGateway::default().validate(), Vec::<String>::new());
+}
+
+#[test]
+fn an_unknown_or_wrong_field_names_what_is_allowed() {
+    for (fields, words) in [
+        (json!({"gatway": {}}), ["unknown field `gatway`", "expected one of"]),
+        (json!({"provider": {"type": "Host"}}), ["unknown variant `Host`", "`Custom`"]),
+        (json!({"logging": {"level": {"xds": "loud"}}}), ["unknown variant `loud`", "`warn`"]),
+        (json!({"extensionApis": {"enableLua": true}}), ["unknown field `enableLua`", "`enableBackend`"]),
+        (json!({"admin": {"address": {"port": 70000}}}), ["70000", "u16"]),
+        (json!({"envoyProxy": {"logging": {"levels": {}}}}), ["unknown field `logging.levels`", ""]),
+    ] {
+        let error = read(fields).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}
+
+#[test]
+fn what_fits_no_other_field_is_told() {
+    let cases = [
+        (json!({"apiVersion": "v1"}), "apiVersion: "),
+        (json!({"kind": "Gateway"}), "kind: "),
+        (json!({"gateway": {"controllerName": "no-path"}}), "gateway.controllerName: "),
+        (json!({"provider": {"type": "Custom"}}), "provider.custom: "),
+        (json!({"provider": {"type": "Kubernetes", "custom": {"resource": {"type": "File"}}}}), "provider.custom: "),
+        (
+            json!({"provider": {"type": "Custom", "custom": {"resource": {"type": "File"}}}}),
+            "provider.custom.resource.file: ",
+        ),
+        (
+            json!({"provider": {"type": "Custom", "custom": {"resource": {"type": "File", "file": {"paths": []}}}}}),
+            "provider.custom.resource.file.paths: ",
+        ),
+        (json!({"admin": {"enablePprof": true}}), "admin.enablePprof: "),
+        (json!({"xdsServer": {"maxConnectionAge": "1 day"}}), "xdsServer.maxConnectionAge: "),
+    ];
+    for (fields, field) in cases {
+        let found = read(fields.clone()).unwrap().validate();
+        assert!(found.len() == 1 && found[0].starts_with(field), "{fields}: {found:?}");
+    }
+}
