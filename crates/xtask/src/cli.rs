@@ -1,0 +1,81 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{bench, demo, generate, rooms, test};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask demo                     a real Envoy serves the quickstart until Ctrl-C
+  cargo xtask test                     everything that must hold before a change goes in
+  cargo xtask test --filter redirect   only the tests with `redirect` in their name
+  cargo xtask gen                      write the generated files anew";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Builds everything and serves the quickstart through a real Envoy, until Ctrl-C.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Options),
+    /// Checks format, walls, generated files, lints, docs, all tests and the demo.
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::Options),
+    /// Checks which crate depends on which (crates/rooms.toml).
+    Rooms,
+    /// Writes the generated files.
+    #[command(
+        after_help = "Examples:\n  cargo xtask gen\n  cargo xtask gen --check   only says which files are out of date"
+    )]
+    Gen {
+        /// Writes nothing; fails if a file is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measures; without a name, lists what can be measured.
+    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench floor --json floor.json")]
+    Bench {
+        /// Which benchmark to run.
+        name: Option<String>,
+        /// Writes the figures to this file, too.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+    /// Fetches the outside tools that are not there yet, and prints where each one is.
+    Tools,
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Rooms => rooms::run(),
+        Command::Gen { check } => generate::run(check),
+        Command::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
+        Command::Tools => tools(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tools() -> Result<()> {
+    println!("envoy         {}", testbed::tools::envoy()?.display());
+    println!("redis-server  {}", testbed::tools::redis()?.display());
+    println!("go            {}", testbed::tools::go()?.display());
+    println!("libclang      {}", testbed::tools::libclang()?.display());
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! `cargo xtask demo`: the quickstart, served by a real Envoy.
+//!
+//! ```text
+//!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
+//!              ▲ started and configured by
+//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for)
+//! ```
+
+mod house;
+mod ports;
+mod quickstart;
+mod requests;
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::workspace;
+use house::House;
+use ports::Ports;
+
+/// Shown below `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  cargo xtask demo
+  cargo xtask demo --port 8080 --admin-port 19001
+  cargo xtask demo --check             sends the requests itself, then stops; exit code 0 if all is well";
+
+/// How long the server may take from its start until it serves, on a slow and busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// What to run, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Sends the requests itself, prints what came back, and stops; fails if an answer is not as it should be.
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    ports: Ports,
+    /// The cargo profile to build with.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+impl Options {
+    /// The check, beside whatever else runs on this machine.
+    pub(crate) fn check_on_free_ports(profile: &str) -> Self {
+        Self { check: true, ports: Ports::any(), profile: profile.to_owned() }
+    }
+}
+
+/// Builds, starts, and stops again: at the end of the check, on Ctrl-C, or on SIGTERM.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let ports = options.ports.claim()?;
+    let envoy = testbed::tools::envoy()?;
+    let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
+        workspace::build(&options.profile, &["controller", "testbed"], &["portcullis", "portcullis-echo"])
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut house = House::start(&binaries[0], &binaries[1], &envoy, ports)?;
+        let outcome = tokio::select! {
+            outcome = serve(&mut house, options.check) => outcome,
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        };
+        let stopped = house.stop().await;
+        outcome.and(stopped)
+    })
+}
+
+async fn serve(house: &mut House, check: bool) -> Result<()> {
+    house.wait_until_it_serves(START).await?;
+    if check {
+        return requests::check(house.ports()).await;
+    }
+    requests::invite(house.ports());
+    house.describe();
+    let ended = house.wait_for_an_end().await;
+    bail!("{ended}")
+}

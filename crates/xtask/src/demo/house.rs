@@ -1,0 +1,105 @@
+//! The processes of the demo: started in order, stopped in the opposite one, none left behind.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use testbed::process::{Process, Spec};
+
+use super::ports::Ports;
+use super::{quickstart, requests};
+
+/// How long the server may take to drain and to stop its Envoy.
+const STOP: Duration = Duration::from_secs(30);
+
+/// What runs. Dropping it kills it.
+pub(super) struct House {
+    server: Process,
+    backend: Process,
+    ports: Ports,
+    dir: TempDir,
+    begin: Instant,
+}
+
+impl House {
+    pub(super) fn start(server: &Path, backend: &Path, envoy: &Path, ports: Ports) -> Result<Self> {
+        let begin = Instant::now();
+        let dir = TempDir::with_prefix("portcullis-demo-")?;
+        let config = quickstart::copy_to(dir.path(), ports)?;
+        eprintln!("▸ starting backend, server and Envoy …");
+        let listen = format!("127.0.0.1:{}", ports.backend);
+        let backend = Spec::new(backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
+        let server = Spec::new(server)
+            .args(["server", "--config-path"])
+            .arg(&config)
+            .env("PORTCULLIS_ENVOY", envoy)
+            .current_dir(dir.path())
+            .log_to(dir.path().join("server.log"))
+            .start()?;
+        Ok(Self { server, backend, ports, dir, begin })
+    }
+
+    pub(super) fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Waits for the first right answer through the gateway.
+    pub(super) async fn wait_until_it_serves(&mut self, deadline: Duration) -> Result<()> {
+        let ports = self.ports;
+        let served = testbed::wait::wait_for("the first answer", deadline, async || {
+            if let Some(end) = self.end() {
+                return Some(Err(end));
+            }
+            requests::serves(ports).await.then_some(Ok(()))
+        });
+        match served.await {
+            Ok(Ok(())) => eprintln!("  serving after {:.1} s", self.begin.elapsed().as_secs_f64()),
+            Ok(Err(end)) => bail!("{end}"),
+            Err(late) => return Err(late).with_context(|| self.last_words()),
+        }
+        Ok(())
+    }
+
+    /// Says where to look.
+    pub(super) fn describe(&self) {
+        println!("\nadmin page   http://127.0.0.1:{}/", self.ports.admin);
+        println!("resources    {} (edit a file and try again)", self.dir.path().join("resources").display());
+        println!("logs         {}", self.server.log_path().display());
+        println!("             {}", self.backend.log_path().display());
+        println!("\nCtrl-C stops everything.");
+    }
+
+    /// Waits until something ends that should not, and says what.
+    pub(super) async fn wait_for_an_end(&mut self) -> String {
+        loop {
+            if let Some(end) = self.end() {
+                return end;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn end(&mut self) -> Option<String> {
+        for (name, process) in [("server", &mut self.server), ("backend", &mut self.backend)] {
+            if let Some(status) = process.exited() {
+                return Some(format!("the {name} ended ({status}):\n{}", process.tail()));
+            }
+        }
+        None
+    }
+
+    fn last_words(&self) -> String {
+        format!("the server's log:\n{}\n", self.server.tail())
+    }
+
+    /// Asks everything to end, the server first, so that its Envoy can still finish what is in flight.
+    pub(super) async fn stop(self) -> Result<()> {
+        eprintln!("▸ stopping …");
+        let begin = Instant::now();
+        self.server.terminate(STOP).await?;
+        self.backend.terminate(STOP).await?;
+        eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
+        Ok(())
+    }
+}

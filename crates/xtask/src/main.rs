@@ -1,0 +1,13 @@
+//! Developer commands, run as `cargo xtask <command>`.
+
+mod bench;
+mod cli;
+mod demo;
+mod generate;
+mod rooms;
+mod test;
+mod workspace;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

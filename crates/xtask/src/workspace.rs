@@ -1,0 +1,76 @@
+//! Where the tree is, and how cargo is called in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// The top of the tree that this program was built from.
+pub(crate) fn root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest)
+}
+
+/// The cargo that runs us, in the top of the tree.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    // Set for us by `cargo run`; it would make the inner cargo think that every crate's manifest has changed.
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
+    command
+}
+
+/// Whether this runs in continuous integration.
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
+/// What `cargo metadata` says of the crates of this workspace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) packages: Vec<Package>,
+    target_directory: PathBuf,
+}
+
+/// One crate of the workspace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// One line of a crate's dependencies.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// `dev`, `build`, or none for an ordinary one.
+    pub(crate) kind: Option<String>,
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    /// Set for the crates of this workspace.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// Asks cargo about this workspace.
+pub(crate) fn metadata() -> Result<Metadata> {
+    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("cargo metadata")?;
+    if !output.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    serde_json::from_slice(&output.stdout).context("cargo metadata printed something else")
+}
+
+/// Builds these binaries with that profile and says where they are. Cargo's own progress is shown.
+pub(crate) fn build(profile: &str, packages: &[&str], binaries: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut command = cargo();
+    command.args(["build", "--profile", profile]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    command.args(binaries.iter().flat_map(|binary| ["--bin", binary]));
+    if !command.status().context("cargo build")?.success() {
+        bail!("the build failed");
+    }
+    // Cargo's own name for the directory of the dev profile is the odd one.
+    let directory = metadata()?.target_directory.join(if profile == "dev" { "debug" } else { profile });
+    Ok(binaries.iter().map(|binary| directory.join(binary)).collect())
+}
