@@ -103,3 +103,53 @@ impl House {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A program that does what a line of shell says, whatever its arguments.
+    fn program(dir: &TempDir, name: &str, line: &str) -> PathBuf {
+        let path = dir.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// The directory of the programs must outlive them.
+    fn house(server: &str) -> (House, TempDir) {
+        let dir = TempDir::new().unwrap();
+        let (server, backend) = (program(&dir, "server", server), program(&dir, "backend", "exec sleep 1000"));
+        let house = House::start(&server, &backend, Path::new("envoy"), Ports::any().claim().unwrap()).unwrap();
+        (house, dir)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_early_is_told_with_its_log() {
+        let (mut house, _programs) = house("echo no such field; exit 2");
+        let error = house.wait_until_it_serves(testbed::PATIENCE).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("the server ended (exit status: 2)") && text.contains("no such field"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_serves_is_told_with_its_log() {
+        let (mut house, _programs) = house("echo waiting for nothing; exec sleep 1000");
+        house.server.wait_for_line(testbed::PATIENCE, |line| line.contains("nothing")).await.unwrap();
+        let error = house.wait_until_it_serves(Duration::ZERO).await.unwrap_err();
+        assert!(format!("{error:#}").contains("waiting for nothing"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_after_a_stop() {
+        let (house, _programs) = house("exec sleep 1000");
+        let (pids, dir) = ([house.server.pid(), house.backend.pid()], house.dir.path().to_owned());
+        house.stop().await.unwrap();
+        assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+        assert!(!dir.exists());
+    }
+}
