@@ -27,12 +27,15 @@ pub(crate) struct BackendTlsIndex {
     winners: HashMap<Target, usize>,
 }
 
+/// How a back end's certificate is checked, with the authorities where they are not the system's.
+type Checked = Result<(Trust, Option<Arc<Secret>>), Problem>;
+
 /// A policy and what it resolves to.
 #[derive(Debug)]
 pub(crate) struct TlsPolicy {
     pub(crate) resource: Arc<BackendTlsPolicy>,
     /// How the back end's certificate is checked; the authorities, where they are not the system's.
-    pub(crate) checked: Result<(Trust, Option<Arc<Secret>>), Problem>,
+    pub(crate) checked: Checked,
     /// References that do not resolve, although others do.
     problems: Vec<Problem>,
     /// An older policy has the same target.
@@ -128,10 +131,7 @@ impl TlsPolicy {
 }
 
 /// Follows the references of a policy. Without a single authority nothing can be checked, and nothing may pass.
-fn check(
-    resources: &Resources,
-    policy: &BackendTlsPolicy,
-) -> (Result<(Trust, Option<Arc<Secret>>), Problem>, Vec<Problem>) {
+fn check(resources: &Resources, policy: &BackendTlsPolicy) -> (Checked, Vec<Problem>) {
     let validation: &BackendTlsValidation = &policy.spec.validation;
     const REASONS: Reasons = Reasons { invalid: "InvalidCACertificateRef", kind: "InvalidKind" };
     let mut problems = Vec::new();
@@ -147,7 +147,10 @@ fn check(
         (Some(secret), _) => Ok((Trust::Authorities(Arc::clone(&secret.name)), Some(secret))),
         (None, Some("System")) if problems.is_empty() => Ok((Trust::System, None)),
         (None, _) => Err(problems.first().cloned().unwrap_or_else(|| {
-            Problem::new("NoValidCACertificate", "set validation.caCertificateRefs, or wellKnownCACertificates to System")
+            Problem::new(
+                "NoValidCACertificate",
+                "set validation.caCertificateRefs, or wellKnownCACertificates to System",
+            )
         })),
     };
     (checked, problems)

@@ -2,6 +2,7 @@
 
 mod backend;
 mod combine;
+mod named;
 mod service;
 mod tls;
 
@@ -17,7 +18,9 @@ use crate::{
     problem::Problem,
 };
 
+pub(crate) use backend::problem;
 pub(crate) use combine::{Member, combine};
+pub(crate) use named::named;
 
 /// How long a connection may take to be made, unless a policy says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,7 +129,8 @@ pub(crate) fn resolve(
     };
     let known = matches!((to.group, to.kind), (Service::GROUP, Service::KIND) | (Backend::GROUP, Backend::KIND));
     if !known {
-        let message = format!("{} {} of group {:?} is not a back end; use a Service or a Backend", to.kind, to.name, to.group);
+        let message =
+            format!("{} {} of group {:?} is not a back end; use a Service or a Backend", to.kind, to.name, to.group);
         return Err(Problem::new("InvalidKind", message));
     }
     if !permits(scope.resources, from, to) {
@@ -165,8 +169,8 @@ fn cluster(parts: Parts) -> Arc<Cluster> {
 
 /// FNV-1a, folded to 32 bits: short names that stay the same from build to build.
 fn fingerprint(text: &str) -> u32 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     ((hash >> 32) ^ hash) as u32
 }

@@ -72,7 +72,8 @@ pub(crate) fn authorities(
         name: &reference.name,
     };
     if !to.group.is_empty() || ![ConfigMap::KIND, Secret::KIND].contains(&to.kind) {
-        let message = format!("{} {} cannot hold certificates of authorities; use a ConfigMap or a Secret", to.kind, to.name);
+        let message =
+            format!("{} {} cannot hold certificates of authorities; use a ConfigMap or a Secret", to.kind, to.name);
         return Err(Problem::new(reasons.kind, message));
     }
     if !permits(resources, from, to) {

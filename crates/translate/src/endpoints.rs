@@ -55,12 +55,14 @@ fn of_slices(slices: &[Arc<EndpointSlice>], port_name: &str, family: Option<IpFa
     let mut all: Vec<(Endpoint, bool)> = Vec::new();
     for slice in slices.iter().filter(|slice| has_family(slice, wanted)) {
         let ports = slice.ports.iter().flatten();
-        let port = ports.filter(|port| port.name.as_deref().unwrap_or_default() == port_name).find_map(|port| port.port);
+        let port =
+            ports.filter(|port| port.name.as_deref().unwrap_or_default() == port_name).find_map(|port| port.port);
         let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { continue };
         all.extend(slice.endpoints.iter().flat_map(|endpoint| of_slice(endpoint, port)));
     }
     let any_ready = all.iter().any(|(_, ready)| *ready);
-    let mut endpoints: Vec<_> = all.into_iter().filter(|(_, ready)| *ready || !any_ready).map(|(item, _)| item).collect();
+    let mut endpoints: Vec<_> =
+        all.into_iter().filter(|(_, ready)| *ready || !any_ready).map(|(item, _)| item).collect();
     endpoints.sort();
     endpoints.dedup();
     endpoints
@@ -72,7 +74,8 @@ fn of_slice(endpoint: &k8s_openapi::api::discovery::v1::Endpoint, port: u16) -> 
     let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
     let serving = conditions.and_then(|conditions| conditions.serving).unwrap_or(ready);
     let terminating = conditions.and_then(|conditions| conditions.terminating).unwrap_or(false);
-    if !ready && !(serving && terminating) {
+    let takes_traffic = ready || (serving && terminating);
+    if !takes_traffic {
         return Vec::new();
     }
     let addresses = endpoint.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());

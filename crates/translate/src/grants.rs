@@ -37,9 +37,11 @@ pub(crate) struct Referent<'a> {
 pub(crate) fn permits(resources: &Resources, from: Referrer<'_>, to: Referent<'_>) -> bool {
     from.namespace == to.namespace
         || resources.reference_grants.in_namespace(to.namespace).any(|grant| {
-            let from_fits = grant.spec.from.iter().any(|item| {
-                item.group == from.group && item.kind == from.kind && item.namespace == from.namespace
-            });
+            let from_fits = grant
+                .spec
+                .from
+                .iter()
+                .any(|item| item.group == from.group && item.kind == from.kind && item.namespace == from.namespace);
             let to_fits = grant.spec.to.iter().any(|item| {
                 let named = item.name.as_deref().filter(|name| !name.is_empty());
                 item.group == to.group && item.kind == to.kind && named.is_none_or(|name| name == to.name)

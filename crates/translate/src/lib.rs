@@ -8,16 +8,39 @@
 //! Everything here is pure: no clock, network, file, environment or async. The same resources give the same result,
 //! whatever was translated before; what is remembered ([`Translator`]) only saves work.
 
+mod assemble;
+mod backend_tls;
+mod backends;
+mod certificates;
+mod durations;
+mod endpoints;
+mod features;
+mod grants;
+mod names;
+mod plan;
+mod policies;
+mod problem;
+mod rejections;
 pub mod report;
+mod routes;
+mod rules;
+mod selector;
+mod sockets;
+mod status;
+mod tables;
+mod telemetry;
+mod translator;
 
 use std::sync::Arc;
 
-use api::{Resources, ext::envoy_proxy::EnvoyProxySpec};
+use api::ext::envoy_proxy::EnvoyProxySpec;
 
-pub use report::{Reports, Report};
+pub use endpoints::{EndpointIndex, endpoints};
+pub use report::{Report, Reports};
+pub use translator::Translator;
 
 /// What the controller's own configuration decides.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Classes with this name are ours.
     pub controller_name: String,
@@ -27,6 +50,8 @@ pub struct Options {
     pub default_proxy: Option<Arc<EnvoyProxySpec>>,
     /// The addresses at which Envoys can be reached: the host's in standalone mode. Empty when unknown.
     pub addresses: Vec<std::net::IpAddr>,
+    /// Host and port of the rate limit service, if there is one.
+    pub rate_limit_service: Option<(String, u16)>,
 }
 
 /// What became of the resources.
@@ -36,29 +61,4 @@ pub struct Translation {
     pub gateways: Vec<Arc<ir::Gateway>>,
     /// What is to be said of each resource.
     pub reports: Reports,
-}
-
-/// Translates, and remembers what a change did not touch.
-#[derive(Debug)]
-pub struct Translator {
-    options: Options,
-}
-
-impl Translator {
-    /// Nothing is remembered yet.
-    pub fn new(options: Options) -> Self {
-        Self { options }
-    }
-
-    /// Translates all resources.
-    pub fn translate(&mut self, resources: &Resources) -> Translation {
-        let _ = (&self.options, resources);
-        Translation::default()
-    }
-}
-
-/// The end points of a cluster, as they are now: the short way, apart from translation.
-pub fn endpoints(resources: &Resources, cluster: &ir::Cluster) -> ir::Endpoints {
-    let _ = resources;
-    ir::Endpoints { cluster: Arc::clone(&cluster.name), groups: Vec::new() }
 }

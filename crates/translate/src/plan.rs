@@ -20,11 +20,7 @@ use api::{ObjectRef, Resources, RouteKind, ext::envoy_proxy::EnvoyProxySpec, gat
 use ir::{DownstreamTls, IpFamily, Secret, SecretName};
 
 use crate::{
-    Options, Reports,
-    backend_tls::BackendTlsIndex,
-    policies::Policies,
-    problem::Problem,
-    report::Condition,
+    Options, Reports, backend_tls::BackendTlsIndex, policies::Policies, problem::Problem, report::Condition,
     selector::Namespaces,
 };
 
@@ -55,11 +51,20 @@ pub(crate) struct Fleet {
     /// Its gateways.
     pub(crate) gateways: Vec<usize>,
     /// How its Envoys are run.
-    pub(crate) proxy: Arc<EnvoyProxySpec>,
+    pub(crate) proxy: Proxy,
     /// The addresses its sockets are bound to.
     pub(crate) family: IpFamily,
     /// Certificates and authorities that its listeners use.
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
+}
+
+/// How Envoys are run, and who says so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proxy {
+    /// The settings.
+    pub(crate) spec: Arc<EnvoyProxySpec>,
+    /// The namespace of the `EnvoyProxy`, in which its references lead; empty for the controller's own settings.
+    pub(crate) namespace: String,
 }
 
 /// A gateway of one of our classes.
@@ -109,8 +114,6 @@ pub(crate) struct ListenerPlan {
     pub(crate) port: Option<u16>,
     /// What it speaks; nothing when we don't speak it.
     pub(crate) protocol: Option<Protocol>,
-    /// The protocol as it was written.
-    pub(crate) protocol_name: String,
     /// In lower case; `None` for all hosts.
     pub(crate) hostname: Option<String>,
     /// The kinds of routes it takes.

@@ -8,23 +8,24 @@ use api::{
         envoy_proxy::IpFamily as ProxyIpFamily,
     },
 };
-use ir::{
-    Discovery, DnsEndpoint, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol,
-    backend::EndpointSource,
-};
+use ir::{Discovery, DnsEndpoint, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol, backend::EndpointSource};
 
 use super::{Parts, Resolved, Scope, Usage, cluster, tls};
-use crate::{grants::Referent, problem::Problem};
+use crate::{grants::Referent, problem::Problem, rejections::rejection};
 
 /// Follows a reference to a Backend.
 pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Result<Resolved, Problem> {
     let name = format!("Backend {}/{}", to.namespace, to.name);
     if !scope.options.enable_backend {
-        let message = format!("{name} cannot be used: extensionApis.enableBackend is off in the controller's configuration");
+        let message =
+            format!("{name} cannot be used: extensionApis.enableBackend is off in the controller's configuration");
         return Err(Problem::new("UnsupportedValue", message));
     }
     let backend = scope.resources.backends.get(to.namespace, to.name);
     let backend = backend.ok_or_else(|| Problem::new("BackendNotFound", format!("{name} does not exist")))?;
+    if let Some(problem) = rejection(scope.resources, &**backend) {
+        return Err(problem);
+    }
     let discovery = discovery(scope, backend)?;
     let speaks = protocol(backend, usage);
     let policy = scope.plan.backend_tls.find(Backend::KIND, to.namespace, to.name, "");
@@ -58,14 +59,16 @@ pub(crate) fn problem(backend: &Backend) -> Option<Problem> {
             Some(format!("endpoints[{index}] is not an address with a port, a name with a port, or a socket"))
         })
     };
-    message.map(|message| Problem::new("Invalid", format!("Backend {}/{}: {message}", backend.namespace(), backend.name())))
+    message.map(|message| {
+        Problem::new("Invalid", format!("Backend {}/{}: {message}", backend.namespace(), backend.name()))
+    })
 }
 
 fn discovery(scope: Scope<'_>, backend: &Backend) -> Result<Discovery, Problem> {
     if let Some(problem) = problem(backend) {
         return Err(Problem::new("UnsupportedValue", problem.message));
     }
-    let family = match scope.fleet().proxy.ip_family {
+    let family = match scope.fleet().proxy.spec.ip_family {
         None | Some(ProxyIpFamily::DualStack) => IpFamily::Dual,
         Some(ProxyIpFamily::IPv4) => IpFamily::V4,
         Some(ProxyIpFamily::IPv6) => IpFamily::V6,

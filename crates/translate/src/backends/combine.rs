@@ -19,7 +19,8 @@ pub(crate) struct Member {
 /// different ways.
 pub(crate) fn combine(members: &[Member]) -> Option<Arc<Cluster>> {
     let (first, rest) = members.split_first()?;
-    let same = |other: &Member| other.cluster.protocol == first.cluster.protocol && other.cluster.tls == first.cluster.tls;
+    let same =
+        |other: &Member| other.cluster.protocol == first.cluster.protocol && other.cluster.tls == first.cluster.tls;
     if !rest.iter().all(same) {
         return None;
     }
@@ -52,7 +53,8 @@ pub(crate) fn combine(members: &[Member]) -> Option<Arc<Cluster>> {
         (true, Some(family)) => Discovery::Dns { endpoints: names, family },
         _ => return None,
     };
-    let content: Vec<_> = members.iter().map(|member| (&member.cluster.name, member.weight, priority(member))).collect();
+    let content: Vec<_> =
+        members.iter().map(|member| (&member.cluster.name, member.weight, priority(member))).collect();
     let name = format!("group/{:08x}/{}", fingerprint(&format!("{content:?}")), first.cluster.name);
     let mut sources: Vec<_> = members.iter().flat_map(|member| member.cluster.sources.clone()).collect();
     sources.sort();

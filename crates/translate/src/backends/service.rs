@@ -1,14 +1,14 @@
 //! Services.
 
-use api::{Service, ext::envoy_proxy::{IpFamily as ProxyIpFamily, RoutingType}};
-use ir::{
-    Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol,
-    backend::EndpointSource,
+use api::{
+    Service,
+    ext::envoy_proxy::{IpFamily as ProxyIpFamily, RoutingType},
 };
+use ir::{Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol, backend::EndpointSource};
 use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
 
 use super::{Parts, Resolved, Scope, Usage, cluster, tls};
-use crate::{grants::Referent, problem::Problem};
+use crate::{grants::Referent, problem::Problem, rejections::rejection};
 
 /// Follows a reference to a port of a Service.
 pub(super) fn resolve(
@@ -21,6 +21,9 @@ pub(super) fn resolve(
     let not_found = |message: String| Problem::new("BackendNotFound", message);
     let service = scope.resources.services.get(to.namespace, to.name);
     let service = service.ok_or_else(|| not_found(format!("{name} does not exist")))?;
+    if let Some(problem) = rejection(scope.resources, &**service) {
+        return Err(problem);
+    }
     let spec = service.spec.as_ref().ok_or_else(|| not_found(format!("{name} has no spec")))?;
     if spec.type_.as_deref() == Some("ExternalName") {
         let message = format!("{name} is an ExternalName, which could name any host; use a Backend with an fqdn");
@@ -30,9 +33,8 @@ pub(super) fn resolve(
     let port = find_port(spec, number, usage).ok_or_else(|| not_found(format!("{name} has no port {number}")))?;
     let policy = tls_policy(scope, to, port);
     let speaks = protocol(port, usage)?;
-    let tls = match tls::upstream(scope, policy, speaks, None) {
-        Ok(tls) => tls,
-        Err(_) => return Ok(unusable(to, number, policy)),
+    let Ok(tls) = tls::upstream(scope, policy, speaks, None) else {
+        return Ok(unusable(to, number, policy));
     };
     let base = format!("service/{}/{}/{number}", to.namespace, to.name);
     let discovery = discovery(scope, to, spec, port, number);
@@ -79,7 +81,7 @@ fn protocol(port: &ServicePort, usage: Usage) -> Result<UpstreamProtocol, Proble
 
 /// The Service's end points, or its own address where the Envoys are told to leave the choice to the Service.
 fn discovery(scope: Scope<'_>, to: Referent<'_>, spec: &ServiceSpec, port: &ServicePort, number: i32) -> Discovery {
-    let proxy = &scope.fleet().proxy;
+    let proxy = &scope.fleet().proxy.spec;
     let family = proxy.ip_family.map(|family| match family {
         ProxyIpFamily::IPv4 => IpFamily::V4,
         ProxyIpFamily::IPv6 => IpFamily::V6,

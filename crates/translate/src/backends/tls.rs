@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use api::{
-    Stored,
     ext::{Backend, backend::BackendTls, tls::TlsVersion as ApiVersion},
     gateway::{CaCertificateRef, SecretRef},
 };

@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{
-    Resources, Stored,
-    ext::{EnvoyProxy, envoy_proxy::EnvoyProxySpec},
-    gateway::GatewayClass,
-};
+use api::{Resources, Stored, ext::EnvoyProxy, gateway::GatewayClass};
 
+use super::Proxy;
 use crate::{
     Options, Reports,
     features::SUPPORTED_FEATURES,
@@ -19,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Class {
     /// How its Envoys are run.
-    pub(crate) proxy: Arc<EnvoyProxySpec>,
+    pub(crate) proxy: Proxy,
     /// Whether all its gateways share one fleet.
     pub(crate) merged: bool,
     /// Whether its gateways are served.
@@ -45,19 +42,16 @@ pub(crate) fn classes<'a>(
         reports.insert(class.reference(), Arc::new(report));
         let accepted = proxy.is_ok();
         let proxy = proxy.unwrap_or_default();
-        let merged = proxy.merge_gateways.unwrap_or_default();
+        let merged = proxy.spec.merge_gateways.unwrap_or_default();
         (class.name(), Class { proxy, merged, accepted })
     })
     .collect()
 }
 
-fn class_proxy(
-    resources: &Resources,
-    options: &Options,
-    class: &GatewayClass,
-) -> Result<Arc<EnvoyProxySpec>, Problem> {
+fn class_proxy(resources: &Resources, options: &Options, class: &GatewayClass) -> Result<Proxy, Problem> {
     let Some(reference) = &class.spec.parameters_ref else {
-        return Ok(options.default_proxy.clone().unwrap_or_default());
+        let spec = options.default_proxy.clone().unwrap_or_default();
+        return Ok(Proxy { spec, namespace: String::new() });
     };
     let namespace = reference.namespace.as_deref().unwrap_or_default();
     proxy(resources, &reference.group, &reference.kind, namespace, &reference.name)
@@ -70,13 +64,13 @@ pub(crate) fn proxy(
     kind: &str,
     namespace: &str,
     name: &str,
-) -> Result<Arc<EnvoyProxySpec>, Problem> {
+) -> Result<Proxy, Problem> {
     let bad = |message: String| Problem::new("InvalidParameters", message);
     if group != EnvoyProxy::GROUP || kind != EnvoyProxy::KIND {
         return Err(bad(format!("parametersRef names a {kind} of group {group:?}; only an EnvoyProxy is read")));
     }
     let found = resources.envoy_proxies.get(namespace, name);
     found
-        .map(|proxy| Arc::new(proxy.spec.clone()))
+        .map(|proxy| Proxy { spec: Arc::new(proxy.spec.clone()), namespace: namespace.to_owned() })
         .ok_or_else(|| bad(format!("parametersRef names EnvoyProxy {namespace}/{name}, which does not exist")))
 }

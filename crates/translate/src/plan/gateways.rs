@@ -9,7 +9,10 @@ use api::{
 };
 use ir::{IpFamily, SecretName};
 
-use super::{Fleet, GatewayPlan, classes::{self, Class}};
+use super::{
+    Fleet, GatewayPlan, Proxy,
+    classes::{self, Class},
+};
 use crate::{
     Options,
     certificates::certificate,
@@ -43,15 +46,15 @@ pub(crate) fn gateways(
 }
 
 /// The fleet of a gateway: its own, or the class's.
-fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class, proxy: &Arc<EnvoyProxySpec>) -> usize {
+fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class, proxy: &Proxy) -> usize {
     let name = match class.merged {
         true => gateway.spec.gateway_class_name.clone(),
         false => format!("{}/{}", gateway.namespace(), gateway.name()),
     };
     fleets.iter().position(|fleet| *fleet.name == *name).unwrap_or_else(|| {
         // Merged gateways share one fleet, so only the class can say how it is run.
-        let proxy = Arc::clone(if class.merged { &class.proxy } else { proxy });
-        let family = ip_family(&proxy);
+        let proxy = if class.merged { &class.proxy } else { proxy }.clone();
+        let family = ip_family(&proxy.spec);
         fleets.push(Fleet { name: name.into(), gateways: Vec::new(), proxy, family, secrets: BTreeMap::new() });
         fleets.len() - 1
     })
@@ -67,9 +70,10 @@ fn ip_family(proxy: &EnvoyProxySpec) -> IpFamily {
 }
 
 /// The `EnvoyProxy` that a gateway's infrastructure names, or else its class's.
-fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class) -> Result<Arc<EnvoyProxySpec>, Problem> {
-    let reference = gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
-    let Some(reference) = reference else { return Ok(Arc::clone(&class.proxy)) };
+fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class) -> Result<Proxy, Problem> {
+    let reference =
+        gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
+    let Some(reference) = reference else { return Ok(class.proxy.clone()) };
     if class.merged {
         let message = "the class merges its gateways, so parametersRef can only be set on the GatewayClass";
         return Err(Problem::new("InvalidParameters", message));
@@ -138,10 +142,14 @@ fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Prob
         .map(|address| (address.r#type.as_deref().unwrap_or("IPAddress"), address.value.as_deref().unwrap_or_default()))
         .collect();
     let unsupported = fixed.iter().find(|(kind, _)| !["IPAddress", "Hostname"].contains(kind)).map(|(kind, _)| {
-        Problem::new("UnsupportedAddress", format!("an address of type {kind} cannot be had; use IPAddress or Hostname"))
+        Problem::new(
+            "UnsupportedAddress",
+            format!("an address of type {kind} cannot be had; use IPAddress or Hostname"),
+        )
     });
     let ours = |value: &str| {
-        value.is_empty() || value.parse().is_ok_and(|ip| options.addresses.is_empty() || options.addresses.contains(&ip))
+        value.is_empty()
+            || value.parse().is_ok_and(|ip| options.addresses.is_empty() || options.addresses.contains(&ip))
     };
     let unusable = fixed.iter().find(|(kind, value)| *kind == "IPAddress" && !ours(value)).map(|(_, value)| {
         Problem::new("AddressNotUsable", format!("the address {value} is not one that this gateway can be reached at"))

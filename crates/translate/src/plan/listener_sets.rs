@@ -35,13 +35,13 @@ pub(super) fn attach(
                 gateway: &gateway,
             };
             let own = listener_set_listeners(set);
-            all.extend(own.iter().map(|item| {
-                listeners::listener(resources, &owner, item, plan.fleet, &mut fleets[plan.fleet])
-            }));
+            all.extend(
+                own.iter()
+                    .map(|item| listeners::listener(resources, &owner, item, plan.fleet, &mut fleets[plan.fleet])),
+            );
         }
         let listeners = (first..all.len()).collect();
-        let parent =
-            Parent { gateway: index, listeners, listener_set: Some(conditions), generation: set.generation() };
+        let parent = Parent { gateway: index, listeners, listener_set: Some(conditions), generation: set.generation() };
         parents.insert(set.reference(), parent);
     }
 }
@@ -60,7 +60,8 @@ fn conditions(resources: &Resources, set: &ListenerSet, plan: &GatewayPlan) -> V
     let gateway = &plan.resource;
     let name = format!("Gateway {}/{}", gateway.namespace(), gateway.name());
     if !allowed(gateway).allow(resources, gateway.namespace(), set.namespace()) {
-        let message = format!("{name} takes no listener sets from namespace {}; its allowedListeners can", set.namespace());
+        let message =
+            format!("{name} takes no listener sets from namespace {}; its allowedListeners can", set.namespace());
         return ["Accepted", "Programmed"].map(|kind| Condition::no(kind, "NotAllowed", &message)).to_vec();
     }
     if !plan.accepted {

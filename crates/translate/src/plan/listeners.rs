@@ -58,7 +58,6 @@ pub(super) fn listener(
         name: listener.name.clone(),
         port: u16::try_from(listener.port).ok().filter(|port| *port > 0),
         protocol: protocol.as_ref().ok().copied(),
-        protocol_name: listener.protocol.clone(),
         hostname: None,
         kinds: Vec::new(),
         namespaces: namespaces(listener.allowed_routes.as_ref()),
@@ -88,9 +87,10 @@ fn protocol(listener: &Listener) -> Result<Protocol, Problem> {
     let mode = listener.tls.as_ref().map(|tls| tls.mode.as_ref().unwrap_or(&TlsMode::Terminate));
     let value = |message: &str| Problem::new("UnsupportedValue", message);
     match (listener.protocol.as_str(), mode) {
-        ("HTTP" | "TCP" | "UDP", Some(_)) => {
-            Err(value(&format!("a listener of protocol {} has no tls; remove it, or use HTTPS or TLS", listener.protocol)))
-        }
+        ("HTTP" | "TCP" | "UDP", Some(_)) => Err(value(&format!(
+            "a listener of protocol {} has no tls; remove it, or use HTTPS or TLS",
+            listener.protocol
+        ))),
         ("HTTP", None) => Ok(Protocol::Http),
         ("TCP", None) => Ok(Protocol::Tcp),
         ("UDP", None) => Ok(Protocol::Udp),
@@ -130,7 +130,11 @@ fn kinds(protocol: Protocol, allowed: Option<&AllowedRoutes>) -> (Vec<RouteKind>
             Some(kind) => kinds.push(kind),
             None => {
                 let can: Vec<_> = carried(protocol).iter().map(|kind| kind.as_str()).collect();
-                let message = format!("routes of kind {} cannot be served here; this protocol takes {}", item.kind, can.join(", "));
+                let message = format!(
+                    "routes of kind {} cannot be served here; this protocol takes {}",
+                    item.kind,
+                    can.join(", ")
+                );
                 problems.push(Problem::new("InvalidRouteKinds", message));
             }
         }

@@ -33,10 +33,16 @@ fn overlap(this: &ListenerPlan, other: &ListenerPlan) -> Option<Problem> {
         _ => true,
     };
     if hosts_overlap {
-        let message = format!("the host names of this listener ({}) and of {} ({}) overlap", shown(this), other.name, shown(other));
+        let message = format!(
+            "the host names of this listener ({}) and of {} ({}) overlap",
+            shown(this),
+            other.name,
+            shown(other)
+        );
         return Some(Problem::new("OverlappingHostnames", message));
     }
-    let certificates = |listener: &ListenerPlan| listener.tls.as_ref().map(|tls| tls.certificates.clone()).unwrap_or_default();
+    let certificates =
+        |listener: &ListenerPlan| listener.tls.as_ref().map(|tls| tls.certificates.clone()).unwrap_or_default();
     let theirs = certificates(other);
     let shared = certificates(this).into_iter().find(|name| theirs.contains(name))?;
     let message = format!("this listener and {} show the same {shared}", other.name);

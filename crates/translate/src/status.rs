@@ -1,0 +1,166 @@
+//! The status of gateways, listener sets and back ends.
+
+use std::sync::Arc;
+
+use api::{ObjectRef, Resources, Stored};
+
+use crate::{
+    backends,
+    plan::{GatewayPlan, ListenerPlan, Parent, Plan},
+    problem::{Problem, condition},
+    rejections::rejection,
+    report::{Condition, ListenerStatus, Report, Reports, Status},
+    routes::Outcome,
+};
+
+/// How many routes each listener has. A route counts once, however many of its parents lead to the listener.
+pub(crate) fn attached_routes(plan: &Plan, outcomes: &[Arc<Outcome>]) -> Vec<i32> {
+    let mut counts = vec![0; plan.listeners.len()];
+    let mut last = vec![usize::MAX; plan.listeners.len()];
+    for (index, outcome) in outcomes.iter().enumerate() {
+        for parent in outcome.parents.iter().filter(|parent| counts_for(parent)) {
+            for attachment in &parent.attachments {
+                if last[attachment.listener] != index {
+                    last[attachment.listener] = index;
+                    counts[attachment.listener] += 1;
+                }
+            }
+        }
+    }
+    counts
+}
+
+/// Whether a parent's listeners count the route: it is accepted.
+fn counts_for(parent: &crate::routes::ParentOutcome) -> bool {
+    let all_dropped = |parent: &crate::routes::ParentOutcome| {
+        let compiled = parent.attachments.first().map(|attachment| &attachment.compiled);
+        compiled.is_some_and(|compiled| compiled.rules > 0 && compiled.rules == compiled.dropped)
+    };
+    parent.refused.is_none() && !all_dropped(parent)
+}
+
+/// The reports of gateways and listener sets.
+pub(crate) fn parents(resources: &Resources, plan: &Plan, counts: &[i32], reports: &mut Reports) {
+    for (reference, parent) in &plan.parents {
+        let gateway = &plan.gateways[parent.gateway];
+        let report = match &parent.listener_set {
+            None => of_gateway(resources, plan, gateway, parent, counts),
+            Some(refused) => of_listener_set(plan, parent, refused, counts),
+        };
+        let report = Report {
+            generation: parent.generation,
+            status: report,
+            fleet: Some(Arc::clone(&plan.fleets[gateway.fleet].name)),
+        };
+        reports.insert(reference.clone(), Arc::new(report));
+    }
+}
+
+fn of_gateway(resources: &Resources, plan: &Plan, gateway: &GatewayPlan, parent: &Parent, counts: &[i32]) -> Status {
+    let listeners: Vec<_> = parent.listeners.iter().map(|index| (&plan.listeners[*index], counts[*index])).collect();
+    let mut conditions = gateway.conditions.clone();
+    let invalid: Vec<&str> = listeners
+        .iter()
+        .filter(|(listener, _)| !listener.served())
+        .map(|(listener, _)| listener.name.as_str())
+        .collect();
+    let none = !listeners.is_empty() && invalid.len() == listeners.len();
+    if let Some(accepted) = conditions.iter_mut().find(|item| item.r#type == "Accepted" && item.holds())
+        && !invalid.is_empty()
+    {
+        let message = format!("listeners that are not valid: {}", invalid.join(", "));
+        *accepted = match none {
+            true => Condition::no("Accepted", "ListenersNotValid", message),
+            false => Condition::yes("Accepted", "ListenersNotValid", message),
+        };
+    }
+    let optional = plan.listeners.iter().any(|listener| {
+        let mode = |tls: &ir::DownstreamTls| tls.client_certificate_optional && !tls.client_authorities.is_empty();
+        parent.listeners.iter().any(|index| std::ptr::eq(&plan.listeners[*index], listener))
+            && listener.tls.as_ref().is_some_and(mode)
+    });
+    if optional {
+        let message = "clients without a valid certificate are let in (AllowInsecureFallback)";
+        conditions.push(Condition::yes("InsecureFrontendValidationMode", "ConfigurationChanged", message));
+    }
+    if !conditions.iter().any(|item| item.r#type == "Programmed") {
+        conditions.push(programmed(rejection(resources, &*gateway.resource), !gateway.accepted || none));
+    }
+    Status::Listeners {
+        conditions,
+        listeners: listeners
+            .into_iter()
+            .map(|(listener, count)| of_listener(listener, count, gateway.accepted))
+            .collect(),
+        attached_listener_sets: Some(gateway.listener_sets),
+        addresses: gateway.addresses.clone(),
+    }
+}
+
+fn programmed(rejected: Option<Problem>, invalid: bool) -> Condition {
+    match rejected {
+        Some(problem) => Condition::no("Programmed", "Invalid", problem.message),
+        None if invalid => Condition::no("Programmed", "Invalid", "there is no listener that can be served"),
+        None => Condition::yes("Programmed", "Programmed", ""),
+    }
+}
+
+fn of_listener_set(plan: &Plan, parent: &Parent, refused: &[Condition], counts: &[i32]) -> Status {
+    let listeners: Vec<_> = parent.listeners.iter().map(|index| (&plan.listeners[*index], counts[*index])).collect();
+    let invalid: Vec<&str> = listeners
+        .iter()
+        .filter(|(listener, _)| !listener.served())
+        .map(|(listener, _)| listener.name.as_str())
+        .collect();
+    let conditions = if !refused.is_empty() {
+        refused.to_vec()
+    } else if invalid.is_empty() {
+        vec![Condition::yes("Accepted", "Accepted", ""), programmed(None, false)]
+    } else {
+        let message = format!("listeners that are not valid: {}", invalid.join(", "));
+        let none = invalid.len() == listeners.len();
+        let accepted = match none {
+            true => Condition::no("Accepted", "ListenersNotValid", message),
+            false => Condition::yes("Accepted", "ListenersNotValid", message),
+        };
+        vec![accepted, programmed(None, none)]
+    };
+    Status::Listeners {
+        conditions,
+        listeners: listeners.into_iter().map(|(listener, count)| of_listener(listener, count, true)).collect(),
+        attached_listener_sets: None,
+        addresses: Vec::new(),
+    }
+}
+
+fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) -> ListenerStatus {
+    let refused = listener.conflict.iter().chain(&listener.refused);
+    let mut conditions = vec![
+        condition("Accepted", "Accepted", refused),
+        condition("ResolvedRefs", "ResolvedRefs", &listener.unresolved),
+        match &listener.conflict {
+            Some(conflict) => Condition::yes("Conflicted", conflict.reason, conflict.message.clone()),
+            None => Condition::no("Conflicted", "NoConflicts", ""),
+        },
+        match listener.served() && accepted {
+            true => Condition::yes("Programmed", "Programmed", ""),
+            false => Condition::no("Programmed", "Invalid", "the listener is not valid; the other conditions say why"),
+        },
+    ];
+    if let Some(overlap) = &listener.overlap {
+        conditions.push(Condition::yes("OverlappingTLSConfig", overlap.reason, overlap.message.clone()));
+    }
+    ListenerStatus { name: listener.name.clone(), attached_routes, supported_kinds: listener.kinds.clone(), conditions }
+}
+
+/// The reports of `Backend` resources.
+pub(crate) fn of_backends(resources: &Resources, reports: &mut Reports) {
+    for backend in resources.backends.iter() {
+        let problem = rejection(resources, &**backend).or_else(|| backends::problem(backend));
+        let conditions = vec![condition("Accepted", "Accepted", &problem)];
+        let status = Status::Plain { conditions, supported_features: Vec::new() };
+        let report = Report { generation: backend.generation(), status, fleet: None };
+        let reference: ObjectRef = backend.reference();
+        reports.insert(reference, Arc::new(report));
+    }
+}
