@@ -1,0 +1,201 @@
+//! Accepted connections, plain or TLS, ready to be served; HTTP and gRPC servers take the same.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+
+use crate::drain::Shutdown;
+use crate::net::{Address, Listener, Socket};
+use crate::reload::Reloading;
+use crate::tls::Identity;
+
+/// A peer that has not finished its handshake by then is dropped.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at a time: each costs processor time before we know who asks.
+const HANDSHAKES: usize = 256;
+/// Connections that are accepted but not yet taken by the server.
+const READY: usize = 64;
+/// How long accepting rests when the process has no file descriptor left.
+const REST: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The address; none over a Unix socket.
+    pub address: Option<SocketAddr>,
+    /// The names in the verified certificate; none without mTLS.
+    pub identity: Option<Arc<Identity>>,
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// One accepted connection.
+pub struct Connection {
+    io: Box<dyn Io>,
+    pub(crate) peer: Peer,
+}
+
+impl Connection {
+    /// A connection that we opened ourselves.
+    pub(crate) fn to_server(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self { io: Box::new(io), peer: Peer::default() }
+    }
+}
+
+/// The accepted connections of a listener, until the process stops accepting.
+#[derive(Debug)]
+pub struct Incoming {
+    connections: mpsc::Receiver<Connection>,
+    address: Address,
+}
+
+impl Incoming {
+    /// Accepts on `listener`, with TLS when `tls` is given, until `shutdown` stops: then the port is closed.
+    pub fn start(listener: Listener, tls: Option<Reloading<ServerConfig>>, shutdown: &Shutdown) -> Self {
+        let (sender, connections) = mpsc::channel(READY);
+        let address = listener.address().clone();
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+            shutdown.unless_stopping(accept_all(&listener, tls.as_ref(), &handshakes, &sender)).await;
+        });
+        Self { connections, address }
+    }
+
+    /// The bound address.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The next connection; `None` when no more come.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Connection>> {
+        self.connections.poll_recv(context)
+    }
+
+    /// The next connection; `None` when no more come.
+    pub async fn next(&mut self) -> Option<Connection> {
+        self.connections.recv().await
+    }
+}
+
+async fn accept_all(
+    listener: &Listener,
+    tls: Option<&Reloading<ServerConfig>>,
+    handshakes: &Arc<Semaphore>,
+    ready: &mpsc::Sender<Connection>,
+) {
+    loop {
+        let connection = match accept(listener).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                if !is_of_one_connection(&error) {
+                    tracing::warn!(what = listener.purpose().name, %error, "cannot accept");
+                    tokio::time::sleep(REST).await;
+                }
+                continue;
+            }
+        };
+        let Some(tls) = tls else {
+            if ready.send(connection).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let permit = Arc::clone(handshakes).acquire_owned().await;
+        let (acceptor, ready) = (TlsAcceptor::from(tls.get()), ready.clone());
+        tokio::spawn(async move {
+            if let Some(connection) = handshake(&acceptor, connection).await {
+                // An error means that the server is gone.
+                let _ = ready.send(connection).await;
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn accept(listener: &Listener) -> io::Result<Connection> {
+    match &listener.socket {
+        Socket::Tcp(tcp) => {
+            let (stream, address) = tcp.accept().await?;
+            // Small messages go out at once; a socket that refuses the option works too.
+            let _ = stream.set_nodelay(true);
+            let peer = Peer { address: Some(address), identity: None };
+            Ok(Connection { io: Box::new(stream), peer })
+        }
+        Socket::Unix { listener: unix, .. } => {
+            let (stream, _) = unix.accept().await?;
+            Ok(Connection { io: Box::new(stream), peer: Peer::default() })
+        }
+    }
+}
+
+/// Errors about the connection that would have been accepted, not about the listener (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn handshake(acceptor: &TlsAcceptor, connection: Connection) -> Option<Connection> {
+    let Connection { io, mut peer } = connection;
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await {
+        Ok(Ok(stream)) => {
+            let certificates = stream.get_ref().1.peer_certificates();
+            let leaf = certificates.and_then(<[_]>::first);
+            peer.identity = leaf.map(|leaf| Arc::new(Identity::of_certificate(leaf)));
+            Some(Connection { io: Box::new(stream), peer })
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(peer = ?peer.address, %error, "TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(peer = ?peer.address, "TLS handshake took more than {HANDSHAKE:?}");
+            None
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}

@@ -1,0 +1,36 @@
+//! What every service shares: configuration files, telemetry, health, admin, TLS and an orderly end.
+//!
+//! ```text
+//! fn main() -> ExitCode { kit::run("ratelimit", env!("CARGO_PKG_VERSION"), serve) }
+//!
+//! flags + YAML ─▶ telemetry ─▶ admin port ─▶ serve(Kit, Reloading<Config>) ─▶ signal or failure ─▶ drain ─▶ exit code
+//! ```
+//!
+//! Nothing here is global but the log subscriber: a [`Kit`] is handed down instead.
+
+pub mod admin;
+pub mod config;
+pub mod drain;
+pub mod duration;
+pub mod grpc;
+pub mod health;
+pub mod http_client;
+pub mod incoming;
+mod kit;
+pub mod metrics;
+pub mod net;
+pub mod redact;
+pub mod reload;
+mod run;
+pub mod serve;
+pub mod signal;
+pub mod tasks;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod tls;
+pub mod trace;
+pub mod watch;
+
+pub use kit::Kit;
+pub use run::{ADMIN, BAD_CONFIG, Common, Config, Flags, launch, report, run, supervise};

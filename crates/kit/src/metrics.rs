@@ -1,0 +1,134 @@
+//! The registry of one process as a value, its text form, and what every process counts.
+
+mod process;
+
+use std::sync::Arc;
+
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// The content type of the text form.
+pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics of one process. Clones share the registry.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    process: process::Process,
+    reloads: Reloads,
+}
+
+/// What is counted about reloading configuration, by the name of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Reloads {
+    /// Files taken over.
+    pub(crate) successes: IntCounterVec,
+    /// Files that were not usable; the old configuration stayed.
+    pub(crate) failures: IntCounterVec,
+    /// 1 when the configuration in force is that of the file, 0 when the file is not usable.
+    pub(crate) current: IntGaugeVec,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// A registry with the metrics of the process (`process_*`), `build_info` and those of configuration reloads.
+    pub fn new(service: &str, version: &str) -> Self {
+        let registry = Registry::new();
+        let process = process::Process::register(&registry);
+        let reloads = Reloads::register(&registry);
+        let info = IntGaugeVec::new(Opts::new("build_info", "Always 1; says what runs."), &["service", "version"])
+            .expect("the name and labels are valid");
+        info.with_label_values(&[service, version]).set(1);
+        register(&registry, info);
+        Self(Arc::new(Inner { registry, process, reloads }))
+    }
+
+    /// The registry, to register a service's own metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// All metrics in the Prometheus text format 0.0.4 ([`TEXT`]).
+    pub fn text(&self) -> String {
+        self.0.process.refresh();
+        TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "metrics cannot be written");
+            String::new()
+        })
+    }
+
+    pub(crate) fn reloads(&self) -> &Reloads {
+        &self.0.reloads
+    }
+}
+
+impl Reloads {
+    fn register(registry: &Registry) -> Self {
+        let counter = |name, help| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &["config"]).expect("the name is valid");
+            register(registry, counter.clone());
+            counter
+        };
+        let current =
+            Opts::new("config_reload_last_successful", "1 when the file is in force, 0 when it is not usable.");
+        let current = IntGaugeVec::new(current, &["config"]).expect("the name is valid");
+        register(registry, current.clone());
+        Self {
+            successes: counter("config_reloads_total", "Configuration files taken over."),
+            failures: counter(
+                "config_reload_failures_total",
+                "Configuration files that were not usable; the old one stayed.",
+            ),
+            current,
+        }
+    }
+}
+
+/// Registers a metric whose name this crate alone uses, in a registry that is new.
+fn register(registry: &Registry, collector: impl prometheus::core::Collector + 'static) {
+    registry.register(Box::new(collector)).expect("a new registry has no such name yet");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_is_described() {
+        let metrics = Metrics::new("test", "1.2.3");
+        let text = metrics.text();
+        let value = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).expect(name);
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        assert!(value("process_resident_memory_bytes") > 1e5);
+        assert!(value("process_open_fds") >= 3.0);
+        assert!(value("process_max_fds") >= value("process_open_fds"));
+        assert!(value("process_threads") >= 1.0);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((now - value("process_start_time_seconds")).abs() < 3600.0);
+        assert!(text.contains(r#"build_info{service="test",version="1.2.3"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn processor_time_only_grows() {
+        let metrics = Metrics::new("test", "1");
+        let seconds = || {
+            let text = metrics.text();
+            let line = text.lines().find(|line| line.starts_with("process_cpu_seconds_total ")).unwrap().to_owned();
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        let before = seconds();
+        let start = std::time::Instant::now();
+        while start.elapsed().as_millis() < 60 {
+            std::hint::black_box(before.sqrt());
+        }
+        assert!(seconds() > before);
+    }
+}

@@ -1,0 +1,39 @@
+//! The outward client keeps its bounds.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Redirect;
+use axum::routing::get;
+use kit::http_client::{Client, Error, Settings};
+use kit::testing::HttpDouble;
+
+async fn double() -> HttpDouble {
+    let chunks = || tokio_stream::iter((0..64).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 1024])));
+    HttpDouble::start(
+        Router::new()
+            .route("/small", get(|| async { "small" }))
+            .route("/announced", get(|| async { vec![0_u8; 2048] }))
+            .route("/streamed", get(move || async move { Body::from_stream(chunks()) }))
+            .route("/away", get(|| async { Redirect::to("/small") }))
+            .route("/never", get(std::future::pending::<()>)),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn bodies_redirects_and_time_are_bounded() {
+    let double = double().await;
+    let settings = Settings { max_body: 1024, timeout: Duration::from_millis(300), ..Settings::default() };
+    let client = Client::new("test", &settings).unwrap();
+    assert_eq!(client.get(&double.url("/small")).await.unwrap().body, "small");
+    assert!(matches!(client.get(&double.url("/announced")).await, Err(Error::TooLarge(1024))));
+    assert!(matches!(client.get(&double.url("/streamed")).await, Err(Error::TooLarge(1024))));
+    assert_eq!(client.get(&double.url("/away")).await.unwrap().status, 303);
+    assert!(matches!(client.get(&double.url("/never")).await, Err(Error::Request(error)) if error.is_timeout()));
+    let follows = Client::new("test", &Settings { max_redirects: 1, ..settings }).unwrap();
+    assert_eq!(follows.get(&double.url("/away")).await.unwrap().body, "small");
+}
