@@ -30,7 +30,10 @@ pub(super) async fn answer(request: hyper::Request<Incoming>, tls: Option<Echoed
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         seen.body = String::from_utf8_lossy(&body).into_owned();
     }
-    tokio::time::sleep(behaviour.delay).await;
+    // The timer ticks in milliseconds: even a sleep of nothing would take up to one.
+    if !behaviour.delay.is_zero() {
+        tokio::time::sleep(behaviour.delay).await;
+    }
     state.keep(seen.clone());
     let mut response = match upgrade {
         Some(upgrade) => websocket(upgrade, Arc::clone(state)),

@@ -50,7 +50,7 @@ fn dependencies() -> Result<()> {
         println!("  left out: cargo-deny is not installed");
         return Ok(());
     }
-    quietly(cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
+    quietly(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
 }
 
 /// Runs a command; what it printed is shown only if it failed.
