@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::routing::get;
 use kit::incoming::Incoming;
 use kit::net::{Address, Listener, Purpose};
@@ -76,6 +77,7 @@ async fn serve(kit: Kit, config: Reloading<Config>) -> Result<(), BoxError> {
     let router = Router::new()
         .route("/", get(greet))
         .route("/slow", get(slow))
+        .route("/stuck", get(stuck))
         .route("/fail", get(fail))
         .with_state((Arc::new(kit.clone()), config));
     let shutdown = kit.shutdown.clone();
@@ -86,8 +88,18 @@ async fn serve(kit: Kit, config: Reloading<Config>) -> Result<(), BoxError> {
 
 type Shared = (Arc<Kit>, Reloading<Config>);
 
-async fn greet(State((_, config)): State<Shared>) -> String {
+async fn greet(State((_, config)): State<Shared>, headers: HeaderMap) -> String {
+    let span = tracing::info_span!("greet");
+    kit::trace::adopt_parent(&span, |name| headers.get(name)?.to_str().ok());
+    let _in_span = span.entered();
+    tracing::debug!("greeting");
     config.get().greeting.clone()
+}
+
+/// Never answers: the request that a deadline is for.
+async fn stuck() {
+    tracing::info!("a stuck request began");
+    std::future::pending().await
 }
 
 /// Answers once the process is draining: a request in flight.

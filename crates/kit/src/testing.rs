@@ -27,7 +27,7 @@ pub fn kit() -> Kit {
 ///
 /// # Panics
 /// When it takes longer than [`DEADLINE`]; `what` says what was waited for.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {
         if let Some(value) = condition().await {

@@ -189,7 +189,7 @@ impl<'de> SeqAccess<'de> for Items<'de, '_, '_> {
         let Some(node) = self.items.get(self.next) else { return Ok(None) };
         let path = Path::Index(&self.reader.path, self.next);
         self.next += 1;
-        seed.deserialize(Reader { node, key_at: None, path, unknown: self.reader.unknown }).map(Some)
+        read_placed(seed, Reader { node, key_at: None, path, unknown: self.reader.unknown }).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -219,8 +219,14 @@ impl<'de> MapAccess<'de> for Entries<'de, '_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let entry = self.value.take().expect("serde asks for a key before its value");
-        seed.deserialize(entry_reader(entry, self.reader))
+        read_placed(seed, entry_reader(entry, self.reader))
     }
+}
+
+/// Reads a value; an error that its type raises after reading (a text that is no address) gets the value's place too.
+fn read_placed<'de, T: DeserializeSeed<'de>>(seed: T, reader: Reader<'de, '_>) -> Result<T::Value, Error> {
+    let (at, path) = (reader.node.at, reader.path);
+    seed.deserialize(reader).map_err(|error| error.at(at, &path))
 }
 
 fn entry_reader<'de, 'r>(entry: &'de Entry, parent: &'r Reader<'de, '_>) -> Reader<'de, 'r> {
@@ -265,7 +271,7 @@ impl<'de> VariantAccess<'de> for Content<'de, '_> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self.0)
+        read_placed(seed, self.0)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {

@@ -76,6 +76,18 @@ fn a_wrong_type_names_the_field() {
 }
 
 #[test]
+fn a_text_that_its_type_refuses_names_the_field() {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Times {
+        #[serde(rename = "all", deserialize_with = "crate::duration::deserialize")]
+        _all: std::time::Duration,
+    }
+    let error = parse::<Vec<Times>>("a.yaml", "- all: 1s\n- all: soon\n").unwrap_err().to_string();
+    assert!(error.starts_with("a.yaml:2:8: [1].all: `soon` is not a duration, allowed: "), "{error}");
+}
+
+#[test]
 fn a_missing_field_is_placed_at_its_parent() {
     assert_eq!(error("name: x\nports: [{}]\n"), "a.yaml:2:9: ports[0]: missing field `number`");
 }
