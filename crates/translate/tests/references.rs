@@ -1,0 +1,77 @@
+//! References: every kind of them, within and across namespaces.
+
+mod common;
+
+use api::{ObjectRef, Rejection};
+use common::{BASE, options, problems, resources, status, translate};
+use translate::Translator;
+
+const GATEWAY: &str = "
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [
+  {name: http, port: 80, protocol: HTTP}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: far, namespace: other}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: external}, spec: {type: ExternalName, externalName: x.org, ports: [{port: 80}]}}
+---
+";
+
+fn route(backend: &str) -> String {
+    format!(
+        "{GATEWAY}{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r}}, spec: {{
+            parentRefs: [{{name: g}}], rules: [{{backendRefs: [{backend}]}}]}}}}\n---\n"
+    )
+}
+
+fn grant(from: &str, to: &str) -> String {
+    format!(
+        "{{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {{name: x, namespace: other}},
+            spec: {{from: [{{group: gateway.networking.k8s.io, {from}}}], to: [{{group: '', {to}}}]}}}}"
+    )
+}
+
+#[test]
+fn a_back_end_that_does_not_resolve_says_why() {
+    let reason = |backend: &str| problems(&translate(&route(backend)), "HTTPRoute", "r");
+    assert_eq!(reason("{name: s, port: 80}"), Vec::<String>::new());
+    assert_eq!(reason("{name: none, port: 80}"), ["ResolvedRefs=False/BackendNotFound"]);
+    assert_eq!(reason("{name: s, port: 81}"), ["ResolvedRefs=False/BackendNotFound"]);
+    assert_eq!(reason("{name: s, kind: Deployment, group: apps}"), ["ResolvedRefs=False/InvalidKind"]);
+    assert_eq!(reason("{name: external, port: 80}"), ["ResolvedRefs=False/UnsupportedValue"]);
+    assert_eq!(
+        reason("{name: b, kind: Backend, group: gateway.envoyproxy.io}"),
+        ["ResolvedRefs=False/BackendNotFound"]
+    );
+}
+
+#[test]
+fn another_namespace_must_grant() {
+    let yaml = route("{name: far, namespace: other, port: 80}");
+    let reason = |grant: &str| problems(&translate(&format!("{yaml}{grant}")), "HTTPRoute", "r");
+    let refused = ["ResolvedRefs=False/RefNotPermitted"];
+    assert_eq!(reason(""), refused);
+    assert_eq!(reason(&grant("kind: HTTPRoute, namespace: default", "kind: Service")), Vec::<String>::new());
+    assert_eq!(reason(&grant("kind: HTTPRoute, namespace: default", "kind: Service, name: far")), Vec::<String>::new());
+    assert_eq!(reason(&grant("kind: HTTPRoute, namespace: default", "kind: Service, name: near")), refused);
+    assert_eq!(reason(&grant("kind: HTTPRoute, namespace: default", "kind: Secret")), refused);
+    assert_eq!(reason(&grant("kind: GRPCRoute, namespace: default", "kind: Service")), refused);
+    assert_eq!(reason(&grant("kind: HTTPRoute, namespace: elsewhere", "kind: Service")), refused);
+}
+
+#[test]
+fn what_envoy_refused_is_left_out_until_it_changes() {
+    let mut resources = resources(&format!("{BASE}{}", route("{name: s, port: 80}")));
+    let rejection = |generation| Rejection { generation, message: "no good".to_owned() };
+    let reference = ObjectRef::new("gateway.networking.k8s.io", "HTTPRoute", "default", "r");
+    let mut translator = Translator::new(options());
+    assert_eq!(problems(&translator.translate(&resources), "HTTPRoute", "r"), Vec::<String>::new());
+
+    std::sync::Arc::make_mut(&mut resources.facts).rejected.insert(reference.clone(), rejection(0));
+    let translation = translator.translate(&resources);
+    assert_eq!(problems(&translation, "HTTPRoute", "r"), ["Accepted=False/UnsupportedValue"]);
+    assert!(status(&translation, "HTTPRoute", "r").to_string().contains("Envoy refused it: no good"));
+
+    // A rejection of another generation says nothing about this one.
+    std::sync::Arc::make_mut(&mut resources.facts).rejected.insert(reference, rejection(7));
+    assert_eq!(problems(&translator.translate(&resources), "HTTPRoute", "r"), Vec::<String>::new());
+}
