@@ -1,0 +1,155 @@
+//! Policies: precedence, conflict, merge, selectors, and what their status says.
+
+mod common;
+
+use common::{conditions, problems, status, translate};
+
+const GATEWAY: &str = "
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [
+  {name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}, {name: other, port: 81, protocol: HTTP}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: auth}, spec: {ports: [{port: 9000}]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, labels: {team: a}}, spec: {
+  parentRefs: [{name: g, sectionName: http}], rules: [
+    {name: one, matches: [{path: {value: /one}}], backendRefs: [{name: s, port: 80}]},
+    {name: two, matches: [{path: {value: /two}}], backendRefs: [{name: s, port: 80}]}]}}
+---
+";
+
+/// A SecurityPolicy that tells itself apart by its context.
+fn auth(name: &str, target: &str) -> String {
+    format!(
+        "{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {{name: {name}}}, spec: {{{target},
+            extAuth: {{grpc: {{backendRefs: [{{name: auth, port: 9000}}]}}}}}}}}\n---\n"
+    )
+}
+
+fn named(kind: &str, name: &str, section: &str) -> String {
+    format!("targetRefs: [{{group: gateway.networking.k8s.io, kind: {kind}, name: {name}{section}}}]")
+}
+
+/// For each rule of the route, whose external authorization it has.
+fn holders(yaml: &str) -> Vec<String> {
+    let translation = translate(yaml);
+    let listener = &translation.gateways[0].listeners[0];
+    let ir::Transport::Tcp(chains) = &listener.transport else { panic!("a TCP listener") };
+    let ir::Protocol::Http(http) = &chains[0].protocol else { panic!("an HTTP chain") };
+    let routes = http.routes.hosts.iter().flat_map(|host| &host.routes);
+    let holder =
+        |route: &ir::Route| route.features.ext_auth.as_ref().map_or("-".to_owned(), |auth| auth.source.name.clone());
+    routes.map(|route| format!("{} {}", route.source.rule, holder(route))).collect()
+}
+
+#[test]
+fn the_most_specific_target_has_precedence() {
+    let mut yaml = GATEWAY.to_owned();
+    for (policy, target, expected) in [
+        ("on-gateway", named("Gateway", "g", ""), ["0 on-gateway", "1 on-gateway"]),
+        ("on-listener", named("Gateway", "g", ", sectionName: http"), ["0 on-listener", "1 on-listener"]),
+        ("on-route", named("HTTPRoute", "r", ""), ["0 on-route", "1 on-route"]),
+        ("on-rule", named("HTTPRoute", "r", ", sectionName: two"), ["0 on-route", "1 on-rule"]),
+    ] {
+        yaml.push_str(&auth(policy, &target));
+        assert_eq!(holders(&yaml), expected, "{policy}");
+    }
+    let translation = translate(&yaml);
+    let overridden = ["Accepted=True/Accepted", "Overridden=True/Overridden"];
+    assert_eq!(conditions(&status(&translation, "SecurityPolicy", "on-gateway")), overridden);
+    assert_eq!(conditions(&status(&translation, "SecurityPolicy", "on-rule")), ["Accepted=True/Accepted"]);
+}
+
+#[test]
+fn another_listeners_policy_is_not_the_routes() {
+    let yaml = [GATEWAY, &auth("p", &named("Gateway", "g", ", sectionName: other"))].concat();
+    assert_eq!(holders(&yaml), ["0 -", "1 -"]);
+}
+
+#[test]
+fn of_two_with_one_target_the_older_holds() {
+    let target = named("HTTPRoute", "r", "");
+    let yaml = [GATEWAY, &auth("b", &target), &auth("a", &target)].concat();
+    assert_eq!(holders(&yaml), ["0 a", "1 a"]);
+    assert_eq!(conditions(&status(&translate(&yaml), "SecurityPolicy", "b")), ["Accepted=False/Conflicted"]);
+
+    let yaml = yaml.replace("{name: b}", "{name: b, creationTimestamp: '2020-01-01T00:00:00Z'}");
+    let yaml = yaml.replace("{name: a}, spec", "{name: a, creationTimestamp: '2021-01-01T00:00:00Z'}, spec");
+    assert_eq!(holders(&yaml), ["0 b", "1 b"]);
+}
+
+#[test]
+fn a_selector_reaches_other_namespaces_only_with_a_grant() {
+    let selector =
+        |namespaces: &str| format!("targetSelectors: [{{kind: HTTPRoute, matchLabels: {{team: a}}{namespaces}}}]");
+    assert_eq!(holders(&[GATEWAY, &auth("p", &selector(""))].concat()), ["0 p", "1 p"]);
+
+    let foreign = auth("p", &selector(", namespaces: {from: All}")).replace("{name: p}", "{name: p, namespace: evil}");
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: auth, namespace: evil}, spec: {ports: [{port: 9000}]}}\n---\n";
+    let yaml = [GATEWAY, service, &foreign].concat();
+    assert_eq!(holders(&yaml), ["0 -", "1 -"]);
+    let grant = "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: x}, spec: {
+        from: [{group: gateway.envoyproxy.io, kind: SecurityPolicy, namespace: evil}],
+        to: [{group: gateway.networking.k8s.io, kind: HTTPRoute}]}}";
+    assert_eq!(holders(&[&yaml, grant].concat()), ["0 p", "1 p"]);
+}
+
+#[test]
+fn when_nobody_can_decide_nobody_passes() {
+    let yaml = [GATEWAY, &auth("p", &named("HTTPRoute", "r", ""))]
+        .concat()
+        .replace("name: auth, port: 9000}]", "name: gone, port: 9000}]");
+    let translation = translate(&yaml);
+    assert_eq!(conditions(&status(&translation, "SecurityPolicy", "p")), ["Accepted=False/Invalid"]);
+    assert_eq!(problems(&translation, "HTTPRoute", "r"), Vec::<String>::new());
+    let ir::Transport::Tcp(chains) = &translation.gateways[0].listeners[0].transport else { panic!("a TCP listener") };
+    let ir::Protocol::Http(http) = &chains[0].protocol else { panic!("an HTTP chain") };
+    for route in &http.routes.hosts[0].routes {
+        assert!(matches!(&*route.action, ir::Action::Respond(respond) if respond.status == 500), "{route:?}");
+    }
+}
+
+#[test]
+fn a_section_that_is_not_there_is_told() {
+    let yaml = [GATEWAY, &auth("p", &named("HTTPRoute", "r", ", sectionName: nine"))].concat();
+    assert_eq!(conditions(&status(&translate(&yaml), "SecurityPolicy", "p")), ["Accepted=False/TargetNotFound"]);
+    assert_eq!(holders(&yaml), ["0 -", "1 -"]);
+}
+
+#[test]
+fn a_merge_keeps_what_the_parent_says() {
+    let yaml = format!(
+        "{GATEWAY}{}{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: SecurityPolicy, metadata: {{name: child}}, spec: {{
+            {}, mergeType: StrategicMerge, extAuth: {{failOpen: true}}}}}}",
+        auth("parent", &named("Gateway", "g", "")),
+        named("HTTPRoute", "r", "")
+    );
+    let translation = translate(&yaml);
+    assert_eq!(conditions(&status(&translation, "SecurityPolicy", "child")), ["Accepted=True/Accepted"]);
+    let ir::Transport::Tcp(chains) = &translation.gateways[0].listeners[0].transport else { panic!("a TCP listener") };
+    let ir::Protocol::Http(http) = &chains[0].protocol else { panic!("an HTTP chain") };
+    let merged = http.routes.hosts[0].routes[0].features.ext_auth.clone().expect("external authorization");
+    assert!(merged.fail_open);
+    assert!(matches!(&merged.service, ir::features::ExtAuthService::Grpc { .. }));
+}
+
+#[test]
+fn limits_and_processors_arrive() {
+    let yaml = format!(
+        "{GATEWAY}
+{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: BackendTrafficPolicy, metadata: {{name: p}}, spec: {{{0},
+    rateLimit: {{type: Global, global: {{rules: [{{limit: {{requests: 3, unit: Hour}}}}]}}}}}}}}
+---
+{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyExtensionPolicy, metadata: {{name: p}}, spec: {{{0},
+    extProc: [{{backendRefs: [{{name: auth, port: 9000}}]}}]}}}}",
+        named("HTTPRoute", "r", "")
+    );
+    let translation = translate(&yaml);
+    let gateway = &translation.gateways[0];
+    assert_eq!(gateway.rate_limit_service.as_deref(), Some("rate-limit-service"));
+    let ir::Transport::Tcp(chains) = &gateway.listeners[0].transport else { panic!("a TCP listener") };
+    let ir::Protocol::Http(http) = &chains[0].protocol else { panic!("an HTTP chain") };
+    let features = &http.routes.hosts[0].routes[0].features;
+    assert_eq!(features.rate_limit.as_ref().map(|limit| &*limit.domain), Some("default/g"));
+    assert_eq!(features.ext_proc[0].source.to_string(), "EnvoyExtensionPolicy default/p");
+    assert!(gateway.clusters.keys().any(|name| name.starts_with("service/default/auth/9000")));
+}
