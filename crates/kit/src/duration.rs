@@ -28,7 +28,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 /// Writes a duration so that [`parse`] reads it; less than a millisecond is dropped.
 pub fn format(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
-        (0, millis) => format!("{millis}ms"),
+        (0, millis) if millis > 0 => format!("{millis}ms"),
         (seconds, 0) => format!("{seconds}s"),
         (seconds, millis) => format!("{seconds}s{millis}ms"),
     }

@@ -1,4 +1,5 @@
-//! Readiness: named gates that a service opens as its parts come up. Ready is when all are open.
+//! Readiness: named gates that a service opens as its parts come up. Ready is when all are open; a process without gates
+//! has not started yet and is not ready. A service makes all its gates before it opens the first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,9 +32,9 @@ pub enum GateState {
 }
 
 impl Readiness {
-    /// Whether all gates are open.
+    /// Whether there are gates and all are open.
     pub fn is_ready(&self) -> bool {
-        self.gates.values().all(|gate| *gate == GateState::Open)
+        !self.gates.is_empty() && self.gates.values().all(|gate| *gate == GateState::Open)
     }
 
     /// The closed gates with their reasons.
@@ -52,7 +53,7 @@ impl Default for Gates {
 }
 
 impl Gates {
-    /// No gates: ready.
+    /// No gates yet: not ready.
     pub fn new() -> Self {
         Self(Arc::new(watch::Sender::new(Readiness::default())))
     }
@@ -121,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn ready_is_when_all_gates_are_open() {
         let gates = Gates::new();
-        assert!(gates.readiness().is_ready());
+        assert!(!gates.readiness().is_ready());
         let (xds, config) = (gates.gate("xds"), gates.gate("config"));
         assert!(!gates.readiness().is_ready());
         xds.open();

@@ -127,7 +127,9 @@ fn flags(service: &'static str, version: &'static str) -> Result<Flags, clap::Er
         flags: Flags,
     }
     let name = format!("portcullis-{service}");
-    let command = Cli::command().bin_name(name.clone()).display_name(name).version(version);
+    let about = format!("Portcullis {service}");
+    let command =
+        Cli::command().bin_name(name.clone()).display_name(name).version(version).about(about).long_about(None);
     let matches = command.try_get_matches()?;
     Ok(Cli::from_arg_matches(&matches)?.flags)
 }

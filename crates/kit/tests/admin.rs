@@ -85,7 +85,9 @@ async fn a_part_serves_its_part_only() {
     let (_kit, client, url) = start(Part::Metrics).await;
     assert_eq!(client.get(&format!("{url}/metrics")).await.unwrap().status, 200);
     assert_eq!(client.get(&format!("{url}/config")).await.unwrap().status, 404);
-    let (_kit, client, url) = start(Part::Health).await;
+    let (kit, client, url) = start(Part::Health).await;
+    assert_eq!(client.get(&format!("{url}/readyz")).await.unwrap().status, 503, "without gates nothing has started");
+    kit.gates.gate("test").open();
     assert_eq!(client.get(&format!("{url}/readyz")).await.unwrap().status, 200);
     assert_eq!(client.get(&format!("{url}/metrics")).await.unwrap().status, 404);
 }

@@ -62,6 +62,7 @@ async fn health_follows_the_gates() {
 async fn a_unix_socket_serves_too() {
     let dir = tempfile::tempdir().unwrap();
     let kit = testing::kit();
+    kit.gates.gate("test").open();
     let address = start(&kit, Address::Unix(dir.path().join("grpc.sock")), None).await;
     assert_eq!(status(&channel(&address, None).unwrap(), "").await.unwrap(), ServingStatus::Serving);
 }
@@ -100,6 +101,7 @@ async fn mutual_tls_lets_in_by_spiffe_id() {
 #[tokio::test]
 async fn a_drain_tells_watchers_and_an_endless_stream_ends_by_force() {
     let kit = testing::kit();
+    kit.gates.gate("test").open();
     let address = start(&kit, loopback(), None).await;
     let channel = channel(&address, None).unwrap();
     let request = HealthCheckRequest { service: String::new() };
