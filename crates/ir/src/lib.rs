@@ -23,3 +23,6 @@ pub use gateway::{Gateway, Telemetry};
 pub use listener::{FilterChain, HttpChain, IpFamily, Listener, Protocol, TcpProxy, Transport, UdpProxy};
 pub use route::{Action, Forward, Matcher, Route, RouteTable, Source, VirtualHost, WeightedCluster};
 pub use tls::{DownstreamTls, Secret, SecretMaterial, SecretName, UpstreamTls};
+
+/// The resource types, some of which travel in features and settings as they are.
+pub use api;

@@ -1,0 +1,208 @@
+//! What an Envoy is started with: where its management server is, its admin page, and what the user wants changed in that.
+
+mod patch;
+mod stats;
+
+use envoy::{bootstrap::Bootstrap, json, json::JsonError};
+use ir::Gateway;
+use serde_json::{Value, json};
+
+/// What the controller decides about one fleet's Envoys.
+#[derive(Clone, Debug)]
+pub struct BootstrapSettings {
+    /// Names this Envoy among those of the fleet.
+    pub node_id: String,
+    /// The fleet: [`Gateway::name`].
+    pub node_cluster: String,
+    /// Where Envoy's admin interface listens: nobody but us should reach it.
+    pub admin: Address,
+    /// Where the management server is.
+    pub xds: Xds,
+    /// Where `/ready` answers 200 once Envoy serves and 503 while it drains, if wanted.
+    pub ready: Option<Address>,
+    /// Where `/stats/prometheus` has the metrics, if wanted.
+    pub metrics: Option<Address>,
+}
+
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket.
+    Unix(String),
+    /// IP address and port; 0 for any free one.
+    Ip(std::net::SocketAddr),
+}
+
+/// Where the management server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Xds {
+    /// At a Unix socket.
+    Unix(String),
+    /// At a host, with both sides showing certificates. Never without TLS beyond this machine.
+    Tcp {
+        /// Its name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// TLS; without it only on this machine.
+        tls: Option<TlsFiles>,
+    },
+}
+
+/// Files for TLS, on Envoy's machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The authorities that the server's certificate is checked against, PEM.
+    pub authorities: String,
+    /// Our certificate chain, PEM.
+    pub certificate: String,
+    /// Its private key, PEM.
+    pub key: String,
+    /// The name that the server's certificate must have.
+    pub server_name: String,
+}
+
+/// Why there is no bootstrap. It is the user's setting that is wrong, ours is always right.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// `bootstrap.value` is no YAML.
+    #[error("bootstrap.value is not YAML: {0}")]
+    Yaml(String),
+    /// A patch cannot be applied.
+    #[error("bootstrap.jsonPatches[{index}]: {reason}")]
+    Patch {
+        /// Which one.
+        index: usize,
+        /// Why not.
+        reason: String,
+    },
+    /// What came out is no bootstrap that Envoy knows.
+    #[error("bootstrap: {0}")]
+    Shape(#[from] JsonError),
+    /// It takes away what we need.
+    #[error("bootstrap: {0}; with type Replace keep what `translate --to bootstrap` prints and change only the rest")]
+    Missing(&'static str),
+}
+
+/// The bootstrap of a fleet's Envoys, as JSON in Envoy's canonical form.
+///
+/// # Errors
+/// The user's own bootstrap or patches do not fit.
+pub fn bootstrap(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, BootstrapError> {
+    let ours = ours(gateway, settings)?;
+    let Some(theirs) = &gateway.proxy.bootstrap else { return canonical(&ours) };
+    let changed = canonical(&patch::apply(ours, theirs)?)?;
+    // Without these an Envoy would run and never be configured.
+    for (pointer, what) in [("/dynamic_resources", "dynamic_resources is missing"), ("/admin", "admin is missing")] {
+        if changed.pointer(pointer).is_none() {
+            return Err(BootstrapError::Missing(what));
+        }
+    }
+    Ok(changed)
+}
+
+fn canonical(bootstrap: &Value) -> Result<Value, BootstrapError> {
+    let parsed: Bootstrap = json::parse_as(bootstrap)?;
+    Ok(json::of(&parsed)?)
+}
+
+fn ours(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, BootstrapError> {
+    let stats = stats::of(gateway)?;
+    let mut clusters = vec![xds_cluster(&settings.xds)];
+    let mut listeners = Vec::new();
+    listeners.extend(settings.ready.as_ref().map(stats::ready_listener));
+    if let Some(address) = &settings.metrics {
+        clusters.push(stats::admin_cluster(&settings.admin));
+        listeners.push(stats::metrics_listener(address, gateway));
+    }
+    clusters.extend(stats.clusters);
+    let from_ads = json!({"ads": {}, "resource_api_version": "V3"});
+    let mut bootstrap = json!({
+        "node": {"id": settings.node_id, "cluster": settings.node_cluster},
+        "admin": {"address": address(&settings.admin)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": true,
+                "grpc_services": [{"envoy_grpc": {"cluster_name": XDS}}],
+            },
+            "lds_config": from_ads,
+            "cds_config": from_ads,
+        },
+        "static_resources": {"clusters": clusters, "listeners": listeners},
+        "layered_runtime": {"layers": [{
+            "name": "portcullis",
+            // RE2 needs time in proportion to the text whatever the expression: long ones are no danger.
+            "static_layer": {"re2.max_program_size.error_level": u32::MAX, "re2.max_program_size.warn_level": 1000},
+        }]},
+        "overload_manager": {"resource_monitors": [{
+            "name": "envoy.resource_monitors.global_downstream_max_connections",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                // File descriptors are finite: beyond this new connections are closed, so that those there are work on.
+                "max_active_downstream_connections": 50_000,
+            },
+        }]},
+    });
+    bootstrap["stats_sinks"] = Value::Array(stats.sinks);
+    bootstrap["stats_config"] = stats.config;
+    Ok(bootstrap)
+}
+
+/// The name of the management server's cluster.
+const XDS: &str = "xds_cluster";
+
+fn xds_cluster(xds: &Xds) -> Value {
+    let (kind, address, tls) = match xds {
+        Xds::Unix(path) => ("STATIC", json!({"pipe": {"path": path}}), None),
+        Xds::Tcp { host, port, tls } => {
+            ("STRICT_DNS", json!({"socket_address": {"address": host, "port_value": port}}), tls.as_ref())
+        }
+    };
+    let mut cluster = json!({
+        "name": XDS,
+        "type": kind,
+        "connect_timeout": "10s",
+        "load_assignment": {"cluster_name": XDS, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {
+                // A server that vanished without a word is found out.
+                "connection_keepalive": {"interval": "30s", "timeout": "5s"},
+            }},
+        }},
+    });
+    if let Some(tls) = tls {
+        cluster["transport_socket"] = transport_socket(tls);
+    }
+    cluster
+}
+
+fn transport_socket(files: &TlsFiles) -> Value {
+    let TlsFiles { authorities, certificate, key, server_name } = files;
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": server_name,
+            "common_tls_context": {
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+                "tls_certificates": [{"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}}],
+                "validation_context": {
+                    "trusted_ca": {"filename": authorities},
+                    "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": server_name}}],
+                },
+            },
+        },
+    })
+}
+
+fn address(address: &Address) -> Value {
+    match address {
+        Address::Unix(path) => json!({"pipe": {"path": path}}),
+        Address::Ip(address) => {
+            json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What routes ask of HTTP filters. One module a filter, each with its instances in the chain and what a route says to it.
+//!
+//! [`Features`] is taken apart here without `..`, twice: for a route's own configuration and for the instances that its chain
+//! needs. A feature that nobody lowers does not compile.
+
+pub(crate) mod cors;
+pub(crate) mod credential;
+pub(crate) mod dynamic_forward_proxy;
+pub(crate) mod ext_authz;
+pub(crate) mod ext_proc;
+pub(crate) mod grpc;
+pub(crate) mod rate_limit;
+pub(crate) mod router;
+pub(crate) mod session;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use envoy::{Any, Message, Name, route::FilterConfig};
+use ir::{
+    Action, Features, Route,
+    api::RouteKind,
+    features::{CredentialInjection, ExtAuth, ExtProc},
+    route::HeaderMutation,
+};
+
+/// What the features of a route say in it.
+pub(crate) struct RouteFilters<'a> {
+    pub(crate) request_headers: &'a HeaderMutation,
+    pub(crate) response_headers: &'a HeaderMutation,
+    /// By the name of the filter's instance.
+    pub(crate) typed_per_filter_config: BTreeMap<String, Any>,
+    /// Some filter reads the route's metadata.
+    pub(crate) needs_metadata: bool,
+}
+
+/// What a route says to the filters.
+pub(crate) fn of_route(route: &Route) -> RouteFilters<'_> {
+    let Features { request_headers, response_headers, cors, ext_auth, ext_proc, rate_limit, credential } =
+        &*route.features;
+    let mut config = PerRoute::default();
+    if let Some(cors) = cors {
+        config.set(cors::NAME, &cors::policy(cors));
+    }
+    if let Some(auth) = ext_auth {
+        config.set(&ext_authz::name(auth, &route.source), &ext_authz::per_route(auth));
+    }
+    for processor in ext_proc {
+        config.enable(&ext_proc::name(processor));
+    }
+    if let Some(limit) = rate_limit {
+        config.set(rate_limit::NAME, &rate_limit::per_route(limit));
+    }
+    if let Some(credential) = credential {
+        config.enable(&credential::name(credential));
+    }
+    if let Some(session) = session::of_route(route) {
+        config.set(session::NAME, &session::per_route(session));
+    }
+    RouteFilters {
+        request_headers,
+        response_headers,
+        typed_per_filter_config: config.0,
+        needs_metadata: ext_auth.as_ref().is_some_and(|auth| auth.include_route_metadata)
+            || ext_proc.iter().any(|processor| ext_proc::reads_route_metadata(processor)),
+    }
+}
+
+#[derive(Default)]
+struct PerRoute(BTreeMap<String, Any>);
+
+impl PerRoute {
+    /// The filter's own message for routes. It also enables the filter.
+    fn set<M: Message + Name>(&mut self, name: &str, config: &M) {
+        self.0.insert(name.to_owned(), envoy::any(config));
+    }
+
+    /// Enables a filter that has nothing to say for a route: an empty configuration, which must be there.
+    fn enable(&mut self, name: &str) {
+        self.set(name, &FilterConfig { config: Some(Any::default()), ..Default::default() });
+    }
+}
+
+/// The filters that routes need. Ordered, so that the order of routes does not matter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Needs {
+    pub(crate) cors: bool,
+    pub(crate) grpc: bool,
+    pub(crate) session: bool,
+    pub(crate) ext_auth: BTreeMap<String, Arc<ExtAuth>>,
+    /// By source and index: the order in which a source lists them is the order in the chain.
+    pub(crate) ext_proc: BTreeMap<(String, usize), Arc<ExtProc>>,
+    /// The domain of the limits.
+    pub(crate) rate_limit: Option<Arc<str>>,
+    pub(crate) credential: BTreeMap<String, Arc<CredentialInjection>>,
+}
+
+impl Needs {
+    /// Adds what a route needs.
+    pub(crate) fn add_route(&mut self, route: &Route) {
+        // Headers are changed by the router, which is always there.
+        let Features { request_headers: _, response_headers: _, cors, ext_auth, ext_proc, rate_limit, credential } =
+            &*route.features;
+        self.cors |= cors.is_some();
+        self.grpc |= route.source.kind == RouteKind::Grpc;
+        self.session |= matches!(&*route.action, Action::Forward(forward) if forward.session.is_some());
+        if let Some(auth) = ext_auth {
+            self.ext_auth.entry(ext_authz::name(auth, &route.source)).or_insert_with(|| Arc::clone(auth));
+        }
+        for processor in ext_proc {
+            let key = (ext_proc::source_name(processor), processor.index);
+            self.ext_proc.entry(key).or_insert_with(|| Arc::clone(processor));
+        }
+        if let Some(limit) = rate_limit {
+            self.rate_limit.get_or_insert_with(|| Arc::clone(&limit.domain));
+        }
+        if let Some(credential) = credential {
+            self.credential.entry(credential::name(credential)).or_insert_with(|| Arc::clone(credential));
+        }
+    }
+
+    /// Adds what others need.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self { cors, grpc, session, ext_auth, ext_proc, rate_limit, credential } = other;
+        self.cors |= cors;
+        self.grpc |= grpc;
+        self.session |= session;
+        self.ext_auth.extend(ext_auth.iter().map(|(name, auth)| (name.clone(), Arc::clone(auth))));
+        self.ext_proc.extend(ext_proc.iter().map(|(key, processor)| (key.clone(), Arc::clone(processor))));
+        self.credential.extend(credential.iter().map(|(name, credential)| (name.clone(), Arc::clone(credential))));
+        if let Some(domain) = rate_limit {
+            self.rate_limit.get_or_insert_with(|| Arc::clone(domain));
+        }
+    }
+}
+
+/// The name of an instance: the filter's, and the resource that asked for it.
+fn instance_name(filter: &str, source: &ir::api::ObjectRef) -> String {
+    format!("{filter}/{}/{}/{}", source.kind.to_lowercase(), source.namespace, source.name)
+}

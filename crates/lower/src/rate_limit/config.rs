@@ -1,0 +1,91 @@
+//! What the service is told of descriptors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use envoy::rls_conf::{RateLimitConfig, RateLimitDescriptor, RateLimitPolicy, RateLimitUnit};
+use ir::{
+    Gateway, Protocol, Transport,
+    api::ext::backend_traffic_policy::rate_limit::{RateLimitRule, RateLimitUnit as Unit},
+    features::GlobalRateLimit,
+};
+
+use super::entry;
+
+/// The configuration of the rate limit service for the limits of a fleet: one for each domain, in the order of domains.
+pub fn rate_limit_config(gateway: &Gateway) -> Vec<RateLimitConfig> {
+    let mut domains: BTreeMap<&str, Tree> = BTreeMap::new();
+    // Rules have many routes, and one set of limits: each is looked at once.
+    let mut seen = BTreeSet::new();
+    for limit in limits(gateway) {
+        if seen.insert(std::ptr::from_ref(limit)) {
+            let tree = domains.entry(&limit.domain).or_default();
+            limit.rules.iter().enumerate().for_each(|(index, rule)| tree.add(limit, index, rule));
+        }
+    }
+    let config = |(domain, tree): (&str, Tree)| RateLimitConfig {
+        name: domain.to_owned(),
+        domain: domain.to_owned(),
+        descriptors: tree.descriptors(),
+    };
+    domains.into_iter().map(config).collect()
+}
+
+fn limits(gateway: &Gateway) -> impl Iterator<Item = &GlobalRateLimit> {
+    let chains = gateway.listeners.iter().flat_map(|listener| match &listener.transport {
+        Transport::Tcp(chains) => chains.as_slice(),
+        Transport::Udp(_) => &[],
+    });
+    let tables = chains.filter_map(|chain| match &chain.protocol {
+        Protocol::Http(http) => Some(&http.routes),
+        Protocol::Tcp(_) => None,
+    });
+    let routes = tables.flat_map(|table| &table.hosts).flat_map(|host| &host.routes);
+    routes.filter_map(|route| route.features.rate_limit.as_deref())
+}
+
+/// Descriptors that share their first entries share their first nodes.
+#[derive(Default)]
+struct Tree {
+    children: BTreeMap<(String, Option<String>), Tree>,
+    limit: Option<(RateLimitPolicy, bool)>,
+}
+
+impl Tree {
+    fn add(&mut self, limit: &GlobalRateLimit, index: usize, rule: &RateLimitRule) {
+        let entries = entry::of_rule(limit, index, rule);
+        let end = entries.iter().fold(self, |node, entry| node.children.entry(entry.key_and_value()).or_default());
+        let policy = RateLimitPolicy {
+            unit: unit(rule.limit.unit).into(),
+            requests_per_unit: rule.limit.requests,
+            ..Default::default()
+        };
+        end.limit = Some((policy, rule.shadow_mode.unwrap_or_default()));
+    }
+
+    fn descriptors(self) -> Vec<RateLimitDescriptor> {
+        let descriptor = |((key, value), tree): ((String, Option<String>), Tree)| {
+            let (rate_limit, shadow_mode) = tree.limit.clone().unzip();
+            RateLimitDescriptor {
+                key,
+                value: value.unwrap_or_default(),
+                rate_limit,
+                shadow_mode: shadow_mode.unwrap_or_default(),
+                descriptors: tree.descriptors(),
+                ..Default::default()
+            }
+        };
+        self.children.into_iter().map(descriptor).collect()
+    }
+}
+
+fn unit(unit: Unit) -> RateLimitUnit {
+    match unit {
+        Unit::Second => RateLimitUnit::Second,
+        Unit::Minute => RateLimitUnit::Minute,
+        Unit::Hour => RateLimitUnit::Hour,
+        Unit::Day => RateLimitUnit::Day,
+        Unit::Week => RateLimitUnit::Week,
+        Unit::Month => RateLimitUnit::Month,
+        Unit::Year => RateLimitUnit::Year,
+    }
+}

@@ -1,0 +1,41 @@
+//! What is the same for all resources of a fleet.
+
+use std::collections::BTreeSet;
+
+use ir::{
+    Discovery, Gateway, IpFamily,
+    api::ext::envoy_proxy::{metrics::Metrics, telemetry::Telemetry},
+};
+
+use crate::{access_log, route::RouteOptions, settings::Settings};
+
+/// What is the same for all resources of a fleet.
+pub(crate) struct Scope<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) settings: &'a Settings,
+    /// The ways in which hosts that requests name are looked up.
+    pub(crate) dynamic_families: BTreeSet<IpFamily>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(gateway: &'a Gateway, settings: &'a Settings) -> Self {
+        let dynamic_families = gateway.clusters.values().filter_map(|cluster| match cluster.discovery {
+            Discovery::Dynamic { family } => Some(family),
+            Discovery::Delivered(_) | Discovery::Dns { .. } => None,
+        });
+        Self { gateway, settings, dynamic_families: dynamic_families.collect() }
+    }
+
+    pub(crate) fn telemetry(&self) -> Option<&'a Telemetry> {
+        self.gateway.proxy.telemetry.as_ref()
+    }
+
+    pub(crate) fn metrics(&self) -> Option<&'a Metrics> {
+        self.telemetry()?.metrics.as_ref()
+    }
+
+    /// What the encoding of routes depends on.
+    pub(crate) fn route_options(&self) -> RouteOptions {
+        RouteOptions { metadata: access_log::reads_route_metadata(self) }
+    }
+}

@@ -1,0 +1,60 @@
+//! Route tables: their hosts put together from bytes.
+
+use bytes::Bytes;
+use envoy::{Message, route::RouteConfiguration};
+use ir::{RouteTable, VirtualHost};
+
+use crate::{
+    filters::Needs,
+    host::{HostMemo, HostOptions},
+    kept::{Kept, identical},
+    wire,
+};
+
+/// The longest body of an answer without a back end. Envoy's default of 4 KiB is short for an error page; a ConfigMap has at
+/// most 1 MiB.
+const MOST_BODY_BYTES: u32 = 1 << 20;
+
+/// What was made from a table.
+#[derive(Debug, Default)]
+pub(crate) struct TableMemo {
+    hosts: Kept<VirtualHost, HostMemo>,
+    /// What its routes need of the filter chain.
+    pub(crate) needs: Needs,
+    /// The encoded route configuration.
+    pub(crate) bytes: Bytes,
+}
+
+impl TableMemo {
+    /// Brings it up to date.
+    pub(crate) fn update(mut self, table: &RouteTable, options: HostOptions) -> Self {
+        self.hosts.update(table.hosts.iter(), domain, identical, |host, before| {
+            before.unwrap_or_default().update(host, options)
+        });
+        self.needs = Needs::default();
+        self.hosts.iter().for_each(|(_, host)| self.needs.add(&host.needs));
+        self.bytes = assemble(table, &self.hosts).into();
+        self
+    }
+}
+
+fn domain(host: &VirtualHost) -> &str {
+    &host.domain
+}
+
+fn assemble(table: &RouteTable, hosts: &Kept<VirtualHost, HostMemo>) -> Vec<u8> {
+    let shell = RouteConfiguration {
+        name: table.name.to_string(),
+        // The Gateway API wants the port in `Host` left out of account, and `Host` forwarded as it is.
+        ignore_port_in_host_matching: true,
+        // What is said for one back end of a rule comes after what is said for the rule.
+        most_specific_header_mutations_wins: true,
+        max_direct_response_body_size_bytes: Some(MOST_BODY_BYTES),
+        ..Default::default()
+    };
+    let size: usize = hosts.iter().map(|(_, host)| wire::bound(host.bytes.len())).sum();
+    let mut out = Vec::with_capacity(size + shell.encoded_len());
+    shell.encode(&mut out).expect("a vector takes all that is put into it");
+    hosts.iter().for_each(|(_, host)| wire::put_message(&mut out, wire::TABLE_HOSTS, &host.bytes));
+    out
+}
