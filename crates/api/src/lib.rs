@@ -15,6 +15,7 @@ pub mod object;
 pub mod parse;
 pub mod resources;
 pub mod route;
+pub mod rules;
 
 pub use kinds::{KINDS, Kind, Object, Scope};
 pub use object::{ObjectRef, Stored};
@@ -25,4 +26,5 @@ pub use route::{Route, RouteKind};
 pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 pub use k8s_openapi::api::discovery::v1::EndpointSlice;
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, ObjectMeta, Time};
+pub use k8s_openapi::jiff::Timestamp;
 pub use kube::ResourceExt;

@@ -100,7 +100,7 @@ pub fn kind_of(document: &Value) -> Result<&'static Kind, ParseError> {
 }
 
 /// Removes explicit nulls, at every depth.
-fn drop_nulls(value: &mut Value) {
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());

@@ -6,19 +6,30 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, HttpRouteFilter, SecurityPolicy};
+use super::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, GROUP, HttpRouteFilter, SecurityPolicy};
+
+/// Makes a CRD.
+type Make = fn() -> CustomResourceDefinition;
+
+/// How each kind's CRD is made, by kind.
+const CRDS: [(&str, Make); 6] = [
+    ("Backend", Backend::crd),
+    ("BackendTrafficPolicy", BackendTrafficPolicy::crd),
+    ("EnvoyExtensionPolicy", EnvoyExtensionPolicy::crd),
+    ("EnvoyProxy", EnvoyProxy::crd),
+    ("HTTPRouteFilter", HttpRouteFilter::crd),
+    ("SecurityPolicy", SecurityPolicy::crd),
+];
 
 /// The CRDs of all extension resources, by kind.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let crds = [
-        Backend::crd(),
-        BackendTrafficPolicy::crd(),
-        EnvoyExtensionPolicy::crd(),
-        EnvoyProxy::crd(),
-        HttpRouteFilter::crd(),
-        SecurityPolicy::crd(),
-    ];
-    crds.into_iter().map(finish).collect()
+    CRDS.into_iter().map(|(_, make)| finish(make())).collect()
+}
+
+/// The CRD of one extension resource.
+pub fn crd(group: &str, kind: &str) -> Option<CustomResourceDefinition> {
+    let (_, make) = CRDS.into_iter().find(|(name, _)| group == GROUP && *name == kind)?;
+    Some(finish(make()))
 }
 
 /// Adds what derivation cannot know, and takes out what a hand-written CRD would not have.
@@ -73,6 +84,7 @@ mod tests {
             assert!(!text.contains("nullable"), "{text}");
             let status = crd.spec.names.kind != "HTTPRouteFilter";
             assert_eq!(crd.spec.versions[0].subresources.is_some(), status, "{}", crd.spec.names.kind);
+            assert_eq!(super::crd(GROUP, &crd.spec.names.kind), Some(crd));
         }
     }
 }

@@ -21,7 +21,7 @@ pub mod tls;
 
 pub use backend::{Backend, BackendSpec};
 pub use backend_traffic_policy::{BackendTrafficPolicy, BackendTrafficPolicySpec};
-pub use crd::crds;
+pub use crd::{crd, crds};
 pub use duration::Duration;
 pub use envoy_extension_policy::{EnvoyExtensionPolicy, EnvoyExtensionPolicySpec};
 pub use envoy_proxy::{EnvoyProxy, EnvoyProxySpec};
