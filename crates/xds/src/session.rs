@@ -7,8 +7,9 @@
 //! ```
 //!
 //! - A type has at most one unanswered response. What changes meanwhile goes together into the next one.
-//! - A type's turn comes when the types before it have nothing due and nothing unanswered; routes and listeners also wait
-//!   until new clusters have asked for their endpoints. What is taken away is taken away when all else is settled.
+//! - A type's turn comes when the types before it have nothing more to send. Listeners and routes also wait until clusters
+//!   have asked for their endpoints and both are acknowledged: Envoy keeps back the acknowledgement of new clusters until
+//!   they are warm. What is taken away is taken away when all else is settled.
 //! - Nothing is held back for longer than `hold`: a client that never answers, or rejects, must not stop the others.
 
 mod channel;
@@ -63,8 +64,7 @@ impl Session {
     pub fn set_snapshot(&mut self, next: Arc<Snapshot>) {
         for ((_, url), channel) in &mut self.channels {
             let before = self.snapshot.as_ref().map(|snapshot| snapshot.resources(url)).unwrap_or_default();
-            let target = next.resources(url);
-            channel.mark(before.changed(&target), &target);
+            channel.mark(before.changed(&next.resources(url)));
         }
         self.snapshot = Some(next);
     }
@@ -120,18 +120,16 @@ impl Session {
     fn send_updates(&mut self, snapshot: &Snapshot, now: Moment, out: &mut Vec<Response>) -> BTreeMap<Key, Plan> {
         let keys: Vec<Key> = self.channels.keys().cloned().collect();
         let mut plans = BTreeMap::new();
-        let mut is_turn = true;
+        let mut before = Before::default();
         for key in keys {
-            if key.0 > Kind::Secret {
-                is_turn &= self.is_warm();
-            }
+            let is_turn = before.lets(key.0, self.is_warm());
             let target = snapshot.resources(&key.1);
             let Some(channel) = self.channels.get_mut(&key) else { continue };
-            let mut plan = channel.plan(&target, self.protocol);
+            let mut plan = channel.plan(key.0, &target, self.protocol);
             if !plan.is_due() {
                 channel.updates_held = None;
             } else if channel.flight.is_none() {
-                let wait = Wait { is_turn, now: now.instant, hold: self.hold };
+                let wait = Wait { is_turn, now: now.instant, hold: self.hold, sooner: before.unanswered_until };
                 if wait.is_over(&mut channel.updates_held, &mut self.wake) {
                     if !is_turn {
                         self.warming.give_up();
@@ -139,8 +137,8 @@ impl Session {
                     out.push(self.send(&key, &mut plan, snapshot.revision(), now));
                 }
             }
-            let is_flying = self.channels.get(&key).is_some_and(|channel| channel.flight.is_some());
-            is_turn &= !is_flying && !plan.is_due();
+            let flight = self.channels.get(&key).and_then(|channel| channel.flight.as_ref());
+            before.add(key.0, plan.is_due(), flight.map(|flight| flight.sent_at + self.hold), now.instant);
             plans.insert(key, plan);
         }
         plans
@@ -200,7 +198,7 @@ impl Session {
                 channel.clean(&plan.removals);
                 continue;
             }
-            let wait = Wait { is_turn, now: now.instant, hold: self.hold };
+            let wait = Wait { is_turn, now: now.instant, hold: self.hold, sooner: None };
             if channel.flight.is_none() && wait.is_over(&mut channel.removals_held, &mut self.wake) {
                 out.push(self.remove(key, &plan.removals, snapshot.revision(), now));
             }
@@ -223,7 +221,7 @@ impl Session {
         for (key, plan) in plans {
             let Some(channel) = self.channels.get_mut(key) else { continue };
             let target = snapshot.resources(&key.1);
-            let is_settled = !plan.is_due() && channel.is_settled(key.0, &target, plan.removals.len());
+            let is_settled = !plan.is_due() && channel.is_settled(key.0, snapshot.revision(), &target);
             if is_settled {
                 channel.settle(snapshot.revision());
             }
@@ -242,22 +240,54 @@ impl Session {
     }
 }
 
+/// What the types before one leave undone.
+#[derive(Default)]
+struct Before {
+    /// One of them has something to send and cannot yet.
+    is_due: bool,
+    /// Clusters or endpoints are not answered; until when that is waited for.
+    unanswered_until: Option<Instant>,
+}
+
+impl Before {
+    /// Whether it is this type's turn to send updates. One stream keeps the order of what is sent, so most types need not
+    /// wait for answers. But what traffic is pointed with waits until the clusters are warm: that is when Envoy
+    /// acknowledges them. For the same reason what clusters need to become warm never waits.
+    fn lets(&self, kind: Kind, is_warm: bool) -> bool {
+        match kind {
+            Kind::Endpoint | Kind::Secret => true,
+            Kind::Runtime | Kind::Cluster => !self.is_due,
+            _ => !self.is_due && self.unanswered_until.is_none() && is_warm,
+        }
+    }
+
+    fn add(&mut self, kind: Kind, is_due: bool, unanswered_until: Option<Instant>, now: Instant) {
+        self.is_due |= is_due;
+        let is_awaited = matches!(kind, Kind::Cluster | Kind::Endpoint);
+        if let Some(end) = unanswered_until.filter(|end| is_awaited && now < *end) {
+            self.unanswered_until = Some(self.unanswered_until.map_or(end, |other| other.min(end)));
+        }
+    }
+}
+
 /// A type that has something to send, and perhaps must wait.
 struct Wait {
     is_turn: bool,
     now: Instant,
     hold: Duration,
+    /// When there may be a reason to look again before the wait is over.
+    sooner: Option<Instant>,
 }
 
 impl Wait {
-    /// Whether it may go now; if not, notes since when it waits and when it will wait no longer.
+    /// Whether it may go now; if not, notes since when it waits and when to look again.
     fn is_over(&self, since: &mut Option<Instant>, wake: &mut Option<Instant>) -> bool {
         let end = *since.get_or_insert(self.now) + self.hold;
         if self.is_turn || self.now >= end {
             *since = None;
             return true;
         }
-        *wake = Some(wake.map_or(end, |other| other.min(end)));
+        *wake = [*wake, Some(end), self.sooner].into_iter().flatten().min();
         false
     }
 }

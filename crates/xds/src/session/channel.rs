@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::message::{Moment, Protocol};
 use super::nack;
 use super::subscription::{Interest, Subscription};
+use super::warming::no_endpoints;
 use crate::ledger::{Outcome, Rejection, TypeRecord};
 use crate::order::Kind;
 use crate::resource::{Name, Resource, Resources, Version};
@@ -62,14 +63,8 @@ pub(super) struct Channel {
 
 impl Channel {
     /// The snapshot changed in these names.
-    pub(super) fn mark(&mut self, changed: Vec<Name>, target: &Resources) {
-        for name in changed.into_iter().filter(|name| self.subscription.covers(name)) {
-            let version = target.get(&name).map(|resource| resource.version());
-            if self.record.rejected.get(&name).is_some_and(|rejection| Some(rejection.version) != version) {
-                self.record.rejected.remove(&name);
-            }
-            self.dirty.insert(name);
-        }
+    pub(super) fn mark(&mut self, changed: Vec<Name>) {
+        self.dirty.extend(changed.into_iter().filter(|name| self.subscription.covers(name)));
     }
 
     /// A request changed what the client wants; `initial` is what it says that it has.
@@ -119,19 +114,26 @@ impl Channel {
     }
 
     /// Compares the dirty names with the snapshot; those that need nothing are clean from then on.
-    pub(super) fn plan(&mut self, target: &Resources, protocol: Protocol) -> Plan {
+    pub(super) fn plan(&mut self, kind: Kind, target: &Resources, protocol: Protocol) -> Plan {
         let mut plan = Plan { answer_due: self.answer_due, ..Plan::default() };
         let Self { subscription, sent, dirty, forced, record, .. } = self;
         dirty.retain(|name| {
             let wanted = if subscription.covers(name) { target.get(name) } else { None };
             let is_forced = forced.contains(name);
             let had = sent.get(name);
+            let rejected = record.rejected.get(name).map(|rejection| rejection.version);
+            if rejected.is_some() && rejected != wanted.map(|new| new.version()) {
+                record.rejected.remove(name);
+            }
             match (wanted, had) {
-                (Some(new), _) if record.rejected.get(name).is_some_and(|r| r.version == new.version()) => {}
+                (Some(new), _) if rejected == Some(new.version()) => {}
                 (Some(new), Some(old)) if old.version() == new.version() && !is_forced => {}
                 (Some(new), _) => plan.updates.push((name.clone(), Arc::clone(new))),
                 (None, Some(_)) => plan.removals.push(name.clone()),
-                (None, None) if is_forced && protocol == Protocol::Delta => plan.absent.push(name.clone()),
+                (None, None) if !is_forced => {}
+                (None, None) if protocol == Protocol::Delta => plan.absent.push(name.clone()),
+                // State of the world cannot say that there are none, and a cluster that was just added waits for them.
+                (None, None) if kind == Kind::Endpoint => plan.updates.push((name.clone(), no_endpoints(name))),
                 (None, None) => {}
             }
             let is_due = plan.updates.last().is_some_and(|(last, _)| last == name)
@@ -258,12 +260,15 @@ impl Channel {
         }
     }
 
-    /// Whether the client has everything of the target, when nothing of it is due: `removals` is how much more it has.
-    pub(super) fn is_settled(&self, kind: Kind, target: &Resources, removals: usize) -> bool {
-        let is_complete = !kind.is_asked_for_in_full()
-            || self.sent.len() == target.len() + removals
-            || target.iter().all(|(name, _)| self.sent.contains_key(name));
-        self.flight.is_none() && self.record.rejected.is_empty() && is_complete
+    /// Whether the client has everything of the target, when nothing of it is due.
+    pub(super) fn is_settled(&self, kind: Kind, revision: u64, target: &Resources) -> bool {
+        let is_complete = || {
+            !kind.is_asked_for_in_full()
+                || self.subscription.wildcard
+                || self.record.acked >= Some(revision)
+                || target.iter().all(|(name, _)| self.sent.contains_key(name))
+        };
+        self.flight.is_none() && self.record.rejected.is_empty() && is_complete()
     }
 
     /// The client has all of this revision.

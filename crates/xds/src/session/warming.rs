@@ -2,10 +2,13 @@
 //!
 //! Envoy takes a new or changed cluster into service when its endpoints have come after it. It asks for those of a new
 //! cluster; those of a changed one it has subscribed to already, so in delta it says nothing, waits fifteen seconds and
-//! then goes on without endpoints. Therefore they are sent again after the cluster, changed or not.
+//! then goes on without endpoints. Therefore they are sent again after the cluster, changed or not. Once it is up, Envoy
+//! also keeps back its acknowledgement of clusters until they are warm: endpoints must not wait for that.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use envoy::endpoint::ClusterLoadAssignment;
 use prost::Message;
 
 use crate::resource::{Name, Resource};
@@ -58,6 +61,12 @@ pub(super) fn endpoints_of(name: &Name, cluster: &Resource) -> Option<Name> {
     let view = ClusterView::decode(cluster.body().as_ref()).ok()?;
     let config = (view.discovery_type == EDS).then_some(view.eds_cluster_config)?.unwrap_or_default();
     Some(if config.service_name.is_empty() { name.clone() } else { Name::from(config.service_name) })
+}
+
+/// Endpoints of a cluster that has none.
+pub(super) fn no_endpoints(name: &Name) -> Arc<Resource> {
+    let assignment = ClusterLoadAssignment { cluster_name: name.to_string(), ..ClusterLoadAssignment::default() };
+    Arc::new(Resource::new(assignment.encode_to_vec()))
 }
 
 #[cfg(test)]
