@@ -175,6 +175,13 @@ impl ListenerPlan {
     }
 }
 
+impl Plan {
+    /// Whether there is any policy to report on.
+    pub(crate) fn has_policies(&self) -> bool {
+        !self.backend_tls.policies.is_empty() || !self.policies.is_empty()
+    }
+}
+
 /// Makes the plan.
 pub(crate) fn plan(resources: &Resources, options: &Options) -> Plan {
     let mut reports = Reports::new();

@@ -63,6 +63,11 @@ macro_rules! policies {
                 Self {$($field: Index::new(&resources.$table),)*}
             }
 
+            /// Whether there is none.
+            pub(crate) fn is_empty(&self) -> bool {
+                $(self.$field.policies.is_empty())&&*
+            }
+
             /// Which policies of a listener and what is above it hold: routes whose listeners have the same need to be
             /// compiled only once.
             pub(crate) fn signature(&self, resources: &Resources, above: &[Target<'_>]) -> Signature {

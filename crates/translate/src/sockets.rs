@@ -122,7 +122,7 @@ fn tls(
         match listener.protocol {
             Some(Protocol::Https) => {
                 let name = listener.full_name();
-                let table = tables.secure(format!("https-{port}/{name}"), plan, *index, listeners, &routes[*index]);
+                let table = tables.secure(format!("https-{port}/{name}"), plan, *index, listeners, routes);
                 chains.push(FilterChain {
                     name: name.into(),
                     server_names: listener.hostname.iter().cloned().collect(),

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 /// A route on a listener.
 #[derive(Clone, Copy)]
 pub(crate) struct Attached<'a> {
-    pub(crate) outcome: &'a Outcome,
+    pub(crate) outcome: &'a Arc<Outcome>,
     pub(crate) attachment: &'a Attachment,
 }
 
@@ -33,16 +33,27 @@ pub(crate) fn by_listener<'a>(plan: &Plan, outcomes: &'a [Arc<Outcome>]) -> Vec<
     lists
 }
 
-/// Hosts and tables of the translation before: what did not change stays the same `Arc`.
+/// Tables of the translation before: hosts that did not change stay the same `Arc`.
 #[derive(Debug, Default)]
 pub(crate) struct TableMemo {
-    tables: HashMap<Arc<str>, Arc<RouteTable>>,
+    tables: HashMap<Arc<str>, Known>,
+}
+
+/// A table and what it was made from.
+#[derive(Debug)]
+struct Known {
+    table: Arc<RouteTable>,
+    /// The listeners whose routes are in it.
+    listeners: Vec<usize>,
+    /// The routes of those listeners.
+    outcomes: Vec<Arc<Outcome>>,
 }
 
 /// Builds tables, with the memory of those before.
 #[derive(Debug)]
 pub(crate) struct TableBuilder<'m> {
-    before: &'m TableMemo,
+    /// The tables before; nothing when the plan is another, and listeners may mean other things.
+    before: Option<&'m TableMemo>,
     pub(crate) after: TableMemo,
 }
 
@@ -53,8 +64,23 @@ struct Host<'a> {
     misdirected: bool,
 }
 
+/// The hosts of a table that have to be looked at.
+enum Touched {
+    All,
+    Some(HashSet<Arc<str>>),
+}
+
+impl Touched {
+    fn has(&self, domain: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(domains) => domains.contains(domain),
+        }
+    }
+}
+
 impl<'m> TableBuilder<'m> {
-    pub(crate) fn new(before: &'m TableMemo) -> Self {
+    pub(crate) fn new(before: Option<&'m TableMemo>) -> Self {
         Self { before, after: TableMemo::default() }
     }
 
@@ -67,15 +93,17 @@ impl<'m> TableBuilder<'m> {
         listeners: &[usize],
         routes: &[Vec<Attached<'_>>],
     ) -> Arc<RouteTable> {
+        let touched = self.touched(&name, listeners, routes);
         let mut hosts = BTreeMap::new();
         for index in listeners {
-            add_routes(&mut hosts, plan, *index, listeners, &routes[*index]);
+            add_routes(&mut hosts, plan, *index, listeners, &routes[*index], &touched);
         }
-        for hostname in listeners.iter().filter_map(|index| plan.listeners[*index].hostname.as_deref()) {
-            // A listener without routes for its host still keeps others' routes away from it.
+        // A listener without routes for its host still keeps others' routes away from it.
+        let own = listeners.iter().filter_map(|index| plan.listeners[*index].hostname.as_deref());
+        for hostname in own.filter(|hostname| touched.has(hostname)) {
             hosts.entry(Arc::from(hostname)).or_default();
         }
-        self.finish(name, hosts)
+        self.finish(name, hosts, &touched, listeners, routes)
     }
 
     /// The table of one HTTPS listener. Hosts of the port's other listeners are answered 421: the client has the wrong
@@ -86,37 +114,80 @@ impl<'m> TableBuilder<'m> {
         plan: &Plan,
         index: usize,
         listeners: &[usize],
-        routes: &[Attached<'_>],
+        routes: &[Vec<Attached<'_>>],
     ) -> Arc<RouteTable> {
+        let own = [index];
+        let touched = self.touched(&name, &own, routes);
         let mut hosts = BTreeMap::new();
-        add_routes(&mut hosts, plan, index, listeners, routes);
-        if let Some(hostname) = plan.listeners[index].hostname.as_deref() {
+        add_routes(&mut hosts, plan, index, listeners, &routes[index], &touched);
+        let hostname = |index: &usize| plan.listeners[*index].hostname.as_deref();
+        if let Some(hostname) = hostname(&index).filter(|hostname| touched.has(hostname)) {
             hosts.entry(Arc::from(hostname)).or_default();
         }
         for other in listeners.iter().filter(|other| **other != index) {
-            let domain = plan.listeners[*other].hostname.as_deref().unwrap_or("*");
-            hosts.entry(Arc::from(domain)).or_insert_with(|| Host { entries: Vec::new(), misdirected: true });
+            let domain = hostname(other).unwrap_or("*");
+            if touched.has(domain) {
+                hosts.entry(Arc::from(domain)).or_insert_with(|| Host { entries: Vec::new(), misdirected: true });
+            }
         }
-        self.finish(name, hosts)
+        self.finish(name, hosts, &touched, &own, routes)
     }
 
-    fn finish(&mut self, name: String, hosts: BTreeMap<Arc<str>, Host<'_>>) -> Arc<RouteTable> {
-        let before = self.before.tables.get(name.as_str());
-        let mut old = before.map(|table| table.hosts.iter().peekable());
-        let built = hosts.into_iter().map(|(domain, host)| {
-            // Both are ordered by domain, so the old host is found by walking along.
-            let old = old.as_mut().and_then(|old| {
-                while old.next_if(|known| known.domain < domain).is_some() {}
-                old.next_if(|known| known.domain == domain)
-            });
-            virtual_host(domain, host, old)
-        });
-        let hosts: Vec<_> = built.collect();
+    /// The hosts that may have changed since the table before: those of routes that came, went or changed.
+    fn touched(&self, name: &str, listeners: &[usize], routes: &[Vec<Attached<'_>>]) -> Touched {
+        let Some(known) = self.before.and_then(|before| before.tables.get(name)) else { return Touched::All };
+        let now = listeners.iter().flat_map(|index| &routes[*index]).map(|attached| attached.outcome);
+        let before: HashSet<*const Outcome> = known.outcomes.iter().map(Arc::as_ptr).collect();
+        let mut stayed: HashSet<*const Outcome> = HashSet::with_capacity(before.len());
+        let mut domains = HashSet::new();
+        let mut touch = |outcome: &Outcome| {
+            let here = outcome.attachments().filter(|attachment| known.listeners.contains(&attachment.listener));
+            domains.extend(here.flat_map(|attachment| attachment.domains.iter().cloned()));
+        };
+        for outcome in now {
+            let address = Arc::as_ptr(outcome);
+            if before.contains(&address) {
+                stayed.insert(address);
+            } else {
+                touch(outcome);
+            }
+        }
+        known
+            .outcomes
+            .iter()
+            .filter(|outcome| !stayed.contains(&Arc::as_ptr(outcome)))
+            .for_each(|outcome| touch(outcome));
+        Touched::Some(domains)
+    }
+
+    /// Puts the table together: touched hosts anew, the others as they were.
+    fn finish(
+        &mut self,
+        name: String,
+        hosts: BTreeMap<Arc<str>, Host<'_>>,
+        touched: &Touched,
+        listeners: &[usize],
+        routes: &[Vec<Attached<'_>>],
+    ) -> Arc<RouteTable> {
+        let before = self.before.and_then(|before| before.tables.get(name.as_str())).map(|known| &known.table);
+        let mut old = before.map(|table| table.hosts.as_slice()).unwrap_or_default().iter().peekable();
+        let mut merged = Vec::with_capacity(old.len() + hosts.len());
+        for (domain, host) in hosts {
+            // Both are ordered by domain, so the old hosts are met by walking along.
+            while let Some(earlier) = old.next_if(|known| known.domain < domain) {
+                merged.extend((!touched.has(&earlier.domain)).then(|| Arc::clone(earlier)));
+            }
+            let known = old.next_if(|known| known.domain == domain);
+            merged.push(virtual_host(domain, host, known));
+        }
+        merged.extend(old.filter(|earlier| !touched.has(&earlier.domain)).cloned());
         let same = before.filter(|table| {
-            table.hosts.len() == hosts.len() && table.hosts.iter().zip(&hosts).all(|(a, b)| Arc::ptr_eq(a, b))
+            table.hosts.len() == merged.len() && table.hosts.iter().zip(&merged).all(|(a, b)| Arc::ptr_eq(a, b))
         });
-        let table = same.cloned().unwrap_or_else(|| Arc::new(RouteTable { name: name.into(), hosts }));
-        self.after.tables.insert(Arc::clone(&table.name), Arc::clone(&table));
+        let table = same.cloned().unwrap_or_else(|| Arc::new(RouteTable { name: name.into(), hosts: merged }));
+        let outcomes = listeners.iter().flat_map(|index| &routes[*index]).map(|attached| Arc::clone(attached.outcome));
+        let known = Known { table: Arc::clone(&table), listeners: listeners.to_vec(), outcomes: outcomes.collect() };
+        self.after.tables.insert(Arc::clone(&table.name), known);
         table
     }
 }
@@ -128,12 +199,13 @@ fn add_routes<'a>(
     index: usize,
     listeners: &[usize],
     routes: &[Attached<'a>],
+    touched: &Touched,
 ) {
     for Attached { outcome, attachment } in routes {
-        for domain in &attachment.domains {
+        for domain in attachment.domains.iter().filter(|domain| touched.has(domain)) {
             if owner(plan, listeners, domain) == Some(index) {
                 let host = hosts.entry(Arc::clone(domain)).or_default();
-                host.entries.extend(attachment.compiled.entries.iter().map(|entry| (entry, *outcome)));
+                host.entries.extend(attachment.compiled.entries.iter().map(|entry| (entry, &***outcome)));
             }
         }
     }

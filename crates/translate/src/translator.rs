@@ -28,6 +28,8 @@ pub struct Translator {
 struct Memo {
     resources: Option<Resources>,
     plan: Option<Arc<Plan>>,
+    /// Whether the plan is that of the translation before.
+    plan_stands: bool,
     /// By the address of the route, which the outcome keeps alive.
     outcomes: HashMap<usize, Arc<Outcome>>,
     tables: TableMemo,
@@ -44,7 +46,8 @@ impl Translator {
     pub fn translate(&mut self, resources: &Resources) -> Translation {
         let plan = self.plan(resources);
         let outcomes = self.outcomes(resources, &plan);
-        let mut builder = TableBuilder::new(&self.memo.tables);
+        let known = self.memo.plan_stands.then_some(&self.memo.tables);
+        let mut builder = TableBuilder::new(known);
         let routes = tables::by_listener(&plan, &outcomes);
         let mut gateways = Vec::with_capacity(plan.fleets.len());
         let mut reports = plan.reports.clone();
@@ -56,9 +59,13 @@ impl Translator {
         let counts = status::attached_routes(&plan, &outcomes);
         status::parents(resources, &plan, &counts, &mut reports);
         status::of_backends(resources, &mut reports);
-        policies::reports(&Ancestry::new(resources, &plan, &outcomes), &mut reports);
+        if plan.has_policies() {
+            policies::reports(&Ancestry::new(resources, &plan, &outcomes), &mut reports);
+        }
         let of_routes = outcomes.iter().filter_map(|outcome| Some((outcome, outcome.report.as_ref()?)));
-        reports.extend(of_routes.map(|(outcome, report)| ((*outcome.reference).clone(), Arc::clone(report))));
+        let of_routes = of_routes.map(|(outcome, report)| ((*outcome.reference).clone(), Arc::clone(report)));
+        // Built at once from what is nearly sorted: many times faster than one by one.
+        let reports = reports.into_iter().chain(of_routes).collect();
         drop(routes);
         self.memo.tables = builder.after;
         Translation { gateways, reports }
@@ -67,6 +74,7 @@ impl Translator {
     /// The plan: the one before, where nothing but routes and end points changed.
     fn plan(&mut self, resources: &Resources) -> Arc<Plan> {
         let same = self.memo.resources.as_ref().is_some_and(|before| before.same_surroundings(resources));
+        self.memo.plan_stands = same;
         if !same {
             self.memo.outcomes.clear();
             self.memo.plan = None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     Stored,
-    ext::{BackendTrafficPolicy, BackendTrafficPolicySpec},
+    ext::{BackendTrafficPolicy, BackendTrafficPolicySpec, backend_traffic_policy::rate_limit::RateLimitType},
 };
 use ir::{Features, features::GlobalRateLimit};
 
@@ -21,6 +21,9 @@ pub(super) fn apply(
     features: &mut Features,
     _: &mut Compiled,
 ) -> Result<(), Problem> {
+    if spec.rate_limit.as_ref().is_some_and(|limit| limit.r#type == Some(RateLimitType::Local)) {
+        return Err(Problem::new("Invalid", "rateLimit.type Local is not supported yet; use Global"));
+    }
     let Some(global) = spec.rate_limit.as_ref().and_then(|limit| limit.global.as_ref()) else { return Ok(()) };
     if rule.scope.options.rate_limit_service.is_none() {
         let message =

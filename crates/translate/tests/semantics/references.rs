@@ -1,9 +1,7 @@
 //! References: every kind of them, within and across namespaces.
 
-mod common;
-
+use crate::common::{BASE, options, problems, resources, status, translate};
 use api::{ObjectRef, Rejection};
-use common::{BASE, options, problems, resources, status, translate};
 use translate::Translator;
 
 const GATEWAY: &str = "

@@ -5,10 +5,10 @@ use serde_json::Value;
 use translate::{Options, Translation, Translator};
 
 /// The controller's name in all tests.
-pub const CONTROLLER: &str = "example.com/portcullis";
+pub(crate) const CONTROLLER: &str = "example.com/portcullis";
 
 /// A class and a gateway with one HTTP listener, which most cases start from.
-pub const BASE: &str = "
+pub(crate) const BASE: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: c}, spec: {controllerName: example.com/portcullis}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}
@@ -16,7 +16,7 @@ pub const BASE: &str = "
 ";
 
 /// Reads documents of YAML into resources.
-pub fn resources(yaml: &str) -> Resources {
+pub(crate) fn resources(yaml: &str) -> Resources {
     let mut resources = Resources::default();
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).expect("the test's YAML is valid");
     for document in documents.into_iter().filter(|document| !document.is_null()) {
@@ -28,7 +28,7 @@ pub fn resources(yaml: &str) -> Resources {
 }
 
 /// The options of all tests.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         controller_name: CONTROLLER.to_owned(),
         enable_backend: true,
@@ -38,12 +38,12 @@ pub fn options() -> Options {
 }
 
 /// Translates [`BASE`] and more.
-pub fn translate(yaml: &str) -> Translation {
+pub(crate) fn translate(yaml: &str) -> Translation {
     Translator::new(options()).translate(&resources(&format!("{BASE}{yaml}")))
 }
 
 /// The status of a resource; kinds of the Gateway API need no group.
-pub fn status(translation: &Translation, kind: &str, name: &str) -> Value {
+pub(crate) fn status(translation: &Translation, kind: &str, name: &str) -> Value {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let found = translation.reports.iter().find(|(reference, _)| {
         let ObjectRef { kind: known, namespace: in_namespace, name: named, .. } = reference;
@@ -53,7 +53,7 @@ pub fn status(translation: &Translation, kind: &str, name: &str) -> Value {
 }
 
 /// `Type=Status/Reason` of all conditions, at any depth, in order.
-pub fn conditions(status: &Value) -> Vec<String> {
+pub(crate) fn conditions(status: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect(status, &mut found);
     found
@@ -72,14 +72,14 @@ fn collect(value: &Value, found: &mut Vec<String>) {
 }
 
 /// The conditions of a route towards its first parent, without those that are as they should be.
-pub fn problems(translation: &Translation, kind: &str, name: &str) -> Vec<String> {
+pub(crate) fn problems(translation: &Translation, kind: &str, name: &str) -> Vec<String> {
     let mut all = conditions(&status(translation, kind, name));
     all.retain(|item| !matches!(item.as_str(), "Accepted=True/Accepted" | "ResolvedRefs=True/ResolvedRefs"));
     all
 }
 
 /// Each table's hosts with the names of their routes: `table domain: route, route`.
-pub fn hosts(translation: &Translation) -> Vec<String> {
+pub(crate) fn hosts(translation: &Translation) -> Vec<String> {
     let mut lines = Vec::new();
     for gateway in &translation.gateways {
         for listener in &gateway.listeners {

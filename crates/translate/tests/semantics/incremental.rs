@@ -1,9 +1,7 @@
 //! What is remembered only saves work: any sequence of changes gives what a fresh translation gives.
 
-mod common;
-
+use crate::common::{BASE, options, resources};
 use api::{Object, ObjectRef, Resources};
-use common::{BASE, options, resources};
 use proptest::prelude::*;
 use serde_json::json;
 use translate::{Translation, Translator};

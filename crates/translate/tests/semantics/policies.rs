@@ -1,8 +1,6 @@
 //! Policies: precedence, conflict, merge, selectors, and what their status says.
 
-mod common;
-
-use common::{conditions, problems, status, translate};
+use crate::common::{conditions, problems, status, translate};
 
 const GATEWAY: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [

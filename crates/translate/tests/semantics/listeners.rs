@@ -1,8 +1,6 @@
 //! Listeners: conditions, conflicts, TLS and listener sets.
 
-mod common;
-
-use common::{conditions, hosts, status, translate};
+use crate::common::{conditions, hosts, status, translate};
 
 fn gateway(listeners: &str) -> String {
     format!(

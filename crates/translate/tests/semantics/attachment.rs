@@ -1,8 +1,6 @@
 //! Which listeners take which routes, and what the routes' status says.
 
-mod common;
-
-use common::{hosts, problems, status, translate};
+use crate::common::{hosts, problems, status, translate};
 
 const GATEWAY: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [
