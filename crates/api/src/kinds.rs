@@ -119,6 +119,15 @@ macro_rules! kinds {
                 match object {$(Object::$variant(object) => self.$field.insert(object),)*}
             }
 
+            /// A resource of any kind.
+            pub fn get(&self, reference: &ObjectRef) -> Option<Object> {
+                let (namespace, name) = (reference.namespace.as_str(), reference.name.as_str());
+                match (reference.group.as_str(), reference.kind.as_str()) {
+                    $(($group, stringify!($variant)) => self.$field.get(namespace, name).map(|object| Object::$variant(Arc::clone(object))),)*
+                    _ => None,
+                }
+            }
+
             /// Takes a resource out of its table.
             pub fn remove(&mut self, reference: &ObjectRef) {
                 let (namespace, name) = (reference.namespace.as_str(), reference.name.as_str());

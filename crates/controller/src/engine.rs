@@ -1,0 +1,158 @@
+//! The heart of the server: a thread that turns every change of the input, and every answer of Envoy, into output.
+//!
+//! ```text
+//! Seen (files) ──┐                ┌─▶ xds::Cache          what Envoys get
+//!                ├─▶ compile ─▶───┼─▶ Output, Wanted      what is shown, which Envoys are run
+//! Ledger (ACKs) ─┘      ▲         └─▶ Statuses
+//!                       └── Facts: what Envoy refused
+//! ```
+
+use std::{sync::Arc, time::Instant};
+
+use api::Facts;
+use tokio::sync::watch;
+use xds::{Cache, Ledger};
+
+use crate::{
+    infra::host::{Plan, Wanted},
+    metrics::Metrics,
+    nack::Nacks,
+    pipeline::{Output, State, compile},
+    programmed::Progress,
+    source::Seen,
+    status::{StatusBook, Statuses},
+};
+
+/// What the engine makes, to be watched.
+#[derive(Clone, Debug)]
+pub struct Outlets {
+    /// The last output; `None` before the first.
+    pub output: watch::Sender<Option<Arc<Output>>>,
+    /// The status of every resource.
+    pub statuses: watch::Sender<Arc<Statuses>>,
+    /// What Envoys get.
+    pub cache: Cache,
+    /// The Envoys that are to run on this machine; `None` before the first output.
+    pub wanted: watch::Sender<Option<Wanted>>,
+}
+
+impl Default for Outlets {
+    fn default() -> Self {
+        Self {
+            output: watch::Sender::new(None),
+            statuses: watch::Sender::default(),
+            cache: Cache::new(),
+            wanted: watch::Sender::new(None),
+        }
+    }
+}
+
+/// Turns input into output.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    nacks: Nacks,
+    progress: Progress,
+    book: StatusBook,
+    outlets: Outlets,
+    metrics: Metrics,
+    plan: Option<Plan>,
+}
+
+impl Engine {
+    /// Nothing is done yet. `controller` is the name in statuses; with `plan` Envoys are run on this machine.
+    pub fn new(state: State, controller: &str, outlets: Outlets, metrics: Metrics, plan: Option<Plan>) -> Self {
+        let book = StatusBook::new(controller);
+        Self { state, nacks: Nacks::default(), progress: Progress::default(), book, outlets, metrics, plan }
+    }
+
+    /// Runs until a source ends. Blocks: it wants a thread of its own, inside of a runtime.
+    pub fn run(mut self, mut seen: watch::Receiver<Seen>, mut ledger: watch::Receiver<Arc<Ledger>>) {
+        let runtime = tokio::runtime::Handle::current();
+        let mut output = self.take(&seen.borrow_and_update().clone());
+        loop {
+            let answers = Arc::clone(&ledger.borrow_and_update());
+            while self.nacks.observe(&output, &answers) {
+                output = self.again(&output);
+            }
+            self.tell(&output, &answers);
+            let changed = runtime.block_on(async {
+                tokio::select! {
+                    changed = seen.changed() => changed.map(|()| true),
+                    changed = ledger.changed() => changed.map(|()| false),
+                }
+            });
+            match changed {
+                Ok(true) => output = self.take(&seen.borrow_and_update().clone()),
+                Ok(false) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, seen: &Seen) -> Arc<Output> {
+        let mut resources = seen.resources.clone();
+        resources.facts = Arc::clone(self.nacks.facts());
+        self.make(&resources)
+    }
+
+    /// The same resources with other facts.
+    fn again(&mut self, output: &Output) -> Arc<Output> {
+        let mut resources = output.resources.clone();
+        let facts: &Arc<Facts> = self.nacks.facts();
+        resources.facts = Arc::clone(facts);
+        self.make(&resources)
+    }
+
+    fn make(&mut self, resources: &api::Resources) -> Arc<Output> {
+        let started = Instant::now();
+        let output = Arc::new(compile(resources, &mut self.state));
+        self.metrics.translated(&output.times);
+        self.publish(&output);
+        self.progress.note(&output);
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(component = "gateway-api", revision = output.revision, micros, times = ?output.times, "translated");
+        output
+    }
+
+    fn publish(&mut self, output: &Arc<Output>) {
+        let before = self.outlets.output.borrow().clone();
+        let fleets_before = before.iter().flat_map(|before| &before.fleets);
+        for (name, _) in fleets_before.filter(|(name, _)| !output.fleets.contains_key(*name)) {
+            self.outlets.cache.remove(name);
+        }
+        for (name, fleet) in &output.fleets {
+            let known = before.as_ref().and_then(|before| before.fleets.get(name));
+            if !known.is_some_and(|known| Arc::ptr_eq(&known.snapshot, &fleet.snapshot)) {
+                self.outlets.cache.set(name, Arc::clone(&fleet.snapshot));
+                self.metrics.snapshot(name);
+            }
+        }
+        if let Some(plan) = &mut self.plan {
+            let wanted = Some(plan.make(output));
+            self.outlets.wanted.send_if_modified(|now| {
+                let changed = *now != wanted;
+                *now = wanted;
+                changed
+            });
+        }
+        self.outlets.output.send_replace(Some(Arc::clone(output)));
+    }
+
+    fn tell(&mut self, output: &Output, ledger: &Ledger) {
+        let now = now();
+        let mut refused = self.nacks.refused().clone();
+        let of_plan = self.plan.iter().flat_map(Plan::errors);
+        refused.extend(of_plan.map(|(fleet, error)| (Arc::clone(fleet), error.clone())));
+        let programmed = |reference: &_, report: &_| self.progress.of(reference, report, ledger, &refused);
+        if self.book.update(&output.reports, programmed, &now) {
+            self.outlets.statuses.send_replace(Arc::clone(self.book.statuses()));
+        }
+    }
+}
+
+/// The time as conditions have it: RFC 3339 in seconds.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
+}

@@ -1,0 +1,3 @@
+//! Where Envoys run.
+
+pub mod host;

@@ -1,0 +1,23 @@
+//! The controller: everything that touches the world. Sources, status, infrastructure and the command line; no semantics.
+//!
+//! ```text
+//! source ─▶ engine (pipeline, nack, programmed, status) ─▶ xds server · infra::host · admin page
+//! ```
+//!
+//! [`server`] puts the parts together, [`offline`] uses the pipeline without them, [`cli`] is the way in.
+
+pub mod admin;
+pub mod cli;
+pub mod conditions;
+pub mod config;
+pub mod engine;
+pub mod infra;
+pub mod metrics;
+pub mod nack;
+pub mod offline;
+pub mod pipeline;
+pub mod programmed;
+pub mod server;
+pub mod source;
+pub mod status;
+pub mod unix_http;

@@ -1,0 +1,185 @@
+//! What the controller counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use crate::{
+    pipeline::Times,
+    source::{Problem, Severity},
+};
+
+/// Every metric of the controller's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Time from resources to resolved gateways.
+    TranslateSeconds,
+    /// Time from resolved gateways to Envoy's resources.
+    LowerSeconds,
+    /// Time for end points and snapshots.
+    SnapshotSeconds,
+    /// Snapshots that were put into force.
+    Snapshots,
+    /// Answers of Envoys.
+    Responses,
+    /// Connected Envoys.
+    Envoys,
+    /// Problems of documents.
+    Problems,
+    /// Envoys that ended by themselves and were started again.
+    Restarts,
+}
+
+impl Name {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::TranslateSeconds,
+        Self::LowerSeconds,
+        Self::SnapshotSeconds,
+        Self::Snapshots,
+        Self::Responses,
+        Self::Envoys,
+        Self::Problems,
+        Self::Restarts,
+    ];
+
+    /// The name, what it says, and its labels.
+    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        match self {
+            Self::TranslateSeconds => {
+                ("portcullis_translate_seconds", "Time from resources to resolved gateways, for each change.", &[])
+            }
+            Self::LowerSeconds => {
+                ("portcullis_lower_seconds", "Time from resolved gateways to Envoy's resources, for each change.", &[])
+            }
+            Self::SnapshotSeconds => {
+                ("portcullis_snapshot_seconds", "Time for end points and snapshots, for each change.", &[])
+            }
+            Self::Snapshots => {
+                ("portcullis_snapshots_total", "Configurations that were put into force, by fleet.", &["fleet"])
+            }
+            Self::Responses => (
+                "portcullis_xds_responses_total",
+                "Answered responses of the xDS server, by fleet, type and outcome (ack, nack).",
+                &["fleet", "type", "outcome"],
+            ),
+            Self::Envoys => ("portcullis_envoys_connected", "Envoys that are connected, by fleet.", &["fleet"]),
+            Self::Problems => {
+                ("portcullis_document_problems", "Problems of documents, by severity (error, warning).", &["severity"])
+            }
+            Self::Restarts => (
+                "portcullis_envoy_restarts",
+                "How often an Envoy on this machine ended by itself and was started again, by fleet.",
+                &["fleet"],
+            ),
+        }
+    }
+}
+
+/// The metrics of one controller. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    translate: Histogram,
+    lower: Histogram,
+    snapshot: Histogram,
+    snapshots: IntCounterVec,
+    responses: IntCounterVec,
+    envoys: IntGaugeVec,
+    problems: IntGaugeVec,
+    restarts: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    ///
+    /// # Panics
+    /// When the registry has them already.
+    pub fn register(registry: &Registry) -> Self {
+        Self {
+            translate: histogram(registry, Name::TranslateSeconds),
+            lower: histogram(registry, Name::LowerSeconds),
+            snapshot: histogram(registry, Name::SnapshotSeconds),
+            snapshots: counter(registry, Name::Snapshots),
+            responses: counter(registry, Name::Responses),
+            envoys: gauge(registry, Name::Envoys),
+            problems: gauge(registry, Name::Problems),
+            restarts: gauge(registry, Name::Restarts),
+        }
+    }
+
+    pub(crate) fn translated(&self, times: &Times) {
+        self.translate.observe(times.translate.as_secs_f64());
+        self.lower.observe(times.lower.as_secs_f64());
+        self.snapshot.observe(times.snapshot.as_secs_f64());
+    }
+
+    pub(crate) fn snapshot(&self, fleet: &str) {
+        self.snapshots.with_label_values(&[fleet]).inc();
+    }
+
+    pub(crate) fn answered(&self, event: &xds::Event) {
+        let outcome = match event.outcome {
+            xds::Outcome::Acked => "ack",
+            xds::Outcome::Nacked(_) => "nack",
+        };
+        let kind = event.type_url.rsplit('.').next().unwrap_or_default();
+        self.responses.with_label_values(&[&event.group, kind, outcome]).inc();
+    }
+
+    pub(crate) fn connected(&self, ledger: &xds::Ledger) {
+        self.envoys.reset();
+        for stream in ledger.streams() {
+            self.envoys.with_label_values(&[&*stream.group]).inc();
+        }
+    }
+
+    pub(crate) fn problems(&self, problems: &[Problem]) {
+        for (severity, label) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
+            let count = problems.iter().filter(|problem| problem.severity == severity).count();
+            self.problems.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn restarts(&self, fleet: &str, restarts: u32) {
+        self.restarts.with_label_values(&[fleet]).set(restarts.into());
+    }
+}
+
+fn histogram(registry: &Registry, name: Name) -> Histogram {
+    let (name, help, _) = name.describe();
+    let buckets = prometheus::exponential_buckets(0.000_1, 2.0, 16).expect("the bounds are positive");
+    let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)).expect("the name is valid");
+    registered(registry, metric)
+}
+
+fn counter(registry: &Registry, name: Name) -> IntCounterVec {
+    let (name, help, labels) = name.describe();
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
+}
+
+fn gauge(registry: &Registry, name: Name) -> IntGaugeVec {
+    let (name, help, labels) = name.describe();
+    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("the name is valid"))
+}
+
+fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
+    registry.register(Box::new(metric.clone())).expect("every name is registered once");
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_can_be_registered() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        metrics.translated(&Times::default());
+        metrics.snapshot("default/eg");
+        let families: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
+        assert!(families.contains(&"portcullis_snapshots_total".to_owned()), "{families:?}");
+        let mut names: Vec<_> = Name::ALL.iter().map(|name| name.describe().0).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Name::ALL.len());
+    }
+}

@@ -1,0 +1,69 @@
+//! The pipeline without a server: what commands and tests make of files.
+
+use std::{collections::BTreeMap, path::Path};
+
+use api::{ObjectRef, config::EnvoyGateway};
+use serde_json::{Value, json};
+
+use crate::{
+    admin, config,
+    infra::host,
+    pipeline::{Output, State, compile},
+    source::{Seen, file::Once},
+};
+
+/// What becomes of the resources under a configuration.
+pub fn translate(seen: &Seen, settings: &EnvoyGateway) -> Output {
+    compile(&seen.resources, &mut State::new(config::pipeline_settings(settings, Vec::new())))
+}
+
+/// Every Envoy resource as a document `{gateway, type, name, resource}`, by gateway, type and name.
+pub fn xds(output: &Output, show_secrets: bool) -> Vec<Value> {
+    let mut documents = Vec::new();
+    for (gateway, fleet) in &output.fleets {
+        for (url, resources) in fleet.snapshot.types() {
+            for (name, resource) in resources.iter() {
+                let mut value = envoy::json::to_json(url, resource.body())
+                    .unwrap_or_else(|error| json!({"error": error.to_string()}));
+                if !show_secrets {
+                    admin::redact(&mut value);
+                }
+                let kind = envoy::type_url::message_name(url);
+                documents.push(json!({"gateway": gateway, "type": kind, "name": name, "resource": value}));
+            }
+        }
+    }
+    documents
+}
+
+/// The resources as they are written, with their status filled in. Conditions have no times, as nothing has happened.
+pub fn status(once: &Once, output: &Output, settings: &EnvoyGateway) -> Vec<Value> {
+    let statuses = statuses(output, settings);
+    let documents = once.originals.iter().map(|(reference, original)| {
+        let mut document = original.clone();
+        match statuses.get(reference) {
+            Some(status) => document["status"] = status.clone(),
+            None => drop(document.as_object_mut().and_then(|fields| fields.remove("status"))),
+        }
+        document
+    });
+    documents.collect()
+}
+
+/// The status of every resource that has one, as it is once Envoy has accepted everything.
+pub fn statuses(output: &Output, settings: &EnvoyGateway) -> BTreeMap<ObjectRef, Value> {
+    let controller = &settings.gateway.controller_name;
+    output.reports.iter().map(|(reference, report)| (reference.clone(), report.to_json(controller))).collect()
+}
+
+/// The bootstrap of each fleet's Envoy, as the server would write it into this runtime directory.
+///
+/// # Errors
+/// An EnvoyProxy's own bootstrap does not fit.
+pub fn bootstraps(output: &Output, runtime: &Path) -> Result<Vec<Value>, lower::BootstrapError> {
+    let bootstrap = |(name, fleet): (&std::sync::Arc<str>, &std::sync::Arc<crate::pipeline::Fleet>)| {
+        let (admin, xds) = (host::envoy_admin_socket(runtime, name), host::xds_socket(runtime));
+        lower::bootstrap(&fleet.gateway, &host::settings(&admin, &xds, name))
+    };
+    output.fleets.iter().map(bootstrap).collect()
+}

@@ -1,0 +1,209 @@
+//! `portcullis server`: all parts put together, and their orderly end.
+//!
+//! ```text
+//! FileSource ─▶ Engine ─▶ Cache ─▶ xDS server ◀── Envoys ◀── Host
+//!                 ▲  └──▶ Outlets ─▶ admin page            │
+//!                 └────── LedgerBook ◀─────────────────────┘
+//! ```
+
+use std::{
+    net::{IpAddr, UdpSocket},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use api::config::{Custom, EnvoyGateway};
+use kit::{
+    Kit,
+    admin::Part,
+    incoming::Incoming,
+    net::{Address, Listener, Purpose},
+    tasks::BoxError,
+};
+use tokio::sync::watch;
+use xds::{LedgerBook, admit_by_cluster, grpc::Ads};
+
+use crate::{
+    admin::{self, View},
+    config,
+    engine::{Engine, Outlets},
+    infra::host::{Host, Plan, RuntimeDir, States, default_runtime_dir, find_envoy},
+    metrics::Metrics,
+    pipeline::State,
+    source::file::FileSource,
+};
+
+/// The admin page and how to move it.
+const ADMIN: Purpose = Purpose { name: "admin", setting: "the field admin.address" };
+/// Sockets in the runtime directory.
+const SOCKET: Purpose = Purpose { name: "socket", setting: "the field provider.custom.infrastructure.host.runtimeDir" };
+
+/// What the command line adds to the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file of the configuration.
+    pub config_path: PathBuf,
+    /// The Envoy binary to use.
+    pub envoy_path: Option<PathBuf>,
+}
+
+/// What has to be right before anything is started.
+#[derive(Debug)]
+pub struct Prepared {
+    config: EnvoyGateway,
+    paths: Vec<PathBuf>,
+    runtime: Arc<RuntimeDir>,
+    envoy: Option<PathBuf>,
+}
+
+/// Checks what the configuration asks for against this machine.
+///
+/// # Errors
+/// A path is missing, there is no Envoy, or the runtime directory cannot be used.
+pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxError> {
+    let file = &options.config_path;
+    let wrong = |field: &str, what: String| BoxError::from(config::wrong_here(file, field, what));
+    let Some(custom) = config.provider.custom.clone() else {
+        return Err(wrong("provider.type", "Kubernetes is not supported by this build; write Custom".to_owned()));
+    };
+    let paths = custom.resource.file.iter().flat_map(|files| files.paths.clone()).collect::<Vec<_>>();
+    for (index, path) in paths.iter().enumerate() {
+        if !path.exists() {
+            let field = format!("provider.custom.resource.file.paths[{index}]");
+            return Err(wrong(&field, format!("{} does not exist", path.display())));
+        }
+    }
+    let host = custom.infrastructure.as_ref().map(|infrastructure| infrastructure.host.clone().unwrap_or_default());
+    let directory = runtime_dir(&custom);
+    let runtime = RuntimeDir::open(&directory)
+        .map_err(|error| wrong("provider.custom.infrastructure.host.runtimeDir", error.to_string()))?;
+    let envoy = match &host {
+        Some(host) => Some(find_envoy(options.envoy_path.as_deref(), host.data_home.as_deref())?),
+        None => None,
+    };
+    Ok(Prepared { config, paths, runtime: Arc::new(runtime), envoy })
+}
+
+/// The runtime directory that a configuration asks for.
+pub fn runtime_dir(custom: &Custom) -> PathBuf {
+    let host = custom.infrastructure.as_ref().and_then(|infrastructure| infrastructure.host.as_ref());
+    host.and_then(|host| host.runtime_dir.clone()).unwrap_or_else(default_runtime_dir)
+}
+
+/// Runs the server until the process is to end.
+///
+/// # Errors
+/// Something cannot be started, such as a port that is in use.
+pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
+    let Prepared { config, paths, runtime, envoy } = prepared;
+    let (outlets, book) = (Outlets::default(), LedgerBook::default());
+    let metrics = Metrics::register(kit.metrics.registry());
+    let states = watch::Sender::new(States::new());
+    let ready = kit.gates.gate("resources");
+    let source = FileSource::start(paths)?;
+    let view = View {
+        controller: config.gateway.controller_name.clone(),
+        seen: source.seen(),
+        output: outlets.output.subscribe(),
+        statuses: outlets.statuses.subscribe(),
+        ledger: book.watch(),
+        states: states.subscribe(),
+    };
+    serve_admin(&kit, &config, &runtime, view).await?;
+    serve_xds(&kit, &runtime, &outlets, &book).await?;
+    let plan = envoy.is_some().then(|| Plan::new(Arc::clone(&runtime)));
+    let state = State::new(config::pipeline_settings(&config, addresses()));
+    let engine = Engine::new(state, &config.gateway.controller_name, outlets.clone(), metrics.clone(), plan);
+    let (seen, ledger) = (source.seen(), book.watch());
+    let mut output = outlets.output.subscribe();
+    let running = tokio::task::spawn_blocking(move || engine.run(seen, ledger));
+    observe(&kit, metrics, &book, source.seen(), states.subscribe());
+    if let Some(envoy) = envoy {
+        tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(), "Envoys run on this machine");
+        let host = Host::new(Arc::clone(&runtime), &envoy);
+        let (stop, force) = (kit.shutdown.clone(), kit.shutdown.clone());
+        let wanted = outlets.wanted.subscribe();
+        kit.tasks.spawn("envoys", async move {
+            host.run(wanted, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
+            Ok::<(), BoxError>(())
+        });
+    }
+    // The engine ends with its source, and only so.
+    let _ = kit.shutdown.unless_stopping(output.wait_for(Option::is_some)).await;
+    ready.open();
+    kit.shutdown.stopping().await;
+    drop(source);
+    running.await?;
+    Ok(())
+}
+
+async fn serve_admin(kit: &Kit, config: &EnvoyGateway, runtime: &RuntimeDir, view: View) -> Result<(), BoxError> {
+    let shown = serde_json::to_value(config)?;
+    if config.admin.enable_dump_config {
+        tracing::info!(config = %shown, "configuration");
+    }
+    kit.admin.show_config(move || shown.clone());
+    kit.admin.add_routes(admin::routes(view, &kit.shutdown));
+    let at = &config.admin.address;
+    let host = if at.host.contains(':') { format!("[{}]", at.host) } else { at.host.clone() };
+    kit.admin.listen(&Address::Tcp(format!("{host}:{}", at.port)), ADMIN, Part::All).await?;
+    kit.admin.listen(&Address::Unix(runtime.admin_socket()), SOCKET, Part::All).await?;
+    Ok(())
+}
+
+/// Who may open the socket may have the configuration: it lies in a directory that only its owner may enter.
+async fn serve_xds(kit: &Kit, runtime: &RuntimeDir, outlets: &Outlets, book: &LedgerBook) -> Result<(), BoxError> {
+    let listener = Listener::bind(&Address::Unix(runtime.xds_socket()), SOCKET).await?;
+    let incoming = Incoming::start(listener, None, &kit.shutdown);
+    let ads = Ads::new(outlets.cache.clone(), book.clone(), admit_by_cluster(), kit.shutdown.clone());
+    kit.tasks.spawn("xds", async move { ads.serve(incoming).await });
+    Ok(())
+}
+
+/// Keeps the metrics of what others do.
+fn observe(
+    kit: &Kit,
+    metrics: Metrics,
+    book: &LedgerBook,
+    mut seen: watch::Receiver<crate::source::Seen>,
+    mut states: watch::Receiver<States>,
+) {
+    let (mut events, mut ledger) = (book.events(), book.watch());
+    let shutdown = kit.shutdown.clone();
+    crate::source::file::tell_problems(&seen.borrow(), &crate::source::Seen::default());
+    metrics.problems(&seen.borrow().problems);
+    let watching = async move {
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) => metrics.answered(&event),
+                    Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                },
+                Ok(()) = ledger.changed() => metrics.connected(&ledger.borrow_and_update()),
+                Ok(()) = seen.changed() => metrics.problems(&seen.borrow_and_update().problems),
+                Ok(()) = states.changed() => {
+                    for (fleet, state) in &*states.borrow_and_update() {
+                        metrics.restarts(fleet, state.restarts);
+                    }
+                }
+            }
+        }
+    };
+    kit.tasks.spawn("metrics", async move {
+        shutdown.unless_stopping(watching).await;
+        Ok::<(), BoxError>(())
+    });
+}
+
+/// The addresses at which this machine is reached: those from which it would reach others. Nothing is sent.
+fn addresses() -> Vec<IpAddr> {
+    let towards = |local: &str, documentation: &str| {
+        let socket = UdpSocket::bind(local).ok()?;
+        socket.connect(documentation).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    };
+    let found = [towards("0.0.0.0:0", "192.0.2.1:9"), towards("[::]:0", "[2001:db8::1]:9")];
+    let found: Vec<_> = found.into_iter().flatten().filter(|address| !address.is_unspecified()).collect();
+    if found.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { found }
+}

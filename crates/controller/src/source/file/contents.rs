@@ -1,0 +1,147 @@
+//! One file: its documents, and the resources of it that are in force.
+//!
+//! A document is known again by a hash of its text, so a change of one document among many parses that one only.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use api::ObjectRef;
+
+use super::document::{self, Entry, Outcome};
+use crate::source::{Problem, Severity};
+
+/// What was read of one file.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    documents: Vec<Placed>,
+    /// The resources that this file stands for, and where.
+    pub(super) held: HashMap<ObjectRef, Held>,
+    /// What is wrong with the file as a whole, and doubles within it.
+    own_problems: Vec<Problem>,
+}
+
+/// A document and where it stands.
+#[derive(Debug)]
+struct Placed {
+    hash: u64,
+    lines_before: usize,
+    outcome: Arc<Outcome>,
+}
+
+/// A resource in force.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) entry: Arc<Entry>,
+    /// The line in the file, from 1, where the resource was when it was last good.
+    pub(super) line: usize,
+}
+
+impl Contents {
+    /// Reads a text. What it does not say well stays as it was in `old`.
+    pub(super) fn read(file: &Arc<str>, text: &str, old: &Self) -> Self {
+        let known: HashMap<u64, &Arc<Outcome>> = old.documents.iter().map(|doc| (doc.hash, &doc.outcome)).collect();
+        let documents = kit::config::split(text).into_iter().map(|chunk| {
+            let hash = hash(chunk.text);
+            let outcome =
+                known.get(&hash).map_or_else(|| Arc::new(document::read(file, chunk.text)), |&o| Arc::clone(o));
+            Placed { hash, lines_before: chunk.lines_before, outcome }
+        });
+        let mut new = Self { documents: documents.collect(), ..Self::default() };
+        new.hold(file);
+        new.keep_last_good(old);
+        new
+    }
+
+    /// The file cannot be read: all stays as it was in `old`.
+    pub(super) fn unreadable(file: &Arc<str>, why: String, old: &Self) -> Self {
+        let problem = Problem {
+            file: Arc::clone(file),
+            line: 0,
+            severity: Severity::Error,
+            object: String::new(),
+            field: String::new(),
+            what: why,
+        };
+        Self { documents: Vec::new(), held: old.held.clone(), own_problems: vec![problem] }
+    }
+
+    /// Everything that is wrong with this file, by line.
+    pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
+        let of_documents = self.documents.iter().flat_map(|document| {
+            document.outcome.problems.iter().map(|problem| problem.clone().lower(document.lines_before))
+        });
+        of_documents.chain(self.own_problems.iter().cloned())
+    }
+
+    /// Whether both were read from the same text. Two files that cannot be read are the same too.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let texts =
+            |contents: &Self| contents.documents.iter().map(|doc| (doc.hash, doc.lines_before)).collect::<Vec<_>>();
+        self.documents.len() == other.documents.len()
+            && self.own_problems == other.own_problems
+            && self.held.len() == other.held.len()
+            && texts(self) == texts(other)
+    }
+
+    /// Whether a resource of `self` is missing in `new`.
+    pub(super) fn loses(&self, new: &Self) -> bool {
+        self.held.keys().any(|reference| !new.held.contains_key(reference))
+    }
+
+    /// Collects the resources of the documents; of two with one name the first counts.
+    fn hold(&mut self, file: &Arc<str>) {
+        self.held.reserve(self.documents.len());
+        for document in &self.documents {
+            for entry in &document.outcome.entries {
+                let line = document.lines_before + entry.line;
+                match self.held.get(&entry.reference) {
+                    Some(first) => {
+                        let first = format!("{file}:{}", first.line);
+                        self.own_problems.push(double(file, line, &entry.reference, &first));
+                    }
+                    None => {
+                        self.held.insert(entry.reference.clone(), Held { entry: Arc::clone(entry), line });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where it cannot be said which resource a document means, it may be any that was there and is not any more: all
+    /// of those stay until the document can be read again.
+    fn keep_last_good(&mut self, old: &Self) {
+        let unreadable = self.documents.iter().any(|document| document.outcome.unreadable);
+        if unreadable {
+            for (reference, held) in &old.held {
+                self.held.entry(reference.clone()).or_insert_with(|| held.clone());
+            }
+            return;
+        }
+        for reference in self.documents.iter().flat_map(|document| &document.outcome.refused) {
+            if let Some(held) = old.held.get(reference) {
+                self.held.entry(reference.clone()).or_insert_with(|| held.clone());
+            }
+        }
+    }
+}
+
+/// The problem of a second document of the same name.
+pub(super) fn double(file: &Arc<str>, line: usize, reference: &ObjectRef, first: &str) -> Problem {
+    Problem {
+        file: Arc::clone(file),
+        line,
+        severity: Severity::Error,
+        object: reference.to_string(),
+        field: String::new(),
+        what: format!("is defined twice; {first} counts and this one does not, remove or rename one of them"),
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

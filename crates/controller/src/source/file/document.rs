@@ -1,0 +1,314 @@
+//! One document of a file: text to resources, or to what is wrong with it.
+//!
+//! Lines are counted from the document's beginning, so that what was read stays valid when the document moves.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use api::{Object, ObjectRef, ParseError, Scope, parse::kind_of};
+use kit::config::{Chunk, Document};
+use serde_json::{Value, json};
+
+use crate::source::{Problem, Severity};
+
+/// The label that the API server puts on every namespace.
+pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// One resource of a document.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) reference: ObjectRef,
+    pub(super) object: Object,
+    /// A hash of all but the metadata: another one is another generation.
+    pub(super) body: u64,
+    /// Where it begins, from the document's first line (1).
+    pub(super) line: usize,
+}
+
+/// What a document came to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) entries: Vec<Arc<Entry>>,
+    /// Resources that the document means but does not say well: their last good version stays.
+    pub(super) refused: Vec<ObjectRef>,
+    /// It cannot be said which resources the document means.
+    pub(super) unreadable: bool,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads one document.
+pub(super) fn read(file: &Arc<str>, text: &str) -> Outcome {
+    let mut outcome = Outcome::default();
+    match Document::parse(file, &Chunk { lines_before: 0, text }) {
+        Ok(document) => {
+            let reader = Reader { file, document: &document };
+            reader.read(document.to_json(), "", &mut outcome);
+        }
+        Err(finding) => {
+            outcome.unreadable = true;
+            outcome.problems.push(Problem {
+                file: Arc::clone(file),
+                line: finding.at.map_or(1, |at| at.line),
+                severity: Severity::Error,
+                object: guess_name(text),
+                field: finding.field,
+                what: finding.what,
+            });
+        }
+    }
+    outcome
+}
+
+/// The resources of a document as they are written, for commands that print them again.
+pub(super) fn originals(file: &Arc<str>, text: &str) -> Vec<(ObjectRef, Value)> {
+    let Ok(document) = Document::parse(file, &Chunk { lines_before: 0, text }) else { return Vec::new() };
+    let items = list_items(document.to_json()).unwrap_or_else(|value| vec![value]);
+    items.into_iter().filter_map(|item| Some((reference(&item)?, item))).collect()
+}
+
+/// The items of a `List`, as `kubectl get -o yaml` prints it; anything else comes back as it is.
+fn list_items(mut value: Value) -> Result<Vec<Value>, Value> {
+    if value["kind"] != "List" || value["apiVersion"] != "v1" {
+        return Err(value);
+    }
+    match value["items"].take() {
+        Value::Array(items) => Ok(items),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// A document, and where its places are.
+struct Reader<'a> {
+    file: &'a Arc<str>,
+    document: &'a Document,
+}
+
+impl Reader<'_> {
+    /// Reads a resource, or a `List` of them, that stands at `path` of the document.
+    fn read(&self, value: Value, path: &str, outcome: &mut Outcome) {
+        let mut value = match list_items(value) {
+            Ok(items) if path.is_empty() => {
+                for (index, item) in items.into_iter().enumerate() {
+                    self.read(item, &format!("items[{index}]"), outcome);
+                }
+                return;
+            }
+            // A list in a list is nothing that anybody writes.
+            Ok(_) => Value::Null,
+            Err(value) => value,
+        };
+        let name = describe(&value);
+        let refused = reference(&value);
+        label_namespace(&mut value);
+        let body = body_hash(&value);
+        let violations = kind_of(&value).map(|kind| api::rules::check(&value, kind)).unwrap_or_default();
+        match api::parse(value) {
+            Ok(_) if !violations.is_empty() => {
+                outcome.refused.extend(refused);
+                for violation in violations {
+                    let problem = self.problem(Severity::Error, path, &name, &violation.path, violation.message);
+                    outcome.problems.push(problem);
+                }
+            }
+            Ok(parsed) => {
+                let reference = parsed.object.reference();
+                for field in parsed.unknown {
+                    let what = "unknown field, it has no effect; remove or rename it".to_owned();
+                    outcome.problems.push(self.problem(Severity::Warning, path, &name, &indexed(&field), what));
+                }
+                let line = self.document.position(path).line;
+                outcome.entries.push(Arc::new(Entry { reference, object: parsed.object, body, line }));
+            }
+            Err(error) => {
+                let severity = severity(&error);
+                outcome.unreadable |= severity == Severity::Error && refused.is_none();
+                outcome.refused.extend(refused);
+                let text = error.to_string();
+                let (field, what) = match &error {
+                    ParseError::Field(_) => split_field(&text),
+                    _ => ("", text.as_str()),
+                };
+                outcome.problems.push(self.problem(severity, path, &name, field, what.to_owned()));
+            }
+        }
+    }
+
+    fn problem(&self, severity: Severity, path: &str, object: &str, field: &str, what: String) -> Problem {
+        let place = match (path, field) {
+            ("", field) => field.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, field) => format!("{path}.{field}"),
+        };
+        Problem {
+            file: Arc::clone(self.file),
+            line: self.document.position(&place).line,
+            severity,
+            object: object.to_owned(),
+            field: field.to_owned(),
+            what,
+        }
+    }
+}
+
+/// A document of a foreign kind is no error: manifests of applications often stand
+/// beside those of their routes.
+fn severity(error: &ParseError) -> Severity {
+    match error {
+        ParseError::UnknownKind { api_version, .. } if !is_ours(api_version) => Severity::Note,
+        _ => Severity::Error,
+    }
+}
+
+fn is_ours(api_version: &str) -> bool {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    api::KINDS.iter().any(|kind| !kind.group.is_empty() && !kind.group.ends_with("k8s.io") && kind.group == group)
+        || group == api::gateway::GROUP
+}
+
+/// The name that a document gives its resource, when kind and name can be told.
+fn reference(value: &Value) -> Option<ObjectRef> {
+    let kind = kind_of(value).ok()?;
+    let metadata = &value["metadata"];
+    let namespace = match kind.scope {
+        Scope::Cluster => "",
+        Scope::Namespaced => metadata["namespace"].as_str().unwrap_or(api::parse::DEFAULT_NAMESPACE),
+    };
+    Some(ObjectRef::new(kind.group, kind.kind, namespace, metadata["name"].as_str()?))
+}
+
+/// `Kind namespace/name`, as far as the document tells.
+fn describe(value: &Value) -> String {
+    if let Some(reference) = reference(value) {
+        return reference.to_string();
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}", text(&value["kind"]), text(&value["metadata"]["name"])).trim().to_owned()
+}
+
+/// `Kind name` from the text of a document that is no YAML: the first `kind:` and the first `name:` below it.
+fn guess_name(text: &str) -> String {
+    let value_of = |line: &str, key: &str| -> Option<String> {
+        let value = line.trim_start().strip_prefix(key)?.trim();
+        let plain = !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || "-._".contains(c));
+        plain.then(|| value.to_owned())
+    };
+    let kind = text.lines().find_map(|line| value_of(line, "kind:").filter(|_| line.starts_with("kind:")));
+    let name = text.lines().find_map(|line| value_of(line, "name:"));
+    format!("{} {}", kind.unwrap_or_default(), name.unwrap_or_default()).trim().to_owned()
+}
+
+/// As on the API server, a namespace can be selected by its name.
+fn label_namespace(value: &mut Value) {
+    if value["kind"] != "Namespace" || value["apiVersion"] != "v1" {
+        return;
+    }
+    let name = value["metadata"]["name"].clone();
+    let Some(metadata) = value["metadata"].as_object_mut() else { return };
+    let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+    if labels.is_null() {
+        *labels = json!({});
+    }
+    if let Some(labels) = labels.as_object_mut() {
+        labels.insert(NAMESPACE_LABEL.to_owned(), name);
+    }
+}
+
+fn body_hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        if key != "metadata" && key != "status" {
+            key.hash(&mut hasher);
+            value.hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+/// `field: what` of a parse error; the field may be missing.
+fn split_field(text: &str) -> (&str, &str) {
+    match text.split_once(": ") {
+        Some((field, what)) if !field.contains([' ', '`']) => (field, what),
+        _ => ("", text),
+    }
+}
+
+/// `spec.listeners.0.prot` as `spec.listeners[0].prot`.
+fn indexed(path: &str) -> String {
+    let mut text = String::with_capacity(path.len() + 4);
+    for step in path.split('.').filter(|step| *step != "?") {
+        match step.parse::<usize>() {
+            Ok(index) => text.push_str(&format!("[{index}]")),
+            Err(_) if text.is_empty() => text.push_str(step),
+            Err(_) => {
+                text.push('.');
+                text.push_str(step);
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(text: &str) -> Outcome {
+        read(&Arc::from("a.yaml"), text)
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        outcome(text).problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_with_its_line() {
+        let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: eighty\n    protocol: HTTP\n";
+        let found = outcome(text);
+        assert_eq!(found.refused[0].to_string(), "Gateway default/eg");
+        let text = found.problems[0].to_string();
+        assert!(text.starts_with("a.yaml:8: Gateway default/eg: spec.listeners[0].port: invalid type"), "{text}");
+    }
+
+    #[test]
+    fn unknown_fields_are_warnings_at_their_line() {
+        let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: 80\n    prot: 7\n    protocol: HTTP\n";
+        let found = outcome(text);
+        assert_eq!(found.entries.len(), 1);
+        assert_eq!(found.problems[0].severity, Severity::Warning);
+        assert!(found.problems[0].to_string().starts_with("a.yaml:9: Gateway default/eg: spec.listeners[0].prot: "));
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_named_as_well_as_can_be() {
+        let found = problems("apiVersion: v1\nkind: Service\nmetadata:\n  name: shop\nspec: [\n");
+        assert!(found[0].contains(": Service shop: "), "{found:?}");
+    }
+
+    #[test]
+    fn lists_are_read_and_their_lines_told() {
+        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec: {ports: 7}\n";
+        let found = outcome(text);
+        assert_eq!(found.entries[0].line, 4);
+        assert_eq!(found.refused[0].to_string(), "Service default/b");
+        assert!(found.problems[0].to_string().starts_with("a.yaml:10: Service default/b: spec.ports: "));
+    }
+
+    #[test]
+    fn foreign_kinds_are_noted_and_ours_are_errors() {
+        let severity = |text: &str| outcome(text).problems[0].severity;
+        assert_eq!(severity("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}"), Severity::Note);
+        assert_eq!(
+            severity("{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backendd, metadata: {name: a}}"),
+            Severity::Error
+        );
+    }
+
+    #[test]
+    fn a_namespace_can_be_selected_by_its_name() {
+        let found = outcome("{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: null}}");
+        let labels = found.entries[0].object.meta().labels.clone().unwrap();
+        assert_eq!(labels[NAMESPACE_LABEL], "a");
+    }
+}

@@ -1,0 +1,208 @@
+//! The status of every resource as it stands now: reports of translation, Envoy's word, and times.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::ObjectRef;
+use serde_json::{Value, json};
+use translate::{Report, Reports};
+
+/// The `status` field of every resource that has one.
+pub type Statuses = BTreeMap<ObjectRef, Arc<Value>>;
+
+/// Whether what a report says is in force in Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Programmed {
+    /// Every Envoy has acknowledged it.
+    Yes,
+    /// Not yet: why.
+    Pending(String),
+    /// Envoy does not take it: its words.
+    Refused(String),
+}
+
+/// Keeps the status of every resource.
+#[derive(Debug)]
+pub struct StatusBook {
+    controller: String,
+    kept: BTreeMap<ObjectRef, Kept>,
+    statuses: Arc<Statuses>,
+}
+
+/// What a status was made from.
+#[derive(Debug)]
+struct Kept {
+    report: Arc<Report>,
+    programmed: Programmed,
+}
+
+impl StatusBook {
+    /// Nothing is said yet. `controller` is the name that statuses of routes and policies bear.
+    pub fn new(controller: impl Into<String>) -> Self {
+        Self { controller: controller.into(), kept: BTreeMap::new(), statuses: Arc::default() }
+    }
+
+    /// The statuses as they stand.
+    pub fn statuses(&self) -> &Arc<Statuses> {
+        &self.statuses
+    }
+
+    /// Takes new reports. Conditions that did not change keep their time, the others get `now` (RFC 3339). True when
+    /// anything changed.
+    pub fn update(
+        &mut self,
+        reports: &Reports,
+        programmed: impl Fn(&ObjectRef, &Report) -> Programmed,
+        now: &str,
+    ) -> bool {
+        let mut changes: Vec<(ObjectRef, Option<Value>)> = Vec::new();
+        for (reference, report) in reports {
+            let programmed = programmed(reference, report);
+            let known = self.kept.get_mut(reference);
+            let is_same = |known: &&mut Kept| {
+                (Arc::ptr_eq(&known.report, report) || known.report == *report) && known.programmed == programmed
+            };
+            if known.as_ref().is_some_and(is_same) {
+                continue;
+            }
+            let mut status = report.to_json(&self.controller);
+            say_programmed(&mut status, &programmed);
+            keep_times(self.statuses.get(reference).map(|old| &**old), &mut status, now);
+            changes.push((reference.clone(), Some(status)));
+            self.kept.insert(reference.clone(), Kept { report: Arc::clone(report), programmed });
+        }
+        let gone: Vec<_> = self.kept.keys().filter(|reference| !reports.contains_key(*reference)).cloned().collect();
+        for reference in gone {
+            self.kept.remove(&reference);
+            changes.push((reference, None));
+        }
+        self.apply(changes)
+    }
+
+    fn apply(&mut self, changes: Vec<(ObjectRef, Option<Value>)>) -> bool {
+        if changes.is_empty() {
+            return false;
+        }
+        let statuses = Arc::make_mut(&mut self.statuses);
+        for (reference, status) in changes {
+            match status {
+                Some(status) => statuses.insert(reference, Arc::new(status)),
+                None => statuses.remove(&reference),
+            };
+        }
+        true
+    }
+}
+
+/// Translation says `Programmed` as it will be once Envoy has accepted: until then it does not hold.
+fn say_programmed(status: &mut Value, programmed: &Programmed) {
+    let (reason, message) = match programmed {
+        Programmed::Yes => return,
+        Programmed::Pending(why) => ("Pending", why),
+        Programmed::Refused(why) => ("Invalid", why),
+    };
+    let listeners = status["listeners"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let mut parts = vec![status.take()];
+    parts.extend(listeners);
+    for condition in parts.iter_mut().filter_map(|part| part.get_mut("conditions")?.as_array_mut()).flatten() {
+        if condition["type"] == "Programmed" && condition["status"] == "True" {
+            condition["status"] = json!("False");
+            condition["reason"] = json!(reason);
+            condition["message"] = json!(message);
+        }
+    }
+    let mut parts = parts.into_iter();
+    *status = parts.next().unwrap_or_default();
+    if status.get("listeners").is_some() {
+        status["listeners"] = parts.collect();
+    }
+}
+
+/// Gives each condition its time: that of the same condition before, if its status did not change.
+fn keep_times(old: Option<&Value>, new: &mut Value, now: &str) {
+    const PARTS: [(&str, &str); 3] = [("listeners", "name"), ("parents", "parentRef"), ("ancestors", "ancestorRef")];
+    for condition in new.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        let before = old.and_then(|old| find(old, "conditions", "type", &condition["type"]));
+        let time =
+            before.filter(|before| before["status"] == condition["status"]).map(|before| &before["lastTransitionTime"]);
+        condition["lastTransitionTime"] = time.cloned().unwrap_or_else(|| json!(now));
+    }
+    for (list, key) in PARTS {
+        for part in new.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let before = old.and_then(|old| find(old, list, key, &part[key]));
+            keep_times(before, part, now);
+        }
+    }
+}
+
+/// The item of a list whose `key` is this.
+fn find<'a>(value: &'a Value, list: &str, key: &str, wanted: &Value) -> Option<&'a Value> {
+    value.get(list)?.as_array()?.iter().find(|item| item[key] == *wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use translate::report::{Condition, ListenerStatus, Status};
+
+    use super::*;
+
+    fn gateway(generation: i64, accepted: bool, message: &str) -> Reports {
+        let conditions = |accepted: bool| {
+            let accepted = if accepted {
+                Condition::yes("Accepted", "Accepted", message)
+            } else {
+                Condition::no("Accepted", "Invalid", message)
+            };
+            vec![accepted, Condition::yes("Programmed", "Programmed", "")]
+        };
+        let listener = ListenerStatus {
+            name: "http".to_owned(),
+            attached_routes: 0,
+            supported_kinds: Vec::new(),
+            conditions: conditions(true),
+        };
+        let status = Status::Listeners {
+            conditions: conditions(accepted),
+            listeners: vec![listener],
+            attached_listener_sets: None,
+            addresses: Vec::new(),
+        };
+        let report = Report { generation, status, fleet: Some("default/eg".into()) };
+        BTreeMap::from([(ObjectRef::new("g", "Gateway", "default", "eg"), Arc::new(report))])
+    }
+
+    fn status(book: &StatusBook) -> &Value {
+        book.statuses().values().next().unwrap()
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_it_stays_as_it_is() {
+        let mut book = StatusBook::new("c");
+        assert!(book.update(&gateway(1, true, "a"), |_, _| Programmed::Yes, "1"));
+        assert!(!book.update(&gateway(1, true, "a"), |_, _| Programmed::Yes, "2"));
+        assert!(book.update(&gateway(2, true, "b"), |_, _| Programmed::Yes, "3"));
+        let condition = &status(&book)["conditions"][0];
+        assert_eq!((&condition["lastTransitionTime"], &condition["observedGeneration"]), (&json!("1"), &json!(2)));
+        assert!(book.update(&gateway(2, false, "b"), |_, _| Programmed::Yes, "4"));
+        assert_eq!(status(&book)["conditions"][0]["lastTransitionTime"], "4");
+        assert_eq!(status(&book)["conditions"][1]["lastTransitionTime"], "1");
+        assert_eq!(status(&book)["listeners"][0]["conditions"][0]["lastTransitionTime"], "1");
+        assert!(book.update(&Reports::new(), |_, _| Programmed::Yes, "5"));
+        assert!(book.statuses().is_empty());
+    }
+
+    #[test]
+    fn programmed_waits_for_envoy() {
+        let mut book = StatusBook::new("c");
+        book.update(&gateway(1, true, ""), |_, _| Programmed::Pending("wait".to_owned()), "1");
+        for part in [status(&book), &status(&book)["listeners"][0]] {
+            assert_eq!(part["conditions"][0]["status"], "True");
+            assert_eq!(
+                (&part["conditions"][1]["status"], &part["conditions"][1]["reason"]),
+                (&json!("False"), &json!("Pending"))
+            );
+        }
+        book.update(&gateway(1, true, ""), |_, _| Programmed::Yes, "2");
+        let condition = &status(&book)["listeners"][0]["conditions"][1];
+        assert_eq!((&condition["status"], &condition["lastTransitionTime"]), (&json!("True"), &json!("2")));
+    }
+}
