@@ -107,6 +107,19 @@ impl EnvoyGateway {
         }
         found
     }
+
+    /// What is asked for but has no effect, in words for a log.
+    pub fn without_effect(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.extension_apis.enable_envoy_patch_policy {
+            found.push("extensionApis.enableEnvoyPatchPolicy: EnvoyPatchPolicy is not read yet".to_owned());
+        }
+        let XdsServer { max_connection_age, max_connection_age_grace } = &self.xds_server;
+        if max_connection_age.is_some() || max_connection_age_grace.is_some() {
+            found.push("xdsServer: an Envoy on this machine keeps its one connection, however old".to_owned());
+        }
+        found
+    }
 }
 
 /// Which GatewayClasses are ours.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     common::{HOSTNAME_PATTERN, LocalObjectReference, SecretObjectReference},
-    tls::{Fingerprint, TlsVersion, ciphers_need_tls_1_2, versions_are_a_range},
+    tls::{TlsVersion, ciphers_need_tls_1_2, versions_are_a_range},
 };
 
 /// A DNS name, with a dot at its end if you like.
@@ -190,9 +190,6 @@ pub struct BackendTls {
     /// Protocols offered by ALPN; `h2` and `http/1.1` unless set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alpn_protocols: Vec<String>,
-    /// What is noted of the handshake.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fingerprints: Vec<Fingerprint>,
 }
 
 #[cfg(test)]

@@ -23,15 +23,6 @@ pub enum TlsVersion {
     V1_3,
 }
 
-/// What is noted of a TLS handshake, to recognize clients by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Fingerprint {
-    /// JA3: version, ciphers, extensions, curves and point formats, as an MD5 sum.
-    JA3,
-    /// JA4: its successor, sorted and readable.
-    JA4,
-}
-
 /// Cipher suites of TLS 1.3 cannot be chosen.
 pub(crate) fn ciphers_need_tls_1_2() -> Rule {
     Rule::new("!(has(self.minVersion) && self.minVersion == '1.3' && has(self.ciphers))")

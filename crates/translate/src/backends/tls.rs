@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use api::{
-    ext::{Backend, backend::BackendTls, tls::TlsVersion as ApiVersion},
+    Stored,
+    ext::{Backend, EnvoyProxy, backend::BackendTls, common::SecretObjectReference, tls::TlsVersion as ApiVersion},
     gateway::{CaCertificateRef, SecretRef},
 };
 use ir::{
@@ -48,9 +49,7 @@ pub(super) fn upstream(
             base
         }
     };
-    if found.0.client_certificate.is_none() {
-        found.0.client_certificate = scope.gateway().client_certificate.clone();
-    }
+    defaults(scope, &mut found)?;
     if found.0.alpn.is_empty() {
         found.0.alpn = match protocol {
             UpstreamProtocol::Http1 => vec!["http/1.1".to_owned()],
@@ -60,6 +59,44 @@ pub(super) fn upstream(
         };
     }
     Ok(Some(found))
+}
+
+/// What nobody closer says, the gateway's client certificate and the proxy's settings say.
+fn defaults(scope: Scope<'_>, (tls, secrets): &mut (UpstreamTls, Vec<Arc<Secret>>)) -> Result<(), Problem> {
+    if tls.client_certificate.is_none() {
+        tls.client_certificate = scope.gateway().client_certificate.clone();
+    }
+    let proxy = &scope.fleet().proxy;
+    let Some(settings) = &proxy.spec.backend_tls else { return Ok(()) };
+    if let (None, Some(reference)) = (&tls.client_certificate, &settings.client_certificate_ref) {
+        let from = Referrer { group: EnvoyProxy::GROUP, kind: EnvoyProxy::KIND, namespace: &proxy.namespace };
+        let secret = certificate(scope.resources, from, &secret_ref(reference), "InvalidCertificateRef")?;
+        tls.client_certificate = Some(Arc::clone(&secret.name));
+        secrets.push(secret);
+    }
+    let own = &mut tls.parameters;
+    own.min = own.min.or(settings.min_version.and_then(version));
+    own.max = own.max.or(settings.max_version.and_then(version));
+    for (own, default) in [
+        (&mut own.ciphers, &settings.ciphers),
+        (&mut own.curves, &settings.ecdh_curves),
+        (&mut own.signature_algorithms, &settings.signature_algorithms),
+        (&mut tls.alpn, &settings.alpn_protocols),
+    ] {
+        if own.is_empty() {
+            own.clone_from(default);
+        }
+    }
+    Ok(())
+}
+
+fn secret_ref(reference: &SecretObjectReference) -> SecretRef {
+    SecretRef {
+        group: Some(reference.group.clone()),
+        kind: Some(reference.kind.clone()),
+        name: reference.name.clone(),
+        namespace: reference.namespace.clone(),
+    }
 }
 
 fn plain() -> (UpstreamTls, Vec<Arc<Secret>>) {
@@ -128,13 +165,8 @@ fn parameters_of_backend(
         tls.sni = name;
     }
     if let Some(reference) = &settings.client_certificate_ref {
-        let reference = SecretRef {
-            group: Some(reference.group.clone()),
-            kind: Some(reference.kind.clone()),
-            name: reference.name.clone(),
-            namespace: reference.namespace.clone(),
-        };
-        let secret = certificate(scope.resources, Referrer::of(backend), &reference, "InvalidCertificateRef")?;
+        let secret =
+            certificate(scope.resources, Referrer::of(backend), &secret_ref(reference), "InvalidCertificateRef")?;
         tls.client_certificate = Some(Arc::clone(&secret.name));
         secrets.push(secret);
     }

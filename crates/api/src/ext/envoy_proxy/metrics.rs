@@ -35,10 +35,6 @@ pub struct Metrics {
     /// Whether the sizes of requests and answers are measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_request_response_sizes_stats: Option<bool>,
-    /// The name of a back end's metrics, with `%ROUTE_NAME%`, `%ROUTE_NAMESPACE%`, `%ROUTE_KIND%`, `%ROUTE_RULE_NAME%`,
-    /// `%ROUTE_RULE_NUMBER%` and `%BACKEND_REFS%`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_stat_name: Option<String>,
     /// Whether gRPC calls are counted by service and method; they are on routes of GRPCRoutes unless set.
     #[serde(rename = "enableGRPCStats", skip_serializing_if = "Option::is_none")]
     pub enable_grpc_stats: Option<bool>,

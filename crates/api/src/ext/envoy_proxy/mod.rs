@@ -17,7 +17,7 @@ use self::{bootstrap::Bootstrap, provider::Provider, telemetry::Telemetry};
 use super::{
     common::SecretObjectReference,
     duration::Duration,
-    tls::{Fingerprint, TlsVersion, ciphers_need_tls_1_2, versions_are_a_range},
+    tls::{TlsVersion, ciphers_need_tls_1_2, versions_are_a_range},
 };
 
 /// How Envoy is run.
@@ -149,12 +149,6 @@ pub struct Shutdown {
     /// How long requests in flight are waited for; 60 s unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<Duration>,
-    /// How long it goes on at least, even if no request is in flight; 10 s unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_drain_duration: Option<Duration>,
-    /// How long Envoy goes on to say that it's healthy; not at all unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub health_check_failure_delay: Option<Duration>,
 }
 
 /// TLS towards back ends.
@@ -184,7 +178,4 @@ pub struct BackendTlsConfig {
     /// Protocols offered by ALPN; `h2` and `http/1.1` unless set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alpn_protocols: Vec<String>,
-    /// What is noted of the handshake.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fingerprints: Vec<Fingerprint>,
 }

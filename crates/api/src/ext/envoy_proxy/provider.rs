@@ -26,8 +26,4 @@ pub enum ProviderType {
 /// Envoy as a process on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct HostProvider {
-    /// The version that the Envoy found must have; any unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub envoy_version: Option<String>,
-}
+pub struct HostProvider {}
