@@ -146,7 +146,7 @@ kinds! {
     gateways, Gateway(Gateway) <- Gateway: "gateway.networking.k8s.io" "gateways" ["v1", "v1beta1"], Namespaced, status true;
     listener_sets, ListenerSet(ListenerSet) <- ListenerSet: "gateway.networking.k8s.io" "listenersets" ["v1"], Namespaced, status true;
     http_routes, HTTPRoute(Route) <- HttpRoute: "gateway.networking.k8s.io" "httproutes" ["v1", "v1beta1"], Namespaced, status true;
-    grpc_routes, GRPCRoute(Route) <- GrpcRoute: "gateway.networking.k8s.io" "grpcroutes" ["v1", "v1alpha2"], Namespaced, status true;
+    grpc_routes, GRPCRoute(Route) <- GrpcRoute: "gateway.networking.k8s.io" "grpcroutes" ["v1"], Namespaced, status true;
     tls_routes, TLSRoute(Route) <- TlsRoute: "gateway.networking.k8s.io" "tlsroutes" ["v1", "v1alpha3", "v1alpha2"], Namespaced, status true;
     tcp_routes, TCPRoute(Route) <- TcpRoute: "gateway.networking.k8s.io" "tcproutes" ["v1", "v1alpha2"], Namespaced, status true;
     udp_routes, UDPRoute(Route) <- UdpRoute: "gateway.networking.k8s.io" "udproutes" ["v1", "v1alpha2"], Namespaced, status true;

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::{KINDS, Kind, Object, Scope};
+use crate::{KINDS, Kind, Object, RouteKind, Scope};
 
 /// The namespace of a document that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -73,6 +73,11 @@ pub fn parse(mut document: Value) -> Result<Parsed, ParseError> {
         Scope::Cluster => {
             metadata.remove("namespace");
         }
+    }
+    if row.kind == RouteKind::Tls.as_str() {
+        // Before v1 a TLSRoute could name no hosts, which stands for all hosts of its listeners.
+        let spec = fields.get_mut("spec").and_then(Value::as_object_mut);
+        spec.map(|spec| spec.entry("hostnames").or_insert_with(|| Value::Array(Vec::new())));
     }
     let mut unknown = Vec::new();
     let object = (row.parse)(document, &mut |path| unknown.push(path)).map_err(ParseError::Field)?;

@@ -33,6 +33,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) plan: &'a Plan,
     /// The gateway that the requests come through.
     pub(crate) gateway: usize,
+    /// The port that a redirect to another host of the same listener has to name: none for a scheme's own port.
+    pub(crate) redirect_port: Option<u16>,
+    /// The client's TLS is passed through, so none of ours is added.
+    pub(crate) passthrough: bool,
 }
 
 impl<'a> Scope<'a> {

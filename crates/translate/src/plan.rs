@@ -16,7 +16,11 @@ use std::{
     sync::Arc,
 };
 
-use api::{ObjectRef, Resources, RouteKind, ext::envoy_proxy::EnvoyProxySpec, gateway::Gateway};
+use api::{
+    ObjectRef, Resources, RouteKind,
+    ext::envoy_proxy::EnvoyProxySpec,
+    gateway::{Gateway, ParentRef},
+};
 use ir::{DownstreamTls, IpFamily, Secret, SecretName};
 
 use crate::{
@@ -33,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) gateways: Vec<GatewayPlan>,
     /// All listeners of those gateways, ordered by precedence within each gateway.
     pub(crate) listeners: Vec<ListenerPlan>,
+    /// The gateways that take routes which ask for default ones (GEP-3793).
+    pub(crate) default_gateways: Vec<ParentRef>,
     /// What a parent reference can name, and its listeners.
     pub(crate) parents: HashMap<ObjectRef, Parent>,
     /// Which policy holds for TLS to which back end.
@@ -194,5 +200,6 @@ pub(crate) fn plan(resources: &Resources, options: &Options) -> Plan {
     overlaps::find(&mut listeners);
     let backend_tls = BackendTlsIndex::new(resources);
     let policies = Policies::new(resources);
-    Plan { fleets, gateways, listeners, parents, backend_tls, policies, reports }
+    let default_gateways = gateways::defaults(&gateways);
+    Plan { default_gateways, fleets, gateways, listeners, parents, backend_tls, policies, reports }
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use api::{
     ObjectRef, Resources, Route, RouteKind, Stored,
-    gateway::{GROUP, Gateway, ParentRef},
+    gateway::{GROUP, Gateway, ParentRef, UseDefaultGateways},
 };
 
 use crate::{
     Options,
     backends::Scope,
     names,
-    plan::{ListenerPlan, Parent, Plan},
+    plan::{ListenerPlan, Parent, Plan, Protocol},
     policies::{Effective, Signature},
     problem::{Problem, condition},
     rejections::rejection,
@@ -80,7 +80,11 @@ pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>) -> Outcome {
     let rejected = rejection(scope.resources, &**route);
     let mut compiled = Vec::new();
     let mut parents = Vec::new();
-    for reference in route.spec.parent_refs.iter().flatten() {
+    let named = route.spec.parent_refs.as_deref().unwrap_or_default();
+    let asks_for_default = route.spec.use_default_gateways == Some(UseDefaultGateways::All);
+    let default = if asks_for_default { scope.plan.default_gateways.as_slice() } else { &[] };
+    let also = default.iter().filter(|item| !named.iter().any(|named| same_parent(route, named, item)));
+    for reference in named.iter().chain(also) {
         let Some(parent) = find_parent(scope.plan, route, reference) else { continue };
         let mut outcome = ParentOutcome {
             reference: reference.clone(),
@@ -100,6 +104,13 @@ pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>) -> Outcome {
     }
     let report = report(route, &parents);
     Outcome { reference: Arc::new(route.reference()), age: route.age(), route: Arc::clone(route), parents, report }
+}
+
+/// Whether a route names a default gateway itself.
+fn same_parent(route: &Route, named: &ParentRef, default: &ParentRef) -> bool {
+    named.name == default.name
+        && named.namespace.as_deref().unwrap_or(route.namespace()) == default.namespace.as_deref().unwrap_or_default()
+        && named.kind.as_deref().unwrap_or(Gateway::KIND) == Gateway::KIND
 }
 
 /// The status of a route; nothing when no parent is ours.
@@ -181,19 +192,32 @@ fn attachment(
     let listener_plan = &plan.listeners[listener];
     let gateway = listener_plan.gateway;
     let above = Effective::above(resources, listener_plan, &plan.gateways[gateway].resource);
-    let signature = plan.policies.signature(resources, &above);
+    let redirect_port = redirect_port(route, listener_plan);
+    let passthrough = listener_plan.protocol == Some(Protocol::TlsPassthrough);
+    let mut signature = plan.policies.signature(resources, &above);
+    signature.extend([redirect_port.map(usize::from), passthrough.then_some(1)]);
     let known = compiled.iter().find(|(index, known, _)| *index == gateway && *known == signature);
     let domains = domains.into_iter().map(Arc::from).collect();
     if let Some((_, _, result)) = known {
         return Attachment { listener, domains, compiled: Arc::clone(result) };
     }
-    let scope = Scope { resources, options, plan, gateway };
+    let scope = Scope { resources, options, plan, gateway, redirect_port, passthrough };
     let result = Arc::new(match route.kind {
         RouteKind::Http | RouteKind::Grpc => rules::compile(scope, route, &Effective { route, above }),
         RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => layer4::compile(scope, route),
     });
     compiled.push((gateway, signature, Arc::clone(&result)));
     Attachment { listener, domains, compiled: result }
+}
+
+/// The listener's port, where the route has a redirect whose target depends on it and a scheme does not imply it.
+fn redirect_port(route: &Route, listener: &ListenerPlan) -> Option<u16> {
+    let filters = route.spec.rules.iter().flatten().flat_map(|rule| rule.filters.iter().flatten());
+    let mut redirects = filters.filter_map(|filter| filter.request_redirect.as_ref());
+    let depends =
+        redirects.any(|redirect| redirect.scheme.is_none() && redirect.port.is_none() && redirect.hostname.is_some());
+    let own_port = if listener.protocol == Some(Protocol::Https) { 443 } else { 80 };
+    listener.port.filter(|port| depends && *port != own_port)
 }
 
 /// The conditions of a route towards one parent.

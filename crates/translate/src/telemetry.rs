@@ -31,7 +31,14 @@ pub(crate) fn telemetry(
     let (Some(settings), Some(gateway)) = (&fleet.proxy.spec.telemetry, fleet.gateways.first().copied()) else {
         return Telemetry::default();
     };
-    let scope = Scope { resources: scope.resources, options: scope.options, plan: scope.plan, gateway };
+    let scope = Scope {
+        resources: scope.resources,
+        options: scope.options,
+        plan: scope.plan,
+        gateway,
+        redirect_port: None,
+        passthrough: false,
+    };
     let from = Referrer { group: EnvoyProxy::GROUP, kind: EnvoyProxy::KIND, namespace: &fleet.proxy.namespace };
     let mut used = Used::default();
     let mut sink = |host: Option<&String>, port: i32, references: &[BackendRef], usage| {

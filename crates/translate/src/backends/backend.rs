@@ -28,10 +28,10 @@ pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Resul
     }
     let discovery = discovery(scope, backend)?;
     let speaks = protocol(backend, usage);
-    let policy = scope.plan.backend_tls.find(Backend::KIND, to.namespace, to.name, "");
+    let policy = scope.plan.backend_tls.find(Backend::KIND, to.namespace, to.name, "").filter(|_| !scope.passthrough);
     let fallback = backend.spec.fallback.unwrap_or_default();
     let authority = authority(backend);
-    let (tls, secrets) = match tls::upstream(scope, policy, speaks, Some(backend)) {
+    let (tls, secrets) = match tls::upstream(scope, policy, speaks, Some(&**backend).filter(|_| !scope.passthrough)) {
         Ok(found) => found.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets)),
         Err(_) if policy.is_some() => {
             return Ok(Resolved { cluster: None, secrets: Vec::new(), tls_policy: policy, fallback, authority });

@@ -31,7 +31,7 @@ pub(super) fn resolve(
     }
     let number = port.ok_or_else(|| Problem::new("UnsupportedValue", format!("{name} needs a port")))?;
     let port = find_port(spec, number, usage).ok_or_else(|| not_found(format!("{name} has no port {number}")))?;
-    let policy = tls_policy(scope, to, port);
+    let policy = tls_policy(scope, to, port).filter(|_| !scope.passthrough);
     let speaks = protocol(port, usage)?;
     let Ok(tls) = tls::upstream(scope, policy, speaks, None) else {
         return Ok(unusable(to, number, policy));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::{
     Resources, Stored,
     ext::envoy_proxy::{EnvoyProxySpec, IpFamily as ProxyIpFamily},
-    gateway::{Gateway, SecretRef, same_shape},
+    gateway::{DefaultScope, Gateway, ParentRef, SecretRef, same_shape},
 };
 use ir::{IpFamily, SecretName};
 
@@ -43,6 +43,20 @@ pub(crate) fn gateways(
         plans.push(gateway_plan(resources, options, gateway, fleet, proxy.err(), &mut fleets[fleet]));
     }
     (fleets, plans)
+}
+
+/// The gateways that take routes which ask for default ones.
+pub(crate) fn defaults(gateways: &[GatewayPlan]) -> Vec<ParentRef> {
+    let ours = gateways.iter().map(|plan| &plan.resource);
+    let takers = ours.filter(|gateway| gateway.spec.default_scope == Some(DefaultScope::All));
+    let parent = |gateway: &Arc<Gateway>| ParentRef {
+        group: Some(Gateway::GROUP.to_owned()),
+        kind: Some(Gateway::KIND.to_owned()),
+        namespace: Some(gateway.namespace().to_owned()),
+        name: gateway.name().to_owned(),
+        ..ParentRef::default()
+    };
+    takers.map(parent).collect()
 }
 
 /// The fleet of a gateway: its own, or the class's.

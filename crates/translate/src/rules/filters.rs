@@ -108,10 +108,12 @@ fn redirect(rule: RuleScope<'_>, redirect: &RequestRedirect) -> Result<Redirect,
         .port
         .map(|port| u16::try_from(port).map_err(|_| Problem::new("UnsupportedValue", format!("{port} is not a port"))));
     let path = redirect.path.as_ref().map(|path| path_rewrite(rule, &same_shape(path)));
+    // Without scheme and port the target is on this listener's port.
+    let own_port = rule.scope.redirect_port.filter(|_| redirect.scheme.is_none() && redirect.hostname.is_some());
     Ok(Redirect {
         scheme: redirect.scheme.clone(),
         hostname: redirect.hostname.clone(),
-        port: port.transpose()?,
+        port: port.transpose()?.or(own_port),
         path: path.transpose()?,
         status: redirect.status_code.and_then(|code| u16::try_from(code).ok()).unwrap_or(302),
     })

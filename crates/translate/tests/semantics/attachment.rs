@@ -119,3 +119,38 @@ fn a_rule_that_cannot_be_served_is_dropped_alone() {
     assert_eq!(problems(&translation, "HTTPRoute", "r"), ["PartiallyInvalid=True/UnsupportedValue"]);
     assert_eq!(hosts(&translation)[0], "http-80 *: httproute/default/r/rule/1/match/0");
 }
+
+#[test]
+fn a_route_may_ask_for_the_default_gateways() {
+    let yaml = format!(
+        "{}{{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r}}, spec: {{
+            useDefaultGateways: All, rules: [{{backendRefs: [{{name: s, port: 80}}]}}]}}}}",
+        GATEWAY.replace("gatewayClassName: c,", "gatewayClassName: c, defaultScope: All,")
+    );
+    let translation = translate(&yaml);
+    assert_eq!(status(&translation, "HTTPRoute", "r")["parents"][0]["parentRef"]["name"], "g");
+    assert_eq!(hosts(&translation)[0], "http-80 *: httproute/default/r/rule/0/match/0");
+    assert_eq!(
+        hosts(&translate(&yaml.replace("defaultScope: All", "defaultScope: None")))[0],
+        "http-80 *.example.com:"
+    );
+}
+
+#[test]
+fn a_redirect_without_scheme_and_port_stays_on_the_listeners_port() {
+    let redirect = |port: u16| {
+        let yaml = format!(
+            "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: g}}, spec: {{gatewayClassName: c,
+                listeners: [{{name: x, port: {port}, protocol: HTTP}}]}}}}\n---\n
+            {{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: r}}, spec: {{parentRefs: [{{name: g}}],
+                rules: [{{filters: [{{type: RequestRedirect, requestRedirect: {{hostname: x.org}}}}]}}]}}}}"
+        );
+        let translation = translate(&yaml);
+        let ir::Transport::Tcp(chains) = &translation.gateways[0].listeners[0].transport else { panic!("TCP") };
+        let ir::Protocol::Http(http) = &chains[0].protocol else { panic!("HTTP") };
+        let ir::Action::Redirect(redirect) = &*http.routes.hosts[0].routes[0].action else { panic!("a redirect") };
+        redirect.port
+    };
+    assert_eq!(redirect(8080), Some(8080));
+    assert_eq!(redirect(80), None);
+}
