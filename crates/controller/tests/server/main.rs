@@ -1,0 +1,7 @@
+//! The server as its users meet it: the real binary, real files, a real Envoy.
+
+mod commands;
+mod faults;
+mod house;
+mod live;
+mod refusals;
