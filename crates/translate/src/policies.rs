@@ -21,6 +21,7 @@ use api::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::merge::Said;
 use crate::{
     grants::{Referent, Referrer, permits},
     plan::ListenerPlan,
@@ -182,11 +183,13 @@ impl<P: Policy> Index<P> {
     /// What holds at the head of a chain: the first policy, merged into the rest where it asks for that.
     fn merged(&self, chain: &[usize]) -> Option<Result<P::Spec, Problem>> {
         let (first, rest) = chain.split_first()?;
-        let spec = self.policies[*first].spec();
-        match spec.merge_type().and_then(|merge_type| Some((merge_type, self.merged(rest)?))) {
-            None => Some(Ok(spec.clone())),
-            Some((merge_type, parent)) => Some(parent.and_then(|parent| merge::merge(&parent, spec, merge_type))),
-        }
+        let policy = &self.policies[*first];
+        let spec = policy.spec();
+        let parent = spec.merge_type().and_then(|merge_type| Some((merge_type, rest.first()?, self.merged(rest)?)));
+        let Some((merge_type, above, parent)) = parent else { return Some(Ok(spec.clone())) };
+        let namespace = self.policies[*above].namespace().to_owned();
+        let child = Said { spec, namespace: policy.namespace().to_owned() };
+        Some(parent.and_then(|spec| merge::merge(&Said { spec, namespace }, &child, merge_type)))
     }
 }
 

@@ -6,16 +6,25 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 
-/// Merges a policy into its parent. `JSONMerge` is RFC 7386. `StrategicMerge` is the same, but lists whose items have
+/// A policy and the namespace in which its references lead.
+pub(super) struct Said<T> {
+    pub(super) spec: T,
+    pub(super) namespace: String,
+}
+
+/// Merges a policy into its parent. The references of a parent in another namespace stay there, so that they need that
+/// namespace's grant; the merged policy is the child's. `JSONMerge` is RFC 7386. `StrategicMerge` is the same, but lists whose items have
 /// names are merged item by item.
 pub(super) fn merge<T: Serialize + DeserializeOwned>(
-    parent: &T,
-    child: &T,
+    parent: &Said<T>,
+    child: &Said<&T>,
     merge_type: MergeType,
 ) -> Result<T, Problem> {
-    let json = |value: &T| serde_json::to_value(value);
-    let merged = json(parent).and_then(|mut base| {
-        let mut patch = json(child)?;
+    let merged = serde_json::to_value(&parent.spec).and_then(|mut base| {
+        let mut patch = serde_json::to_value(child.spec)?;
+        if parent.namespace != child.namespace {
+            settle(&mut base, &parent.namespace);
+        }
         // Targets are whose policy it is, not what it says.
         for field in ["targetRef", "targetRefs", "targetSelectors", "mergeType"] {
             if let (Value::Object(base), Value::Object(patch)) = (&mut base, &mut patch) {
@@ -27,6 +36,22 @@ pub(super) fn merge<T: Serialize + DeserializeOwned>(
         serde_json::from_value(base)
     });
     merged.map_err(|error| Problem::new("Invalid", format!("merged with the parent's policy it is not valid: {error}")))
+}
+
+/// Gives references without a namespace the one they lead into.
+fn settle(value: &mut Value, namespace: &str) {
+    let is_reference =
+        value.get("name").is_some_and(Value::is_string) && value.get("kind").is_some_and(Value::is_string);
+    match value {
+        Value::Object(fields) => {
+            if is_reference {
+                fields.entry("namespace").or_insert_with(|| namespace.into());
+            }
+            fields.values_mut().for_each(|field| settle(field, namespace));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| settle(item, namespace)),
+        _ => {}
+    }
 }
 
 fn apply(base: &mut Value, patch: Value, strategic: bool) {
