@@ -166,9 +166,12 @@ fn attach(
     let has_hosts = matches!(route.kind, RouteKind::Http | RouteKind::Grpc | RouteKind::Tls);
     let taken: Vec<_> = allowed
         .into_iter()
-        .map(|(index, listener)| match has_hosts {
-            true => (index, names::domains(listener.hostname.as_deref(), &hostnames)),
-            false => (index, Vec::new()),
+        .map(|(index, listener)| match (has_hosts, listener.protocol) {
+            // A TCPRoute behind TLS has all hosts of its listener.
+            (true, _) | (false, Some(Protocol::TlsTerminate)) => {
+                (index, names::domains(listener.hostname.as_deref(), &hostnames))
+            }
+            (false, _) => (index, Vec::new()),
         })
         .filter(|(_, domains)| !has_hosts || !domains.is_empty())
         .collect();

@@ -27,20 +27,22 @@ pub(crate) fn sockets(
             groups.entry((format!("{transport}-{port}"), port)).or_default().push(index);
         }
     }
-    groups
-        .into_iter()
-        .map(|((name, port), listeners)| {
-            let transport = transport(plan, fleet, port, &listeners, routes, tables);
-            let sources: BTreeSet<_> = listeners.iter().map(|index| plan.listeners[*index].owner.clone()).collect();
-            Arc::new(Listener {
-                name: name.into(),
-                port,
-                family: plan.fleets[fleet].family,
-                transport,
-                sources: sources.into_iter().collect(),
-            })
-        })
-        .collect()
+    let socket = |((name, port), listeners): ((String, u16), Vec<usize>)| {
+        let transport = transport(plan, fleet, port, &listeners, routes, tables);
+        // Without a chain nobody could connect (a TLS listener before its first route), and Envoy refuses such a socket.
+        if matches!(&transport, Transport::Tcp(chains) if chains.is_empty()) {
+            return None;
+        }
+        let sources: BTreeSet<_> = listeners.iter().map(|index| plan.listeners[*index].owner.clone()).collect();
+        Some(Arc::new(Listener {
+            name: name.into(),
+            port,
+            family: plan.fleets[fleet].family,
+            transport,
+            sources: sources.into_iter().collect(),
+        }))
+    };
+    groups.into_iter().filter_map(socket).collect()
 }
 
 fn transport(

@@ -110,7 +110,9 @@ fn protocol(listener: &Listener) -> Result<Protocol, Problem> {
 fn carried(protocol: Protocol) -> &'static [RouteKind] {
     match protocol {
         Protocol::Http | Protocol::Https => &[RouteKind::Http, RouteKind::Grpc],
-        Protocol::TlsTerminate | Protocol::TlsPassthrough => &[RouteKind::Tls],
+        // A TCPRoute takes what is left once TLS is taken off.
+        Protocol::TlsTerminate => &[RouteKind::Tls, RouteKind::Tcp],
+        Protocol::TlsPassthrough => &[RouteKind::Tls],
         Protocol::Tcp => &[RouteKind::Tcp],
         Protocol::Udp => &[RouteKind::Udp],
     }
