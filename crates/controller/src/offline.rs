@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use api::{ObjectRef, config::EnvoyGateway};
+use lower::bootstrap::{Address, Xds};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +12,9 @@ use crate::{
     pipeline::{Output, State, compile},
     source::{Seen, file::Once},
 };
+
+/// The port of the admin interface of an Envoy of another machine, as Envoy Gateway has it.
+const ADMIN: u16 = 19000;
 
 /// What becomes of the resources under a configuration.
 pub fn translate(seen: &Seen, settings: &EnvoyGateway) -> Output {
@@ -56,14 +60,20 @@ pub fn statuses(output: &Output, settings: &EnvoyGateway) -> BTreeMap<ObjectRef,
     output.reports.iter().map(|(reference, report)| (reference.clone(), report.to_json(controller))).collect()
 }
 
-/// The bootstrap of each fleet's Envoy, as the server would write it into this runtime directory.
+/// The bootstrap of each fleet's Envoy: as the server would write it into this runtime directory or, where `remote` says
+/// where the server is, for an Envoy of another machine.
 ///
 /// # Errors
 /// An EnvoyProxy's own bootstrap does not fit.
-pub fn bootstraps(output: &Output, runtime: &Path) -> Result<Vec<Value>, lower::BootstrapError> {
+pub fn bootstraps(output: &Output, runtime: &Path, remote: Option<Xds>) -> Result<Vec<Value>, lower::BootstrapError> {
     let bootstrap = |(name, fleet): (&std::sync::Arc<str>, &std::sync::Arc<crate::pipeline::Fleet>)| {
         let (admin, xds) = (host::envoy_admin_socket(runtime, name), host::xds_socket(runtime));
-        lower::bootstrap(&fleet.gateway, &host::settings(&admin, &xds, name))
+        let mut settings = host::settings(&admin, &xds, name);
+        if let Some(remote) = &remote {
+            settings.xds = remote.clone();
+            settings.admin = Address::Ip(std::net::SocketAddr::from(([127, 0, 0, 1], ADMIN)));
+        }
+        lower::bootstrap(&fleet.gateway, &settings)
     };
     output.fleets.iter().map(bootstrap).collect()
 }

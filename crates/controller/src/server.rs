@@ -16,12 +16,11 @@ use api::config::{Custom, EnvoyGateway};
 use kit::{
     Kit,
     admin::Part,
-    incoming::Incoming,
-    net::{Address, Listener, Purpose},
+    net::{Address, Purpose},
     tasks::BoxError,
 };
 use tokio::sync::watch;
-use xds::{LedgerBook, admit_by_cluster, grpc::Ads};
+use xds::LedgerBook;
 
 use crate::{
     admin::{self, View},
@@ -31,6 +30,7 @@ use crate::{
     metrics::Metrics,
     pipeline::State,
     source::file::FileSource,
+    xds_server::{self, Network},
 };
 
 /// The admin page and how to move it.
@@ -45,6 +45,8 @@ pub struct Options {
     pub config_path: PathBuf,
     /// The Envoy binary to use.
     pub envoy_path: Option<PathBuf>,
+    /// Where Envoys of other machines get their configuration.
+    pub network: Option<Network>,
 }
 
 /// What has to be right before anything is started.
@@ -54,7 +56,11 @@ pub struct Prepared {
     paths: Vec<PathBuf>,
     runtime: Arc<RuntimeDir>,
     envoy: Option<PathBuf>,
+    network: Option<Network>,
 }
+
+/// Where Envoys that others start get their configuration, unless it is said.
+const XDS: &str = "127.0.0.1:18000";
 
 /// Checks what the configuration asks for against this machine.
 ///
@@ -81,7 +87,10 @@ pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxE
         Some(host) => Some(find_envoy(options.envoy_path.as_deref(), host.data_home.as_deref())?),
         None => None,
     };
-    Ok(Prepared { config, paths, runtime: Arc::new(runtime), envoy })
+    let nobody_starts_envoys = host.is_none().then(|| Network { address: XDS.to_owned(), certificates: None });
+    let network = options.network.clone().or(nobody_starts_envoys);
+    network.as_ref().map_or(Ok(()), Network::check)?;
+    Ok(Prepared { config, paths, runtime: Arc::new(runtime), envoy, network })
 }
 
 /// The runtime directory that a configuration asks for.
@@ -95,7 +104,7 @@ pub fn runtime_dir(custom: &Custom) -> PathBuf {
 /// # Errors
 /// Something cannot be started, such as a port that is in use.
 pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
-    let Prepared { config, paths, runtime, envoy } = prepared;
+    let Prepared { config, paths, runtime, envoy, network } = prepared;
     let (outlets, book) = (Outlets::default(), LedgerBook::default());
     let metrics = Metrics::register(kit.metrics.registry());
     let states = watch::Sender::new(States::new());
@@ -110,7 +119,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
         states: states.subscribe(),
     };
     serve_admin(&kit, &config, &runtime, view).await?;
-    serve_xds(&kit, &runtime, &outlets, &book).await?;
+    xds_server::serve(&kit, &runtime.xds_socket(), network.as_ref(), &outlets.cache, &book).await?;
     let plan = envoy.is_some().then(|| Plan::new(Arc::clone(&runtime)));
     let state = State::new(config::pipeline_settings(&config, addresses()));
     let engine = Engine::new(state, &config.gateway.controller_name, outlets.clone(), metrics.clone(), plan);
@@ -148,15 +157,6 @@ async fn serve_admin(kit: &Kit, config: &EnvoyGateway, runtime: &RuntimeDir, vie
     let host = if at.host.contains(':') { format!("[{}]", at.host) } else { at.host.clone() };
     kit.admin.listen(&Address::Tcp(format!("{host}:{}", at.port)), ADMIN, Part::All).await?;
     kit.admin.listen(&Address::Unix(runtime.admin_socket()), SOCKET, Part::All).await?;
-    Ok(())
-}
-
-/// Who may open the socket may have the configuration: it lies in a directory that only its owner may enter.
-async fn serve_xds(kit: &Kit, runtime: &RuntimeDir, outlets: &Outlets, book: &LedgerBook) -> Result<(), BoxError> {
-    let listener = Listener::bind(&Address::Unix(runtime.xds_socket()), SOCKET).await?;
-    let incoming = Incoming::start(listener, None, &kit.shutdown);
-    let ads = Ads::new(outlets.cache.clone(), book.clone(), admit_by_cluster(), kit.shutdown.clone());
-    kit.tasks.spawn("xds", async move { ads.serve(incoming).await });
     Ok(())
 }
 

@@ -14,6 +14,9 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+/// The name that the server's certificate always bears: Envoys check it wherever the server is.
+pub(super) const SERVER_NAME: &str = "portcullis";
+
 /// Makes an authority and certificates for the xDS server and for Envoys, so that each can be sure of the other.
 ///
 /// Writes ca.crt and ca.key, and tls.crt and tls.key into the directories server and envoy.
@@ -26,8 +29,8 @@ pub(super) struct Args {
     /// Where the files are put; made if it is missing.
     #[arg(long, value_name = "DIR", default_value = "certs")]
     dir: PathBuf,
-    /// A DNS name or address of the server. May be given several times.
-    #[arg(long, value_name = "NAME", default_values_t = ["portcullis".to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()])]
+    /// A DNS name or address of the server, beside portcullis, by which Envoys know it. May be given several times.
+    #[arg(long, value_name = "NAME", default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
     name: Vec<String>,
     /// How long the certificates are valid.
     #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
@@ -49,7 +52,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     write(&args.dir, "ca.crt", &issuer.pem())?;
     write(&args.dir, "ca.key", &issuer.key().serialize_pem())?;
     let leaves = [
-        ("server", args.name.clone(), ExtendedKeyUsagePurpose::ServerAuth),
+        ("server", [&[SERVER_NAME.to_owned()], args.name.as_slice()].concat(), ExtendedKeyUsagePurpose::ServerAuth),
         ("envoy", vec!["envoy".to_owned()], ExtendedKeyUsagePurpose::ClientAuth),
     ];
     for (name, names, usage) in leaves {

@@ -7,6 +7,7 @@ use kit::{Common, telemetry::Levels};
 use crate::{
     config,
     server::{Options, prepare, serve},
+    xds_server::Network,
 };
 
 /// The controller bounds each Envoy's end by the time that its fleet allows; this is for what else may hang.
@@ -20,7 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(3600);
 #[command(after_help = "\
 Examples:
   portcullis server --config-path examples/quickstart/standalone.yaml
-  portcullis server --config-path standalone.yaml --envoy-path /usr/local/bin/envoy --log-level debug")]
+  portcullis server --config-path standalone.yaml --envoy-path /usr/local/bin/envoy --log-level debug
+  portcullis server --config-path standalone.yaml --xds-address 0.0.0.0:18000 --certs certs")]
 pub(super) struct Args {
     /// The configuration: a document of kind EnvoyGateway.
     #[arg(long, short, value_name = "FILE")]
@@ -28,6 +30,13 @@ pub(super) struct Args {
     /// The Envoy binary. [default: PORTCULLIS_ENVOY, or envoy on PATH, or the newest that was fetched]
     #[arg(long, value_name = "FILE")]
     envoy_path: Option<PathBuf>,
+    /// Host and port at which Envoys of other machines get their configuration. [default: 127.0.0.1:18000 if the
+    /// configuration has no infrastructure, else none]
+    #[arg(long, value_name = "ADDRESS")]
+    xds_address: Option<String>,
+    /// The directory of certificates for that address, as certgen makes it. Needed unless it is an address of loopback.
+    #[arg(long, value_name = "DIR", requires = "xds_address")]
+    certs: Option<PathBuf>,
     /// Log levels, such as info or info,xds=debug. [default: the configuration's]
     #[arg(long, value_name = "LEVELS")]
     log_level: Option<Levels>,
@@ -44,7 +53,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
         common.telemetry.log.level = levels.clone();
     }
     common.drain.deadline = DEADLINE;
-    let options = Options { config_path: args.config_path.clone(), envoy_path: args.envoy_path.clone() };
+    let network = args.xds_address.clone();
+    let network = network.map(|address| Network { address, certificates: args.certs.clone() });
+    let options = Options { config_path: args.config_path.clone(), envoy_path: args.envoy_path.clone(), network };
     let prepared = match prepare(config, &options) {
         Ok(prepared) => prepared,
         Err(error) => return kit::report("portcullis", &*error),

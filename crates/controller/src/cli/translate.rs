@@ -3,8 +3,12 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use lower::bootstrap::{TlsFiles, Xds};
 
-use super::print::{Format, documents};
+use super::{
+    certgen::SERVER_NAME,
+    print::{Format, documents},
+};
 use crate::{
     config,
     infra::host::default_runtime_dir,
@@ -35,6 +39,12 @@ pub(super) struct Args {
     /// The server's configuration. [default: all extension APIs are on]
     #[arg(long, value_name = "FILE")]
     config_path: Option<PathBuf>,
+    /// With --to bootstrap: host and port of the server, for an Envoy of another machine.
+    #[arg(long, value_name = "ADDRESS", requires = "certs")]
+    xds_address: Option<String>,
+    /// With --to bootstrap: the directory envoy of certgen's certificates, on Envoy's machine.
+    #[arg(long, value_name = "DIR", requires = "xds_address")]
+    certs: Option<String>,
     /// Prints private keys and the like, too.
     #[arg(long)]
     show_secrets: bool,
@@ -52,6 +62,20 @@ enum What {
     Bootstrap,
 }
 
+/// Where the server is for an Envoy of another machine.
+fn remote(args: &Args) -> anyhow::Result<Option<Xds>> {
+    let (Some(address), Some(certs)) = (&args.xds_address, &args.certs) else { return Ok(None) };
+    let (host, port) = address.rsplit_once(':').context("--xds-address: write host:port")?;
+    let tls = TlsFiles {
+        authorities: format!("{certs}/ca.crt"),
+        certificate: format!("{certs}/tls.crt"),
+        key: format!("{certs}/tls.key"),
+        server_name: SERVER_NAME.to_owned(),
+    };
+    let port = port.parse().context("--xds-address: the port is not a number")?;
+    Ok(Some(Xds::Tcp { host: host.trim_matches(['[', ']']).to_owned(), port, tls: Some(tls) }))
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = match &args.config_path {
         Some(path) => config::load(path)?,
@@ -65,7 +89,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match args.to {
         What::Xds => documents(&offline::xds(&output, args.show_secrets), args.output)?,
         What::Status => documents(&offline::status(&once, &output, &config), args.output)?,
-        What::Bootstrap => documents(&offline::bootstraps(&output, &default_runtime_dir())?, args.output)?,
+        What::Bootstrap => {
+            documents(&offline::bootstraps(&output, &default_runtime_dir(), remote(args)?)?, args.output)?
+        }
         What::Ir => output.fleets.values().for_each(|fleet| println!("{:#?}", fleet.gateway)),
     }
     let broken = once.seen.problems.iter().any(|problem| problem.severity == Severity::Error);

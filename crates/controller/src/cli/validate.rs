@@ -7,7 +7,7 @@ use api::ObjectRef;
 use serde_json::{Value, json};
 
 use crate::{
-    conditions, config, offline,
+    conditions, config, missing, offline,
     source::{
         Problem, Severity,
         file::{Once, read_once},
@@ -44,7 +44,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (reference, status) in offline::statuses(&output, &config) {
         findings.extend(of_status(&once, &reference, &status));
     }
-    if let Err(error) = offline::bootstraps(&output, &crate::infra::host::default_runtime_dir()) {
+    for missing in missing::find(&once.seen.resources, &config.gateway.controller_name) {
+        findings.push(finding(&once, &missing.from, missing.field, missing.what));
+    }
+    if let Err(error) = offline::bootstraps(&output, &crate::infra::host::default_runtime_dir(), None) {
         anyhow::bail!("an EnvoyProxy cannot be used: {error}");
     }
     findings.sort();
@@ -58,7 +61,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The conditions that say that something is wrong, each message once.
 fn of_status(once: &Once, reference: &ObjectRef, status: &Value) -> Vec<Problem> {
-    let (file, line) = once.places.get(reference).cloned().unwrap_or_else(|| (Arc::from("?"), 0));
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
     for part in conditions::parts(&json!({"status": status})) {
@@ -66,15 +68,14 @@ fn of_status(once: &Once, reference: &ObjectRef, status: &Value) -> Vec<Problem>
             if !told.insert(condition.message.clone()) {
                 continue;
             }
-            found.push(Problem {
-                file: Arc::clone(&file),
-                line,
-                severity: Severity::Error,
-                object: reference.to_string(),
-                field: part.of.clone(),
-                what: format!("{} ({})", condition.message, condition.reason),
-            });
+            let what = format!("{} ({})", condition.message, condition.reason);
+            found.push(finding(once, reference, part.of.clone(), what));
         }
     }
     found
+}
+
+fn finding(once: &Once, reference: &ObjectRef, field: String, what: String) -> Problem {
+    let (file, line) = once.places.get(reference).cloned().unwrap_or_else(|| (Arc::from("?"), 0));
+    Problem { file, line, severity: Severity::Error, object: reference.to_string(), field, what }
 }

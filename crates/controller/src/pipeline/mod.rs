@@ -8,6 +8,8 @@
 //! The server, the command `translate` and the benchmarks all go this way.
 
 mod endpoints;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,

@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use crate::house::{PORTCULLIS, route};
 
 fn portcullis(args: &[&str], dir: &Path) -> Output {
-    Command::new(PORTCULLIS).args(args).current_dir(dir).output().unwrap()
+    Command::new(PORTCULLIS).args(args).current_dir(dir).output().expect("the program was built")
 }
 
 fn files(files: &[(&str, &str)]) -> TempDir {
-    let dir = TempDir::new().unwrap();
+    let dir = TempDir::new().expect("there is room");
     for (name, text) in files {
-        fs::write(dir.path().join(name), text).unwrap();
+        fs::write(dir.path().join(name), text).expect("there is room");
     }
     dir
 }
@@ -59,6 +59,23 @@ fn findings_name_place_resource_and_what_to_mend() {
         found.lines().any(|line| line.starts_with("./route.yaml:1: HTTPRoute default/r: ") && line.contains("Backend")),
         "{found}"
     );
+}
+
+#[test]
+fn what_belongs_to_nobody_is_found() {
+    let gateway = GATEWAY.split_once("---\n").unwrap().1;
+    let dir = files(&[
+        ("gateway.yaml", gateway),
+        ("route.yaml", &route("r", "a.example", "").replace("name: eg}", "name: other}")),
+    ]);
+    let output = portcullis(&["validate", "-f", "gateway.yaml", "-f", "route.yaml"], dir.path());
+    let found = text(&output.stdout);
+    let wanted = [
+        "gateway.yaml:1: Gateway default/eg: spec.gatewayClassName: there is no GatewayClass eg; ",
+        "route.yaml:1: HTTPRoute default/r: spec.parentRefs[0]: there is no Gateway default/other; ",
+    ];
+    assert_eq!(output.status.code(), Some(1));
+    assert!(wanted.iter().all(|wanted| found.contains(wanted)), "{found}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl House {
         let house = Self { server: None, backend: Echo::http().name("a").spawn().await?, port: free_port()?, dir };
         fs::create_dir(house.resources())?;
         fs::write(house.config(), house.config_text())?;
-        house.write("gateway.yaml", &house.gateway("eg", house.port));
+        house.write("gateway.yaml", &gateway("eg", house.port));
         house.write("backend.yaml", &backend("backend", house.backend.address()));
         house.write("route.yaml", &route("backend", "www.example.com", ""));
         Ok(house)
@@ -81,18 +81,9 @@ impl House {
         self.dir.path().join("run")
     }
 
-    /// A class and a Gateway with one HTTP listener.
-    pub(crate) fn gateway(&self, name: &str, port: u16) -> String {
-        format!(
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: eg}}\nspec: {{controllerName: \
-             gateway.envoyproxy.io/gatewayclass-controller}}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
-             metadata: {{name: {name}}}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - {{name: http, protocol: HTTP, port: {port}}}\n"
-        )
-    }
-
     /// Writes a file of resources in place, as editors that keep the inode do.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        fs::write(self.resources().join(name), text).unwrap();
+        fs::write(self.resources().join(name), text).expect("the directory is there");
     }
 
     /// Starts the server; one that was killed is started again.
@@ -130,7 +121,9 @@ impl House {
 
     /// Runs `portcullis status` with these arguments.
     pub(crate) fn status(&self, args: &[&str]) -> Output {
-        Command::new(PORTCULLIS).arg("status").args(args).arg("--config-path").arg(self.config()).output().unwrap()
+        let mut command = Command::new(PORTCULLIS);
+        command.arg("status").args(args).arg("--config-path").arg(self.config());
+        command.output().expect("the program was built")
     }
 
     /// The status of all resources, as JSON.
@@ -184,6 +177,15 @@ pub(crate) fn envoys(runtime: &Path) -> BTreeMap<String, i32> {
         ours.then(|| (entry.file_name().to_string_lossy().into_owned(), pid))
     });
     running.collect()
+}
+
+/// A class and a Gateway with one HTTP listener.
+pub(crate) fn gateway(name: &str, port: u16) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: eg}}\nspec: {{controllerName: \
+         gateway.envoyproxy.io/gatewayclass-controller}}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
+         metadata: {{name: {name}}}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - {{name: http, protocol: HTTP, port: {port}}}\n"
+    )
 }
 
 /// A `Backend` at an address.

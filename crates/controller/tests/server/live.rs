@@ -6,7 +6,7 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 use testbed::{PATIENCE, process::Spec, wait::wait_until};
 
-use crate::house::{House, PORTCULLIS, envoys, free_port, route};
+use crate::house::{House, PORTCULLIS, envoys, free_port, gateway, route};
 
 #[tokio::test]
 async fn the_quickstart_is_served_and_says_so() -> Result<()> {
@@ -59,7 +59,7 @@ async fn a_bad_document_is_reported_and_the_rest_is_applied() -> Result<()> {
 async fn gateways_come_and_go_with_their_envoys() -> Result<()> {
     let house = House::quickstart().await?;
     let first = house.envoys();
-    let text = house.gateway("second", free_port()?);
+    let text = gateway("second", free_port()?);
     house.write("second.yaml", text.split_once("---\n").unwrap().1);
     house.wait_for_condition(("Gateway", "second"), "Programmed", "True").await?;
     assert_eq!(house.envoys().len(), 2);

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use anyhow::Result;
 
-use crate::house::{House, free_port, route};
+use crate::house::{House, free_port, gateway, route};
 
 /// Rust's expressions may repeat more often than those of Envoy (RE2: 1,000 times).
 const REFUSED: &str = "    matches: [{path: {type: RegularExpression, value: \"/x{1500}\"}}]\n";
@@ -27,11 +27,30 @@ async fn envoys_words_come_to_the_route_that_it_refuses() -> Result<()> {
 }
 
 #[tokio::test]
+async fn of_many_new_routes_only_the_refused_ones_are_left_out() -> Result<()> {
+    let house = House::quickstart().await?;
+    let name = |turn: usize| format!("r{turn}");
+    let is_bad = |turn: &usize| [3, 11].contains(turn);
+    let text =
+        |turn: usize| route(&name(turn), &format!("r{turn}.example.com"), if is_bad(&turn) { REFUSED } else { "" });
+    house.write("many.yaml", &(0..16).map(text).collect::<Vec<_>>().join("---\n"));
+    for turn in (0..16).filter(is_bad) {
+        house.wait_for_condition(("HTTPRoute", &name(turn)), "Accepted", "False").await?;
+    }
+    for turn in (0..16).filter(|turn| !is_bad(turn)) {
+        house.wait_until_it_serves(&format!("r{turn}.example.com")).await?;
+        house.wait_for_condition(("HTTPRoute", &name(turn)), "Accepted", "True").await?;
+    }
+    assert_eq!(house.ask("www.example.com", "/").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_said_of_the_gateway_and_harms_no_other() -> Result<()> {
     let mut house = House::unstarted().await?;
     let taken = TcpListener::bind("0.0.0.0:0")?;
     let port = taken.local_addr()?.port();
-    let text = house.gateway("eg", house.port);
+    let text = gateway("eg", house.port);
     house.write("gateway.yaml", &format!("{text}  - {{name: taken, protocol: HTTP, port: {port}}}\n"));
     house.start()?;
     house.wait_until_it_serves("www.example.com").await?;
@@ -44,12 +63,12 @@ async fn a_port_in_use_is_said_of_the_gateway_and_harms_no_other() -> Result<()>
 async fn a_bootstrap_that_does_not_fit_is_said_of_the_gateway() -> Result<()> {
     let mut house = House::unstarted().await?;
     let port = free_port()?;
-    let gateway = house.gateway("second", port);
-    let gateway = gateway.split_once("---\n").unwrap().1.replace(
+    let text = gateway("second", port);
+    let text = text.split_once("---\n").unwrap().1.replace(
         "gatewayClassName: eg\n",
         "gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: p}}\n",
     );
-    house.write("second.yaml", &gateway);
+    house.write("second.yaml", &text);
     house.write(
         "proxy.yaml",
         "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: p}\nspec:\n  bootstrap: {type: Merge, value: \"nothing: [\"}\n",

@@ -103,3 +103,23 @@ pub(crate) fn tell_problems(new: &Seen, old: &Seen) {
         }
     }
 }
+
+/// Reads a directory step by step, for tests of what follows.
+#[cfg(test)]
+pub(crate) struct TestSource(Reader);
+
+#[cfg(test)]
+impl TestSource {
+    pub(crate) fn new(dir: &std::path::Path) -> Self {
+        Self(Reader::new(vec![dir.to_owned()]))
+    }
+
+    /// What the files say now.
+    pub(crate) fn read(&mut self) -> Seen {
+        self.0.look_at_all();
+        while let Some(at) = self.0.look_again() {
+            self.0.look_at_doubted(at, |_| false);
+        }
+        self.0.seen()
+    }
+}

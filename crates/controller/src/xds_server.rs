@@ -1,0 +1,104 @@
+//! Where Envoys get their configuration: a Unix socket for those of this machine, TLS with certificates on both sides for
+//! others. Without TLS only this machine itself is served.
+
+use std::{
+    net::ToSocketAddrs as _,
+    path::{Path, PathBuf},
+};
+
+use kit::{
+    Kit,
+    incoming::Incoming,
+    net::{Address, Listener, Purpose},
+    tasks::BoxError,
+    tls::{PeerPolicy, Protocols, ServerSettings, follow_server},
+};
+use xds::{Cache, LedgerBook, admit_by_cluster, grpc::Ads};
+
+const SOCKET: Purpose = Purpose { name: "xds", setting: "the field provider.custom.infrastructure.host.runtimeDir" };
+const NETWORK: Purpose = Purpose { name: "xds", setting: "--xds-address" };
+
+/// Where the server listens beside its Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Host and port.
+    pub address: String,
+    /// The directory of the certificates, as `portcullis certgen` makes it.
+    pub certificates: Option<PathBuf>,
+}
+
+impl Network {
+    /// Refuses to serve others without TLS.
+    ///
+    /// # Errors
+    /// The address is not one of this machine's own, and there are no certificates.
+    pub fn check(&self) -> Result<(), String> {
+        let addresses =
+            self.address.to_socket_addrs().map_err(|error| format!("--xds-address {}: {error}", self.address))?;
+        if self.certificates.is_none() && !addresses.into_iter().all(|address| address.ip().is_loopback()) {
+            return Err(format!(
+                "--xds-address {}: others than this machine are served with TLS only; make certificates with `portcullis \
+                 certgen` and name their directory with --certs",
+                self.address
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Serves the Unix socket and, where there is one, the network.
+///
+/// # Errors
+/// An address is in use, or certificates cannot be read.
+pub async fn serve(
+    kit: &Kit,
+    socket: &Path,
+    network: Option<&Network>,
+    cache: &Cache,
+    book: &LedgerBook,
+) -> Result<(), BoxError> {
+    let ads = Ads::new(cache.clone(), book.clone(), admit_by_cluster(), kit.shutdown.clone());
+    // Whoever may open the socket may have the configuration: it lies in a directory that only its owner may enter.
+    let listener = Listener::bind(&Address::Unix(socket.to_owned()), SOCKET).await?;
+    let incoming = Incoming::start(listener, None, &kit.shutdown);
+    let local = ads.clone();
+    kit.tasks.spawn("xds socket", async move { local.serve(incoming).await });
+    let Some(network) = network else { return Ok(()) };
+    let tls = match &network.certificates {
+        Some(directory) => {
+            Some(follow_server(&kit.reloader(), "xds-tls", settings(directory), Protocols::Http2).await?)
+        }
+        None => None,
+    };
+    let listener = Listener::bind(&Address::Tcp(network.address.clone()), NETWORK).await?;
+    let incoming = Incoming::start(listener, tls, &kit.shutdown);
+    kit.tasks.spawn("xds network", async move { ads.serve(incoming).await });
+    Ok(())
+}
+
+fn settings(directory: &Path) -> ServerSettings {
+    ServerSettings {
+        cert: directory.join("server/tls.crt"),
+        key: directory.join("server/tls.key"),
+        client_ca: Some(directory.join("ca.crt")),
+        allowed_clients: PeerPolicy::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_this_machine_is_served_without_tls() {
+        let network = |address: &str, certificates: Option<&str>| Network {
+            address: address.to_owned(),
+            certificates: certificates.map(PathBuf::from),
+        };
+        assert_eq!(network("127.0.0.1:0", None).check(), Ok(()));
+        assert_eq!(network("[::1]:18000", None).check(), Ok(()));
+        assert!(network("0.0.0.0:18000", None).check().unwrap_err().contains("certgen"));
+        assert_eq!(network("0.0.0.0:18000", Some("certs")).check(), Ok(()));
+        assert!(network("nothing", None).check().is_err());
+    }
+}
