@@ -13,7 +13,7 @@ use ir::{
 };
 
 use crate::{
-    certificates::{Reasons, authorities},
+    certificates::{Reasons, authorities, bundle},
     grants::Referrer,
     problem::{Problem, condition},
     report::Condition,
@@ -38,8 +38,8 @@ pub(crate) struct TlsPolicy {
     pub(crate) checked: Checked,
     /// References that do not resolve, although others do.
     problems: Vec<Problem>,
-    /// An older policy has the same target.
-    conflict: Option<Problem>,
+    /// An older policy, by its index, has the same target.
+    pub(crate) conflict: Option<(usize, Problem)>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -78,10 +78,10 @@ impl BackendTlsIndex {
                 section: target.section_name.clone(),
             };
             match self.winners.get(&key) {
-                Some(older) => {
-                    let older = &self.policies[*older].resource;
+                Some(index) => {
+                    let older = &self.policies[*index].resource;
                     let message = format!("BackendTLSPolicy {} is older and has the same target", older.name());
-                    conflict = Some(Problem::new("Conflicted", message));
+                    conflict = Some((*index, Problem::new("Conflicted", message)));
                 }
                 None => {
                     self.winners.insert(key, number);
@@ -121,10 +121,12 @@ impl TlsPolicy {
 
     /// What its status says.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let accepted = self.conflict.iter().cloned().chain(self.checked.as_ref().err().map(|_| {
-            let message = "no authority to check the back end's certificate against could be read; requests to it fail";
-            Problem::new("NoValidCACertificate", message)
-        }));
+        let accepted =
+            self.conflict.iter().map(|(_, problem)| problem.clone()).chain(self.checked.as_ref().err().map(|_| {
+                let message =
+                    "no authority to check the back end's certificate against could be read; requests to it fail";
+                Problem::new("NoValidCACertificate", message)
+            }));
         let accepted: Vec<_> = accepted.collect();
         vec![condition("Accepted", "Accepted", &accepted), condition("ResolvedRefs", "ResolvedRefs", &self.problems)]
     }
@@ -135,15 +137,15 @@ fn check(resources: &Resources, policy: &BackendTlsPolicy) -> (Checked, Vec<Prob
     let validation: &BackendTlsValidation = &policy.spec.validation;
     const REASONS: Reasons = Reasons { invalid: "InvalidCACertificateRef", kind: "InvalidKind" };
     let mut problems = Vec::new();
-    let mut found = None;
+    let mut found = Vec::new();
     for reference in validation.ca_certificate_refs.iter().flatten() {
         let reference: CaCertificateRef = same_shape(reference);
         match authorities(resources, Referrer::of(policy), &reference, REASONS) {
-            Ok(secret) => found = found.or(Some(secret)),
+            Ok(secret) => found.push(secret),
             Err(problem) => problems.push(problem),
         }
     }
-    let checked = match (found, validation.well_known_ca_certificates.as_deref()) {
+    let checked = match (bundle(found), validation.well_known_ca_certificates.as_deref()) {
         (Some(secret), _) => Ok((Trust::Authorities(Arc::clone(&secret.name)), Some(secret))),
         (None, Some("System")) if problems.is_empty() => Ok((Trust::System, None)),
         (None, _) => Err(problems.first().cloned().unwrap_or_else(|| {

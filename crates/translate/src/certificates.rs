@@ -96,6 +96,23 @@ pub(crate) fn authorities(
     }))
 }
 
+/// Several lists of authorities as one; `None` when there are none.
+pub(crate) fn bundle(mut lists: Vec<Arc<ir::Secret>>) -> Option<Arc<ir::Secret>> {
+    if lists.len() < 2 {
+        return lists.pop();
+    }
+    let mut pem = Vec::new();
+    for list in &lists {
+        if let SecretMaterial::Authorities(authorities) = &list.material {
+            pem.extend_from_slice(authorities);
+            pem.push(b'\n');
+        }
+    }
+    let names: Vec<&str> = lists.iter().map(|list| &*list.name).collect();
+    let material = SecretMaterial::Authorities(pem.into());
+    Some(Arc::new(ir::Secret { name: names.join("+").into(), material, source: lists[0].source.clone() }))
+}
+
 /// A field of a Secret; `stringData` counts as on the API server.
 pub(crate) fn field(secret: &Secret, key: &str) -> Option<Arc<[u8]>> {
     let text = secret.string_data.as_ref().and_then(|data| data.get(key)).map(|text| text.as_bytes().into());

@@ -14,7 +14,7 @@ use ir::{
 
 use super::Scope;
 use crate::{
-    certificates::{Reasons, authorities, certificate},
+    certificates::{Reasons, authorities, bundle, certificate},
     grants::Referrer,
     problem::Problem,
 };
@@ -120,17 +120,20 @@ fn of_backend(
 ) -> Result<(UpstreamTls, Vec<Arc<Secret>>), Problem> {
     const REASONS: Reasons = Reasons { invalid: "InvalidCACertificateRef", kind: "InvalidKind" };
     let (mut tls, mut secrets) = parameters_of_backend(scope, backend, settings)?;
-    tls.trust = match (settings.insecure_skip_verify, settings.ca_certificate_refs.first()) {
-        (true, _) => Trust::Anything,
-        (false, None) => Trust::System,
-        (false, Some(reference)) => {
-            let reference = CaCertificateRef {
-                group: reference.group.clone(),
-                kind: reference.kind.clone(),
-                name: reference.name.clone(),
-                namespace: None,
-            };
-            let secret = authorities(scope.resources, Referrer::of(backend), &reference, REASONS)?;
+    let mut found = Vec::new();
+    for reference in &settings.ca_certificate_refs {
+        let reference = CaCertificateRef {
+            group: reference.group.clone(),
+            kind: reference.kind.clone(),
+            name: reference.name.clone(),
+            namespace: None,
+        };
+        found.push(authorities(scope.resources, Referrer::of(backend), &reference, REASONS)?);
+    }
+    tls.trust = match bundle(found) {
+        _ if settings.insecure_skip_verify => Trust::Anything,
+        None => Trust::System,
+        Some(secret) => {
             let name = Arc::clone(&secret.name);
             secrets.push(secret);
             Trust::Authorities(name)

@@ -64,7 +64,11 @@ impl<'a> Ancestry<'a> {
 pub(crate) fn reports(ancestry: &Ancestry<'_>, into: &mut Reports) {
     all_reports(ancestry, into);
     for (index, policy) in ancestry.plan.backend_tls.policies.iter().enumerate() {
-        let gateways = ancestry.tls_policies.get(&index).into_iter().flatten();
+        // Where a policy lost its target to another one is where that other one is used.
+        let used = [Some(index), policy.conflict.as_ref().map(|(winner, _)| *winner)].into_iter().flatten();
+        let gateways: BTreeSet<usize> =
+            used.filter_map(|index| ancestry.tls_policies.get(&index)).flatten().copied().collect();
+        let gateways = gateways.iter();
         let ancestors = gateways.map(|gateway| AncestorStatus {
             ancestor: parent_of(&ancestry.plan.gateways[*gateway].resource, None),
             conditions: policy.conditions(),
