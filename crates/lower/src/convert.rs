@@ -130,10 +130,12 @@ pub(crate) fn pipe(path: &str) -> core::Address {
     core::Address { address: Some(core::address::Address::Pipe(core::Pipe { path: path.to_owned(), mode: 0 })) }
 }
 
-/// A gRPC service behind a cluster.
+/// A gRPC service behind a cluster. Without an authority it is the cluster's name as a host: Envoy would send the name as it
+/// is, and servers refuse an `:authority` with a slash.
 pub(crate) fn grpc_service(cluster: &str, authority: &str, timeout: Option<Duration>) -> core::GrpcService {
     use core::grpc_service::{EnvoyGrpc, TargetSpecifier};
-    let target = EnvoyGrpc { cluster_name: cluster.to_owned(), authority: authority.to_owned(), ..Default::default() };
+    let authority = if authority.is_empty() { cluster.replace('/', ".") } else { authority.to_owned() };
+    let target = EnvoyGrpc { cluster_name: cluster.to_owned(), authority, ..Default::default() };
     core::GrpcService {
         timeout: timeout.map(envoy::duration),
         target_specifier: Some(TargetSpecifier::EnvoyGrpc(target)),
