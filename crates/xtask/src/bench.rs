@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each with what it is compared to.
 
+mod core;
 mod floor;
 mod machine;
 mod report;
@@ -21,7 +22,10 @@ struct Bench {
 }
 
 /// Every benchmark there is. To add one, add a line.
-const BENCHES: &[Bench] = &[Bench { name: "floor", about: floor::ABOUT, run: floor::run }];
+const BENCHES: &[Bench] = &[
+    Bench { name: "floor", about: floor::ABOUT, run: floor::run },
+    Bench { name: "core", about: core::ABOUT, run: core::run },
+];
 
 /// Runs one benchmark and prints its table, or lists what there is.
 pub(crate) fn run(name: Option<&str>, json: Option<&Path>) -> Result<()> {

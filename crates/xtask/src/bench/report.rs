@@ -1,16 +1,18 @@
 //! Figures as a table and as JSON.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// One figure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measure {
     /// What was measured.
     pub(crate) name: String,
     /// The figure.
     pub(crate) value: f64,
     /// Its unit, such as `ms`, `MiB`, `1/s`.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     /// The same figure of what it is compared to, in the same unit.
     pub(crate) peer: Option<f64>,
     /// `value / peer`.
@@ -20,7 +22,7 @@ pub(crate) struct Measure {
 impl Measure {
     /// A figure that stands alone.
     pub(crate) fn alone(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, peer: None, ratio: None }
+        Self { name: name.into(), value, unit: unit.into(), peer: None, ratio: None }
     }
 
     /// A figure and what it is compared to.
