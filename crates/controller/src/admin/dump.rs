@@ -12,6 +12,8 @@ const REDACTED: &str = "[redacted]";
 /// The fields that hold secrets, wherever they stand.
 const SECRETS: [&str; 6] =
     ["private_key", "password", "session_ticket_keys", "generic_secret", "hmac_secret", "private_key_provider"];
+/// The fields that hold values by name, some of which may come from a Secret.
+const MAPS_WITH_SECRETS: [&str; 1] = ["context_extensions"];
 
 /// The resources of all fleets, or of one: `[{"gateway", "revision", "resources": {type: {name: resource}}}]`.
 pub fn dump(output: Option<&Output>, wanted: Option<&str>) -> Value {
@@ -41,6 +43,8 @@ pub fn redact(value: &mut Value) {
             for (name, field) in fields {
                 if SECRETS.contains(&name.as_str()) {
                     *field = json!(REDACTED);
+                } else if MAPS_WITH_SECRETS.contains(&name.as_str()) {
+                    field.as_object_mut().into_iter().flatten().for_each(|(_, value)| *value = json!(REDACTED));
                 } else {
                     redact(field);
                 }

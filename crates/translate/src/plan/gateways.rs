@@ -155,7 +155,8 @@ fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Prob
         .iter()
         .map(|address| (address.r#type.as_deref().unwrap_or("IPAddress"), address.value.as_deref().unwrap_or_default()))
         .collect();
-    let unsupported = fixed.iter().find(|(kind, _)| !["IPAddress", "Hostname"].contains(kind)).map(|(kind, _)| {
+    let known = |kind: &str| ["IPAddress", "Hostname"].contains(&kind);
+    let unsupported = fixed.iter().find(|(kind, _)| !known(kind)).map(|(kind, _)| {
         Problem::new(
             "UnsupportedAddress",
             format!("an address of type {kind} cannot be had; use IPAddress or Hostname"),
@@ -170,7 +171,7 @@ fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Prob
     });
     let mut status: Vec<Address> = fixed
         .iter()
-        .filter(|(_, value)| !value.is_empty())
+        .filter(|(kind, value)| known(kind) && !value.is_empty())
         .map(|(kind, value)| Address { r#type: (*kind).to_owned(), value: (*value).to_owned() })
         .collect();
     if status.is_empty() || unusable.is_some() {

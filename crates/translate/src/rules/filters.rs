@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::gateway::{
-    Filter, FilterType, HeaderModifier, PathMatchType, PathModifier, PathModifierType, RequestMirror, RequestRedirect,
-    UrlRewrite, same_shape,
+    Filter, FilterType, HeaderModifier, PathMatchType, PathModifier, PathModifierType, RedirectScheme, RequestMirror,
+    RequestRedirect, UrlRewrite, same_shape,
 };
 use ir::route::{HeaderMutation, HostRewrite, Mirror, PathRewrite, Redirect};
 
@@ -110,10 +110,16 @@ fn redirect(rule: RuleScope<'_>, redirect: &RequestRedirect) -> Result<Redirect,
     let path = redirect.path.as_ref().map(|path| path_rewrite(rule, &same_shape(path)));
     // Without scheme and port the target is on this listener's port.
     let own_port = rule.scope.redirect_port.filter(|_| redirect.scheme.is_none() && redirect.hostname.is_some());
+    // The specification wants no port in the location where the scheme implies it.
+    let implied = match redirect.scheme {
+        Some(RedirectScheme::Http) => Some(80),
+        Some(RedirectScheme::Https) => Some(443),
+        None => None,
+    };
     Ok(Redirect {
         scheme: redirect.scheme.clone(),
         hostname: redirect.hostname.clone(),
-        port: port.transpose()?.or(own_port),
+        port: port.transpose()?.filter(|port| Some(*port) != implied).or(own_port),
         path: path.transpose()?,
         status: redirect.status_code.and_then(|code| u16::try_from(code).ok()).unwrap_or(302),
     })
