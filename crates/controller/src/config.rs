@@ -46,9 +46,17 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
         enable_backend: config.extension_apis.enable_backend,
         default_proxy: config.envoy_proxy.clone().map(Arc::new),
         addresses,
-        ..translate::Options::default()
+        rate_limit_service: config.rate_limit.as_ref().map(|limit| (limit.service.host.clone(), limit.service.port)),
     };
-    pipeline::Settings { translate, lower: lower::Settings::default() }
+    let mut lower = lower::Settings::default();
+    if let Some(rate_limit) = &config.rate_limit {
+        lower.rate_limit.fail_closed = rate_limit.fail_closed;
+        // It was found to be a duration when the configuration was read.
+        if let Some(Ok(timeout)) = rate_limit.timeout.as_ref().map(api::ext::Duration::parse) {
+            lower.rate_limit.timeout = timeout;
+        }
+    }
+    pipeline::Settings { translate, lower }
 }
 
 /// The configuration of commands that work offline without one: all extension APIs are on.

@@ -38,8 +38,8 @@ pub enum Discovery {
     Dns {
         /// The names, asked anew as their records expire.
         endpoints: Vec<DnsEndpoint>,
-        /// Which records are asked for.
-        family: IpFamily,
+        /// Which addresses are used; those of IPv6 only where a name has no others, unless set.
+        family: Option<IpFamily>,
     },
     /// The host that the request names, by DNS (`Backend` of type `DynamicResolver`).
     Dynamic {

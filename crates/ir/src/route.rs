@@ -130,12 +130,15 @@ pub struct Forward {
     pub retry: Option<Retry>,
     /// Requests of one session go to one end point.
     pub session: Option<Session>,
+    /// The share of a reference that does not resolve is answered with 503, which gRPC clients see as UNAVAILABLE, and not
+    /// with 500.
+    pub unresolved_is_unavailable: bool,
 }
 
 /// A share of requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightedCluster {
-    /// Where they go; `None` where the reference does not resolve: they are answered with 500.
+    /// Where they go; `None` where the reference does not resolve: they are answered with 500 or 503.
     pub cluster: Option<ClusterName>,
     /// The share, against the sum of all.
     pub weight: u32,

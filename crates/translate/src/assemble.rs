@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::Stored;
-use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Gateway, IpFamily, Listener, Transport, UpstreamProtocol};
+use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Gateway, Listener, Transport, UpstreamProtocol};
 
 use crate::{
     routes::{Outcome, RouteScope},
@@ -74,7 +74,7 @@ fn rate_limit_cluster(
     let endpoint = DnsEndpoint { hostname, port, zone: None, priority: 0, weight: None };
     let cluster = Cluster {
         name: Arc::clone(&name),
-        discovery: Discovery::Dns { endpoints: vec![endpoint], family: IpFamily::Dual },
+        discovery: Discovery::Dns { endpoints: vec![endpoint], family: None },
         protocol: UpstreamProtocol::Http2,
         tls: None,
         connect_timeout: std::time::Duration::from_secs(1),

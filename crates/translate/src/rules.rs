@@ -196,10 +196,10 @@ pub(crate) struct RuleFilters {
     pub(crate) fail: bool,
 }
 
-/// The action of a rule that must fail.
-pub(crate) fn failure() -> Action {
+/// The action of a rule that must fail. Clients of gRPC see 503 as UNAVAILABLE.
+pub(crate) fn failure(rule: RuleScope<'_>) -> Action {
     Action::Respond(ir::route::Respond {
-        status: 500,
+        status: if rule.route.kind == RouteKind::Grpc { 503 } else { 500 },
         body: None,
         headers: ir::route::HeaderMutation::default(),
         content_type: None,

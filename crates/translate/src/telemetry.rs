@@ -10,7 +10,7 @@ use api::{
         envoy_proxy::{access_log::AccessLogSink, tracing::TracingProviderType},
     },
 };
-use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, IpFamily, Secret, SecretName, Telemetry, UpstreamProtocol};
+use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Secret, SecretName, Telemetry, UpstreamProtocol};
 
 use crate::{
     backends::{Scope, Usage, named},
@@ -84,7 +84,7 @@ fn by_name(host: &str, port: i32, usage: Usage) -> Arc<Cluster> {
     };
     Arc::new(Cluster {
         name: format!("telemetry/{host}/{port}/{suffix}").into(),
-        discovery: Discovery::Dns { endpoints: vec![endpoint], family: IpFamily::Dual },
+        discovery: Discovery::Dns { endpoints: vec![endpoint], family: None },
         protocol,
         tls: None,
         connect_timeout: Duration::from_secs(5),

@@ -5,6 +5,7 @@
 
 mod logging;
 mod provider;
+mod rate_limit;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ pub use self::{
         Custom, FileResources, HostInfrastructure, Infrastructure, InfrastructureType, Provider, ProviderType,
         Resources, ResourcesType,
     },
+    rate_limit::{RateLimit, RateLimitService},
 };
 use crate::ext::{Duration, EnvoyProxySpec, GROUP, VERSION};
 
@@ -54,6 +56,9 @@ pub struct EnvoyGateway {
     /// The server that Envoys get their configuration from.
     #[serde(default)]
     pub xds_server: XdsServer,
+    /// The rate limit service; without it no policy can have a global rate limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// How Envoys are run whose Gateway and GatewayClass name no EnvoyProxy.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
     pub envoy_proxy: Option<EnvoyProxySpec>,
@@ -71,6 +76,7 @@ impl Default for EnvoyGateway {
             admin: Admin::default(),
             telemetry: Telemetry::default(),
             xds_server: XdsServer::default(),
+            rate_limit: None,
             envoy_proxy: None,
         }
     }
@@ -94,6 +100,9 @@ impl EnvoyGateway {
             ));
         }
         self.provider.validate(&mut found);
+        if let Some(rate_limit) = &self.rate_limit {
+            rate_limit.validate(&mut found);
+        }
         if self.admin.enable_pprof {
             found.push("admin.enablePprof: there is no Go runtime to profile; leave it out".to_owned());
         }

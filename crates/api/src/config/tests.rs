@@ -54,6 +54,8 @@ fn what_fits_no_other_field_is_told() {
     let cases = [
         (json!({"apiVersion": "v1"}), "apiVersion: "),
         (json!({"kind": "Gateway"}), "kind: "),
+        (json!({"rateLimit": {"service": {"host": ""}}}), "rateLimit.service.host: "),
+        (json!({"rateLimit": {"service": {"host": "a"}, "timeout": "soon"}}), "rateLimit.timeout: "),
         (json!({"gateway": {"controllerName": "no-path"}}), "gateway.controllerName: "),
         (json!({"provider": {"type": "Custom"}}), "provider.custom: "),
         (json!({"provider": {"type": "Kubernetes", "custom": {"resource": {"type": "File"}}}}), "provider.custom: "),

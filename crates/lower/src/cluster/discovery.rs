@@ -73,10 +73,12 @@ pub(crate) fn lookup_family(family: IpFamily) -> DnsLookupFamily {
     }
 }
 
-fn dns_family(family: IpFamily) -> ClusterLookupFamily {
+/// With `All` each address is an end point of its own, also one that this machine cannot reach: only for who asks for it.
+fn dns_family(family: Option<IpFamily>) -> ClusterLookupFamily {
     match family {
-        IpFamily::V4 => ClusterLookupFamily::V4Only,
-        IpFamily::V6 => ClusterLookupFamily::V6Only,
-        IpFamily::Dual => ClusterLookupFamily::All,
+        None => ClusterLookupFamily::V4Preferred,
+        Some(IpFamily::V4) => ClusterLookupFamily::V4Only,
+        Some(IpFamily::V6) => ClusterLookupFamily::V6Only,
+        Some(IpFamily::Dual) => ClusterLookupFamily::All,
     }
 }

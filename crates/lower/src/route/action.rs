@@ -15,7 +15,7 @@ use crate::convert::{header_options, millionths, substitute};
 
 /// The name of a cluster that is never there.
 ///
-/// The share of a reference that does not resolve goes to it, so that it is answered with 500 as the Gateway API demands,
+/// The share of a reference that does not resolve goes to it, so that it is answered with 500 (gRPC: 503) as the Gateway API demands,
 /// while the other shares go where they should.
 const UNRESOLVED: &str = "unresolved";
 
@@ -35,7 +35,8 @@ pub(super) fn forward(matcher: &Matcher, forward: &Forward) -> RouteAction {
         append_x_forwarded_host: forward.append_forwarded_host && forward.host.is_some(),
         ..Default::default()
     };
-    if unresolved {
+    // Envoy's own word is 503.
+    if unresolved && !forward.unresolved_is_unavailable {
         action.cluster_not_found_response_code = ClusterNotFoundResponseCode::InternalServerError.into();
     }
     if let Some(path) = &forward.path {

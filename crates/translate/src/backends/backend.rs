@@ -68,13 +68,13 @@ fn discovery(scope: Scope<'_>, backend: &Backend) -> Result<Discovery, Problem> 
     if let Some(problem) = problem(backend) {
         return Err(Problem::new("UnsupportedValue", problem.message));
     }
-    let family = match scope.fleet().proxy.spec.ip_family {
-        None | Some(ProxyIpFamily::DualStack) => IpFamily::Dual,
-        Some(ProxyIpFamily::IPv4) => IpFamily::V4,
-        Some(ProxyIpFamily::IPv6) => IpFamily::V6,
-    };
+    let family = scope.fleet().proxy.spec.ip_family.map(|family| match family {
+        ProxyIpFamily::DualStack => IpFamily::Dual,
+        ProxyIpFamily::IPv4 => IpFamily::V4,
+        ProxyIpFamily::IPv6 => IpFamily::V6,
+    });
     if backend.spec.r#type == BackendType::DynamicResolver {
-        return Ok(Discovery::Dynamic { family });
+        return Ok(Discovery::Dynamic { family: family.unwrap_or(IpFamily::Dual) });
     }
     let names: Vec<_> = backend.spec.endpoints.iter().filter_map(dns).collect();
     if !names.is_empty() {

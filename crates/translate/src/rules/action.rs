@@ -1,6 +1,9 @@
 //! What a rule does with a request: forward, redirect or answer.
 
-use api::gateway::{BackendRef, FilterType, HeaderModifier, backend_filters, same_shape};
+use api::{
+    RouteKind,
+    gateway::{BackendRef, FilterType, HeaderModifier, backend_filters, same_shape},
+};
 use ir::{
     Action, Forward, WeightedCluster,
     route::{HeaderMutation, Retry},
@@ -16,7 +19,7 @@ use crate::{
 /// The action of a rule. An error drops the rule.
 pub(super) fn of_rule(rule: RuleScope<'_>, filters: RuleFilters, out: &mut Compiled) -> Result<Action, Problem> {
     if filters.fail {
-        return Ok(failure());
+        return Ok(failure(rule));
     }
     if let Some(redirect) = filters.redirect {
         return Ok(Action::Redirect(redirect));
@@ -35,9 +38,10 @@ pub(super) fn of_rule(rule: RuleScope<'_>, filters: RuleFilters, out: &mut Compi
     forward.session =
         rule.rule.session_persistence.as_ref().map(|settings| persistence::session(rule, settings)).transpose()?;
     forward.clusters = clusters(rule, forward.session.is_some(), out)?;
-    // Nothing to send to: the specification wants 500.
+    forward.unresolved_is_unavailable = rule.route.kind == RouteKind::Grpc;
+    // Nothing to send to: the specification wants 500, or UNAVAILABLE of gRPC.
     let any = forward.clusters.iter().any(|share| share.weight > 0 && share.cluster.is_some());
-    Ok(if any { Action::Forward(Box::new(forward)) } else { failure() })
+    Ok(if any { Action::Forward(Box::new(forward)) } else { failure(rule) })
 }
 
 fn timeouts(rule: RuleScope<'_>, forward: &mut Forward) -> Result<(), Problem> {
