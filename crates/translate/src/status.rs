@@ -84,7 +84,11 @@ fn of_gateway(resources: &Resources, plan: &Plan, gateway: &GatewayPlan, parent:
         conditions.push(Condition::yes("InsecureFrontendValidationMode", "ConfigurationChanged", message));
     }
     if !conditions.iter().any(|item| item.r#type == "Programmed") {
-        conditions.push(programmed(rejection(resources, &*gateway.resource), !gateway.accepted || none));
+        let rejected = rejection(resources, &*gateway.resource);
+        conditions.push(match gateway.accepted {
+            true => programmed(rejected, none),
+            false => Condition::no("Programmed", "Invalid", "the gateway is not accepted"),
+        });
     }
     Status::Listeners {
         conditions,
@@ -142,9 +146,12 @@ fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) ->
             Some(conflict) => Condition::yes("Conflicted", conflict.reason, conflict.message.clone()),
             None => Condition::no("Conflicted", "NoConflicts", ""),
         },
-        match listener.served() && accepted {
-            true => Condition::yes("Programmed", "Programmed", ""),
-            false => Condition::no("Programmed", "Invalid", "the listener is not valid; the other conditions say why"),
+        match (accepted, listener.served()) {
+            (true, true) => Condition::yes("Programmed", "Programmed", ""),
+            (true, false) => {
+                Condition::no("Programmed", "Invalid", "the listener is not valid; the other conditions say why")
+            }
+            (false, _) => Condition::no("Programmed", "Invalid", "the gateway is not accepted"),
         },
     ];
     if let Some(overlap) = &listener.overlap {
