@@ -4,6 +4,8 @@
 //! Envoy's own configuration dump prints it; fields that have their default are left out. `Any`s are resolved, however
 //! deep. The same input gives the same output, bytes included.
 
+mod nothing;
+
 use std::sync::LazyLock;
 
 use prost::{Message, Name};
@@ -62,12 +64,14 @@ pub fn descriptors() -> &'static DescriptorPool {
 pub fn to_json(type_url: &str, bytes: &[u8]) -> Result<Value, JsonError> {
     let descriptor = descriptor(type_url)?;
     let name = || descriptor.full_name().to_owned();
-    let message = DynamicMessage::decode(descriptor.clone(), bytes)
+    let mut message = DynamicMessage::decode(descriptor.clone(), bytes)
         .map_err(|source| JsonError::Decode { message: name(), source })?;
+    nothing::name(&mut message);
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
     let mut value = message
         .serialize_with_options(serde_json::value::Serializer, &options)
         .map_err(|error| JsonError::Serialize { message: name(), reason: error.to_string() })?;
+    nothing::unname_json(&mut value);
     // Protobuf maps come out of a hash map: they need sorting wherever JSON objects keep the order of insertion.
     value.sort_all_objects();
     Ok(value)
@@ -102,13 +106,16 @@ pub fn parse_as<M: Message + Name + Default>(value: &Value) -> Result<M, JsonErr
 fn parse(descriptor: &MessageDescriptor, value: &Value) -> Result<DynamicMessage, JsonError> {
     // Sorted, `@type` comes before the fields that it gives a meaning to, so that errors below an `Any` keep their path.
     let mut sorted = value.clone();
+    nothing::name_json(descriptor, &mut sorted);
     sorted.sort_all_objects();
     let mut track = serde_path_to_error::Track::new();
     let deserializer = serde_path_to_error::Deserializer::new(&sorted, &mut track);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
-    DynamicMessage::deserialize_with_options(descriptor.clone(), deserializer, &options).map_err(
+    let mut message = DynamicMessage::deserialize_with_options(descriptor.clone(), deserializer, &options).map_err(
         |error: serde_json::Error| JsonError::Field { path: track.path().to_string(), reason: error.to_string() },
-    )
+    )?;
+    nothing::unname(&mut message);
+    Ok(message)
 }
 
 fn descriptor(type_url: &str) -> Result<MessageDescriptor, JsonError> {

@@ -121,3 +121,16 @@ fn unknown_types_are_named() {
 fn broken_bytes_are_an_error() {
     assert!(matches!(to_json(type_url::CLUSTER, &[0xff]), Err(JsonError::Decode { .. })));
 }
+
+#[test]
+fn an_any_with_nothing_in_it_is_an_empty_object() {
+    let config = route::FilterConfig { config: Some(crate::Any::default()), ..Default::default() };
+    let route = route::Route {
+        typed_per_filter_config: BTreeMap::from([("filter".to_owned(), crate::any(&config))]),
+        ..Default::default()
+    };
+    let value = of(&route).unwrap();
+    let expected = json!({"@type": type_url::of::<route::FilterConfig>(), "config": {}});
+    assert_eq!(value["typed_per_filter_config"]["filter"], expected);
+    assert_eq!(parse_as::<route::Route>(&value).unwrap(), route);
+}
