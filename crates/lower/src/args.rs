@@ -53,7 +53,7 @@ mod tests {
         let proxy = EnvoyProxySpec {
             logging: Logging { level: level.map(|(name, level)| (name.to_owned(), level)).into() },
             concurrency: Some(2),
-            shutdown: Some(Shutdown { drain_timeout: Some("90s".into()), ..Shutdown::default() }),
+            shutdown: Some(Shutdown { drain_timeout: Some("90s".into()) }),
             extra_args: vec!["--cpuset-threads".to_owned()],
             ..EnvoyProxySpec::default()
         };

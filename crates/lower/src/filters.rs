@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use envoy::{Any, Message, Name, route::FilterConfig};
 use ir::{
-    Action, Features, Route,
+    Features, Route,
     api::RouteKind,
     features::{CredentialInjection, ExtAuth, ExtProc},
     route::HeaderMutation,
@@ -45,7 +45,7 @@ pub(crate) fn of_route(route: &Route) -> RouteFilters<'_> {
         config.set(&ext_authz::name(auth, &route.source), &ext_authz::per_route(auth));
     }
     for processor in ext_proc {
-        config.enable(&ext_proc::name(processor));
+        config.set(&ext_proc::name(processor), &ext_proc::per_route());
     }
     if let Some(limit) = rate_limit {
         config.set(rate_limit::NAME, &rate_limit::per_route(limit));
@@ -95,26 +95,24 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// Adds what a route needs.
-    pub(crate) fn add_route(&mut self, route: &Route) {
+    /// What a route needs.
+    pub(crate) fn of_route(route: &Route) -> Self {
         // Headers are changed by the router, which is always there.
         let Features { request_headers: _, response_headers: _, cors, ext_auth, ext_proc, rate_limit, credential } =
             &*route.features;
-        self.cors |= cors.is_some();
-        self.grpc |= route.source.kind == RouteKind::Grpc;
-        self.session |= matches!(&*route.action, Action::Forward(forward) if forward.session.is_some());
-        if let Some(auth) = ext_auth {
-            self.ext_auth.entry(ext_authz::name(auth, &route.source)).or_insert_with(|| Arc::clone(auth));
-        }
-        for processor in ext_proc {
-            let key = (ext_proc::source_name(processor), processor.index);
-            self.ext_proc.entry(key).or_insert_with(|| Arc::clone(processor));
-        }
-        if let Some(limit) = rate_limit {
-            self.rate_limit.get_or_insert_with(|| Arc::clone(&limit.domain));
-        }
-        if let Some(credential) = credential {
-            self.credential.entry(credential::name(credential)).or_insert_with(|| Arc::clone(credential));
+        let auth = ext_auth.iter().map(|auth| (ext_authz::name(auth, &route.source), Arc::clone(auth)));
+        let processors = ext_proc
+            .iter()
+            .map(|processor| ((ext_proc::source_name(processor), processor.index), Arc::clone(processor)));
+        let credentials = credential.iter().map(|credential| (credential::name(credential), Arc::clone(credential)));
+        Self {
+            cors: cors.is_some(),
+            grpc: route.source.kind == RouteKind::Grpc,
+            session: session::of_route(route).is_some(),
+            ext_auth: auth.collect(),
+            ext_proc: processors.collect(),
+            rate_limit: rate_limit.as_ref().map(|limit| Arc::clone(&limit.domain)),
+            credential: credentials.collect(),
         }
     }
 
@@ -124,11 +122,20 @@ impl Needs {
         self.cors |= cors;
         self.grpc |= grpc;
         self.session |= session;
-        self.ext_auth.extend(ext_auth.iter().map(|(name, auth)| (name.clone(), Arc::clone(auth))));
-        self.ext_proc.extend(ext_proc.iter().map(|(key, processor)| (key.clone(), Arc::clone(processor))));
-        self.credential.extend(credential.iter().map(|(name, credential)| (name.clone(), Arc::clone(credential))));
+        add(&mut self.ext_auth, ext_auth);
+        add(&mut self.ext_proc, ext_proc);
+        add(&mut self.credential, credential);
         if let Some(domain) = rate_limit {
             self.rate_limit.get_or_insert_with(|| Arc::clone(domain));
+        }
+    }
+}
+
+/// The first of each name stays.
+fn add<K: Ord + Clone, V>(all: &mut BTreeMap<K, Arc<V>>, more: &BTreeMap<K, Arc<V>>) {
+    for (name, value) in more {
+        if !all.contains_key(name) {
+            all.insert(name.clone(), Arc::clone(value));
         }
     }
 }

@@ -2,8 +2,6 @@
 
 mod tree;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use envoy::{
     Message,
@@ -14,10 +12,11 @@ use envoy::{
 };
 use ir::{Route, VirtualHost};
 
+use self::tree::TreeMemo;
 use crate::{
     filters::Needs,
     kept::{Kept, equal},
-    route::{RouteOptions, encode},
+    route::{Encoded, RouteOptions, encode},
     wire,
 };
 
@@ -35,27 +34,50 @@ pub(crate) struct HostOptions {
 /// What was made from a host.
 #[derive(Debug, Default)]
 pub(crate) struct HostMemo {
-    routes: Kept<Route, RouteMemo>,
+    routes: Kept<Route, Encoded>,
+    tree: TreeMemo,
     /// What its routes need of the filter chain.
     pub(crate) needs: Needs,
     /// The encoded virtual host.
     pub(crate) bytes: Bytes,
 }
 
-/// The Envoy routes of a route, encoded one by one.
-pub(crate) type RouteMemo = Vec<Bytes>;
-
 impl HostMemo {
     /// Brings it up to date.
     pub(crate) fn update(mut self, host: &VirtualHost, options: HostOptions) -> Self {
-        let changed = self.routes.update(host.routes.iter(), name_of, equal, |route, _| encode(route, options.route));
-        if changed || self.bytes.is_empty() {
+        let change = self.routes.update(host.routes.iter(), name_of, equal, |route, _| encode(route, options.route));
+        if let Some(change) = change {
             self.needs = Needs::default();
-            host.routes.iter().for_each(|route| self.needs.add_route(route));
+            let needs = self.routes.iter().filter_map(|(_, encoded)| encoded.needs.as_deref());
+            needs.for_each(|needs| self.needs.add(needs));
+            self.tree.update(&self.routes, &change);
         }
-        self.bytes = if host.misdirected { misdirected(host) } else { assemble(host, options, &self.routes) }.into();
+        self.bytes = if host.misdirected { misdirected(host) } else { self.assemble(host, options) }.into();
         self
     }
+
+    fn assemble(&self, host: &VirtualHost, options: HostOptions) -> Vec<u8> {
+        let mut shell = shell(host);
+        if options.stats {
+            shell.virtual_clusters = vec![every_request(&host.domain)];
+        }
+        if let Some(size) = self.tree.bound() {
+            let mut out = start(&shell, size);
+            self.tree.put(&mut out);
+            return out;
+        }
+        let messages = self.routes.iter().flat_map(|(_, encoded)| encoded.messages());
+        let mut out = start(&shell, messages.clone().map(|route| wire::bound(route.len())).sum());
+        messages.for_each(|route| wire::put_message(&mut out, wire::HOST_ROUTES, route));
+        out
+    }
+}
+
+/// The encoded message, with room for what is appended.
+fn start(shell: &route::VirtualHost, more: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(shell.encoded_len() + more);
+    shell.encode(&mut out).expect("a vector takes all that is put into it");
+    out
 }
 
 fn name_of(route: &Route) -> &str {
@@ -74,24 +96,6 @@ fn misdirected(host: &VirtualHost) -> Vec<u8> {
         ..Default::default()
     };
     route::VirtualHost { routes: vec![route], ..shell(host) }.encode_to_vec()
-}
-
-fn assemble(host: &VirtualHost, options: HostOptions, routes: &Kept<Route, RouteMemo>) -> Vec<u8> {
-    let mut shell = shell(host);
-    if options.stats {
-        shell.virtual_clusters = vec![every_request(&host.domain)];
-    }
-    let routes: Vec<(&Arc<Route>, &RouteMemo)> = routes.iter().map(|(route, encoded)| (route, encoded)).collect();
-    if let Some(matcher) = tree::matcher(&routes) {
-        shell.matcher = Some(matcher);
-        return shell.encode_to_vec();
-    }
-    let encoded = routes.iter().flat_map(|(_, encoded)| encoded.iter());
-    let size: usize = encoded.clone().map(|route| wire::bound(route.len())).sum();
-    let mut out = Vec::with_capacity(size + shell.encoded_len());
-    shell.encode(&mut out).expect("a vector takes all that is put into it");
-    encoded.for_each(|route| wire::put_message(&mut out, wire::HOST_ROUTES, route));
-    out
 }
 
 /// Counts all requests of a host under its name.

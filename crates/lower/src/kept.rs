@@ -1,6 +1,6 @@
 //! What was made from shared parts, kept for as long as the parts stay the same.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{collections::BTreeMap, mem, ops::Range, sync::Arc};
 
 /// A list of parts, each with what was made from it.
 #[derive(Debug)]
@@ -10,6 +10,15 @@ impl<T, V> Default for Kept<T, V> {
     fn default() -> Self {
         Self(Vec::new())
     }
+}
+
+/// Where parts changed: those before the first and after the last change are the same in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The places that were.
+    pub(crate) before: Range<usize>,
+    /// The places that took theirs.
+    pub(crate) after: Range<usize>,
 }
 
 /// How to tell whether a part is what it was: being the same in memory is enough, but may be more than is needed.
@@ -27,16 +36,16 @@ pub(crate) fn equal<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
 
 impl<T, V> Kept<T, V> {
     /// Takes a new list of parts. What stays the same is kept, the rest is made, with what was kept under the same name at
-    /// hand. Says whether anything changed.
+    /// hand. Says what changed, if anything.
     ///
-    /// Costs a pointer comparison for each part; only between the first and the last change names are looked up.
+    /// Costs a pointer comparison for each part; only between the first and the last change parts are looked at.
     pub(crate) fn update<'a>(
         &mut self,
         parts: impl ExactSizeIterator<Item = &'a Arc<T>> + DoubleEndedIterator + Clone,
         name: fn(&T) -> &str,
         same: Same<T>,
         mut make: impl FnMut(&Arc<T>, Option<V>) -> V,
-    ) -> bool
+    ) -> Option<Change>
     where
         T: 'a,
     {
@@ -45,8 +54,9 @@ impl<T, V> Kept<T, V> {
         let rest = self.0.len().min(parts.len()) - head;
         let tail = self.0.iter().rev().zip(parts.clone().rev()).take(rest).take_while(unchanged).count();
         if head == self.0.len() && head == parts.len() {
-            return false;
+            return None;
         }
+        let change = Change { before: head..self.0.len() - tail, after: head..parts.len() - tail };
         let mut old = mem::take(&mut self.0);
         let last = old.split_off(old.len() - tail);
         let mut between: Vec<Option<(Arc<T>, V)>> = old.split_off(head).into_iter().map(Some).collect();
@@ -55,10 +65,9 @@ impl<T, V> Kept<T, V> {
             .enumerate()
             .filter_map(|(index, part)| Some((name(&part.as_ref()?.0).to_owned(), index)))
             .collect();
-        let changed = head..parts.len() - tail;
         self.0 = old;
         self.0.reserve_exact(parts.len() - head);
-        for part in parts.skip(changed.start).take(changed.len()) {
+        for part in parts.skip(change.after.start).take(change.after.len()) {
             let before = by_name.get(name(part)).and_then(|index| between.get_mut(*index)?.take());
             let value = match before {
                 Some((old, value)) if same(&old, part) => value,
@@ -67,7 +76,7 @@ impl<T, V> Kept<T, V> {
             self.0.push((Arc::clone(part), value));
         }
         self.0.extend(last);
-        true
+        Some(change)
     }
 
     /// The parts with what was made from them, in their order.
@@ -92,7 +101,7 @@ mod tests {
             part.to_string()
         });
         assert!(kept.iter().map(|(part, value)| (part, value)).eq(parts.iter().map(|part| (part, &**part))));
-        (changed, made)
+        (changed.is_some(), made)
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn tables(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
     let changed = kept.update(tables.iter().copied(), table_name, identical, |table, before| {
         before.unwrap_or_default().update(table, options)
     });
-    if changed {
+    if changed.is_some() {
         *resources = memo::resources(kept, |table| &table.name, |memo| &memo.bytes, Origin::Table);
     }
     Arc::clone(resources)
@@ -116,7 +116,7 @@ fn clusters(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
         equal,
         |cluster, _| cluster::encode(cluster, options, scope.settings),
     );
-    if changed {
+    if changed.is_some() {
         *resources = memo::resources(kept, |cluster| &cluster.name, |bytes| bytes, Origin::Cluster);
     }
     Arc::clone(resources)
@@ -129,7 +129,7 @@ fn cluster_name(cluster: &ir::Cluster) -> &str {
 fn secrets(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
     let (kept, resources) = &mut memo.secrets;
     let secrets = secret::all(scope.gateway);
-    if kept.update(secrets.iter(), secret_name, equal, |secret, _| secret::encode(secret)) {
+    if kept.update(secrets.iter(), secret_name, equal, |secret, _| secret::encode(secret)).is_some() {
         *resources = memo::resources(kept, |secret| &secret.name, |bytes| bytes, Origin::Secret);
     }
     Arc::clone(resources)

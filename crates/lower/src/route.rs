@@ -17,7 +17,11 @@ use envoy::{
 };
 use ir::{Action, Route};
 
-use crate::{convert::header_options, filters, metadata};
+use crate::{
+    convert::header_options,
+    filters::{self, Needs},
+    metadata,
+};
 
 /// What else the encoding of a route depends on. When it changes, all routes are encoded anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,10 +30,41 @@ pub(crate) struct RouteOptions {
     pub(crate) metadata: bool,
 }
 
-/// The encoded Envoy routes of a route: one as a rule.
-pub(crate) fn encode(route: &Route, options: RouteOptions) -> Vec<Bytes> {
+/// What was made from a route.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// The encoded Envoy route.
+    message: Bytes,
+    /// Another one after it, for the few that need two.
+    second: Option<Box<Bytes>>,
+    /// The characters that its paths begin with.
+    pub(crate) beginning: Box<str>,
+    /// What it needs of the filter chain, if anything.
+    pub(crate) needs: Option<Box<Needs>>,
+}
+
+impl Encoded {
+    /// The encoded Envoy routes: one as a rule.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Bytes> + Clone {
+        std::iter::once(&self.message).chain(self.second.as_deref())
+    }
+}
+
+/// Encodes a route.
+pub(crate) fn encode(route: &Route, options: RouteOptions) -> Encoded {
     let lowered = lower(route, options);
-    redirect::by_port(route, lowered).iter().map(|route| route.encode_to_vec().into()).collect()
+    let with_port = redirect::with_port(route, &lowered);
+    let (first, second) = match with_port {
+        Some(with_port) => (with_port, Some(lowered)),
+        None => (lowered, None),
+    };
+    let needs = Needs::of_route(route);
+    Encoded {
+        message: first.encode_to_vec().into(),
+        second: second.map(|route| Box::new(route.encode_to_vec().into())),
+        beginning: matching::beginning(&route.matcher).into(),
+        needs: (needs != Needs::default()).then(|| Box::new(needs)),
+    }
 }
 
 fn lower(route: &Route, options: RouteOptions) -> route::Route {

@@ -39,7 +39,10 @@ fn inline_routes(value: &mut Value, routes: &BTreeMap<String, Value>) {
     every_object(value, &mut |object| {
         let Some(rds) = object.remove("rds") else { return };
         let name = rds["route_config_name"].as_str().unwrap_or_default();
-        object.insert("route_config".to_owned(), routes.get(name).cloned().unwrap_or_else(|| json!({"name": name})));
+        let mut table = routes.get(name).cloned().unwrap_or_else(|| json!({"name": name}));
+        // As it is with delivered ones: clusters may come and go.
+        table["validate_clusters"] = json!(false);
+        object.insert("route_config".to_owned(), table);
     });
 }
 

@@ -37,9 +37,10 @@ pub(crate) fn instances(chain: &Chain<'_>) -> Vec<Instance> {
     needs.map(|(name, auth)| Instance::off(name.as_str(), &filter(auth)).from(&auth.source)).collect()
 }
 
-/// What a route says to its instance: nothing but that it is on.
-pub(super) fn per_route(_: &ExtAuth) -> ExtAuthzPerRoute {
-    ExtAuthzPerRoute { r#override: Some(Override::CheckSettings(CheckSettings::default())) }
+/// What a route says to its instance: that it is on, and what the service is told with each request.
+pub(super) fn per_route(auth: &ExtAuth) -> ExtAuthzPerRoute {
+    let settings = CheckSettings { context_extensions: auth.context.clone(), ..Default::default() };
+    ExtAuthzPerRoute { r#override: Some(Override::CheckSettings(settings)) }
 }
 
 fn filter(auth: &ExtAuth) -> ExtAuthz {
@@ -53,6 +54,7 @@ fn filter(auth: &ExtAuth) -> ExtAuthz {
         recompute_route,
         status_on_error,
         include_route_metadata,
+        // Said by routes.
         context: _,
     } = auth;
     let allowed = (!request_headers.is_empty()).then(|| names(request_headers));

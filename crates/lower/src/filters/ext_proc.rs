@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use envoy::{
     ext::http::ext_proc::{
-        ExternalProcessor, MetadataOptions, ProcessingMode,
+        ExtProcOverrides, ExtProcPerRoute, ExternalProcessor, MetadataOptions, ProcessingMode,
+        ext_proc_per_route::Override,
         external_processor::RouteCacheAction,
         metadata_options::MetadataNamespaces,
         processing_mode::{BodySendMode, HeaderSendMode},
@@ -48,6 +49,11 @@ pub(super) fn reads_route_metadata(processor: &ExtProc) -> bool {
         .chain(response)
         .flat_map(|mode| &mode.attributes)
         .any(|name| name.starts_with("xds.route_metadata"))
+}
+
+/// What a route says to its instances: nothing but that they are on.
+pub(super) fn per_route() -> ExtProcPerRoute {
+    ExtProcPerRoute { r#override: Some(Override::Overrides(ExtProcOverrides::default())) }
 }
 
 /// Off but for the routes that are processed; in the order in which their sources list them.

@@ -1,138 +1,114 @@
 //! Long lists of routes become a tree of short ones, chosen by the path's first characters.
 //!
 //! Envoy goes through a list route by route, 40 ns each: the last of 1,000 would cost a third more than the first. A map of
-//! prefixes finds the bucket of a path at once, and the order within a bucket is the order of the list.
+//! prefixes finds the bucket of a path at once, and the order within a bucket is the order of the list. Envoy takes the
+//! longest key that the path begins with and never tries another, see [`plan`] for what that means. What it compares is the
+//! path with its query, which only makes it longer.
 //!
-//! Envoy takes the longest key that the path begins with and never tries another. So the bucket of a key has *all* routes that
-//! a path with this longest key may match, in their order:
-//!
-//! - routes whose own path begins with the key, unless a longer key is their bucket,
-//! - routes whose path is a beginning of the key (`/` is one of every key),
-//! - routes with a regular expression, about which nothing is known.
-//!
-//! Keys are cut between characters wherever it suits; whether a prefix ends at an element or a path is exact is still for the
-//! route to say, which keeps its whole match. What is compared is the path with its query, which only makes it longer.
+//! Buckets are kept encoded: when a route changes but for its path, its buckets are all that is made anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod plan;
 
+use bytes::Bytes;
 use envoy::{
-    Any,
+    Any, Message,
+    matcher::HttpRequestHeaderMatchInput,
     route::RouteList,
     type_url,
     xds_core::TypedExtensionConfig,
-    xds_matcher::{
-        Matcher,
-        matcher::{
-            MatcherTree, MatcherType, OnMatch,
-            matcher_tree::{MatchMap, TreeType},
-            on_match,
-        },
-    },
+    xds_matcher::matcher::{MatcherTree, OnMatch, on_match},
 };
-use ir::{Route, route::PathMatch};
+use ir::Route;
 
-use super::RouteMemo;
-use crate::wire;
+use self::plan::Bucket;
+use crate::{
+    kept::{Change, Kept},
+    route::Encoded,
+    wire,
+};
 
-/// A list of at most so many routes costs less than 3 µs to go through, and a bucket that is smaller costs more at each update.
-const SHORT: usize = 64;
-
-/// The lists of all buckets together may be so many times as long as the list itself. Beyond that (many regular expressions)
-/// the tree would cost more memory than it saves time.
-const MOST_COPIES: usize = 3;
-
-/// A route by the characters that its paths begin with; nothing is known of a regular expression.
-struct Entry<'a> {
-    path: &'a str,
-    order: usize,
+/// What was made the last time.
+#[derive(Debug, Default)]
+pub(super) struct TreeMemo {
+    /// What each route's paths begin with.
+    beginnings: Vec<Box<str>>,
+    buckets: Vec<(Bucket, Bytes)>,
 }
 
-/// The key of a bucket, and its routes in their order.
-struct Bucket {
-    key: String,
-    routes: Vec<usize>,
-}
-
-/// A tree for these routes, if it is worth it.
-pub(super) fn matcher(routes: &[(&Arc<Route>, &RouteMemo)]) -> Option<Matcher> {
-    if routes.len() <= SHORT {
-        return None;
+impl TreeMemo {
+    /// Brings it up to date. There are no buckets where a list does as well.
+    pub(super) fn update(&mut self, routes: &Kept<Route, Encoded>, change: &Change) {
+        let encoded: Vec<&Encoded> = routes.iter().map(|(_, encoded)| encoded).collect();
+        let Change { before, after } = change;
+        let old = &self.beginnings[before.clone()];
+        let same = before.len() == after.len() && encoded.len() == self.beginnings.len();
+        if same && old.iter().zip(&encoded[after.clone()]).all(|(old, new)| *old == new.beginning) {
+            for (bucket, bytes) in &mut self.buckets {
+                if bucket.routes.iter().any(|index| after.contains(index)) {
+                    *bytes = encode(bucket, &encoded);
+                }
+            }
+            return;
+        }
+        self.beginnings = encoded.iter().map(|encoded| encoded.beginning.clone()).collect();
+        let buckets = plan::plan(&self.beginnings).unwrap_or_default().into_iter();
+        let with_bytes = |bucket: Bucket| {
+            let bytes = encode(&bucket, &encoded);
+            (bucket, bytes)
+        };
+        self.buckets = buckets.map(with_bytes).collect();
     }
-    let mut entries: Vec<Entry<'_>> =
-        routes.iter().enumerate().map(|(order, (route, _))| Entry { path: beginning(route), order }).collect();
-    entries.sort_unstable_by_key(|entry| (entry.path, entry.order));
-    let mut buckets = Vec::new();
-    split(&entries, 0, &mut Vec::new(), &mut buckets);
-    let copies: usize = buckets.iter().map(|bucket| bucket.routes.len()).sum();
-    // One bucket is the list itself.
-    if buckets.len() < 2 || copies > routes.len() * MOST_COPIES {
-        return None;
+
+    /// Appends the tree to an encoded virtual host.
+    pub(super) fn put(&self, host: &mut Vec<u8>) {
+        // The empty key comes first. In a map it would do the same, but Envoy may not think of it.
+        let (rest, keys) = match self.buckets.split_first() {
+            Some(((bucket, rest), keys)) if bucket.key.is_empty() => (Some(rest), keys),
+            _ => (None, self.buckets.as_slice()),
+        };
+        let shell = MatcherTree { input: Some(path_input()), tree_type: None }.encode_to_vec();
+        let map: usize = keys.iter().map(|(_, entry)| wire::size(wire::MAP_ENTRIES, entry.len())).sum();
+        let tree = shell.len() + wire::size(wire::TREE_PREFIXES, map);
+        let rest_size = rest.map_or(0, |rest| wire::size(wire::MATCHER_ELSE, rest.len()));
+        wire::put_header(host, wire::HOST_MATCHER, wire::size(wire::MATCHER_TREE, tree) + rest_size);
+        wire::put_header(host, wire::MATCHER_TREE, tree);
+        host.extend_from_slice(&shell);
+        wire::put_header(host, wire::TREE_PREFIXES, map);
+        keys.iter().for_each(|(_, entry)| wire::put_message(host, wire::MAP_ENTRIES, entry));
+        rest.into_iter().for_each(|rest| wire::put_message(host, wire::MATCHER_ELSE, rest));
     }
-    let (rest, buckets): (Vec<_>, Vec<_>) = buckets.into_iter().partition(|bucket| bucket.key.is_empty());
-    let map = buckets.iter().map(|bucket| (bucket.key.clone(), on_match(&bucket.routes, routes))).collect();
-    let rest = rest.iter().find(|bucket| !bucket.routes.is_empty());
-    Some(tree(map, rest.map(|bucket| Box::new(on_match(&bucket.routes, routes)))))
-}
 
-fn beginning(route: &Route) -> &str {
-    match &route.matcher.path {
-        PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
-        PathMatch::Regex(_) => "",
+    /// The most bytes that [`TreeMemo::put`] appends; `None` where there is no tree.
+    pub(super) fn bound(&self) -> Option<usize> {
+        let entries = self.buckets.iter().map(|(_, bytes)| wire::bound(bytes.len()));
+        (!self.buckets.is_empty()).then(|| entries.sum::<usize>() + SHELL)
     }
 }
 
-/// Makes the buckets of entries that share their first `depth` bytes. `above` are the routes whose paths end before that.
-fn split(entries: &[Entry<'_>], depth: usize, above: &mut Vec<usize>, buckets: &mut Vec<Bucket>) {
-    // What all share is no choice.
-    let common =
-        entries.first().zip(entries.last()).map_or(depth, |(first, last)| depth + shared(first.path, last.path, depth));
-    let key = |length: usize| entries.first().map(|first| first.path[..length].to_owned()).unwrap_or_default();
-    if entries.len() <= SHORT && depth > 0 {
-        return buckets.push(bucket(key(depth), entries, above));
-    }
-    // Sorted, those that end here come first.
-    let ending = entries.iter().take_while(|entry| entry.path.len() == common).count();
-    let (here, longer) = entries.split_at(ending);
-    let before = above.len();
-    above.extend(here.iter().map(|entry| entry.order));
-    for group in longer.chunk_by(|one, other| character(one.path, common) == character(other.path, common)) {
-        let width = character(group[0].path, common).map_or(0, char::len_utf8);
-        split(group, common + width, above, buckets);
-    }
-    // Paths that go on in another way than any of the groups. A shorter path than what all share matches none of these,
-    // but may match what is above: that is the bucket of the level above.
-    buckets.push(bucket(key(common), &[], above));
-    above.truncate(before);
+/// More than what a tree has around its entries.
+const SHELL: usize = 256;
+
+fn path_input() -> TypedExtensionConfig {
+    let path = HttpRequestHeaderMatchInput { header_name: ":path".to_owned() };
+    TypedExtensionConfig { name: "path".to_owned(), typed_config: Some(envoy::any(&path)) }
 }
 
-fn bucket(key: String, entries: &[Entry<'_>], above: &[usize]) -> Bucket {
-    let mut routes: Vec<usize> = above.iter().copied().chain(entries.iter().map(|entry| entry.order)).collect();
-    routes.sort_unstable();
-    Bucket { key, routes }
-}
-
-fn character(path: &str, at: usize) -> Option<char> {
-    path[at..].chars().next()
-}
-
-/// How many bytes two paths share from a place on, in whole characters.
-fn shared(one: &str, other: &str, from: usize) -> usize {
-    let pairs = one[from..].chars().zip(other[from..].chars());
-    pairs.take_while(|(one, other)| one == other).map(|(character, _)| character.len_utf8()).sum()
-}
-
-fn on_match(order: &[usize], routes: &[(&Arc<Route>, &RouteMemo)]) -> OnMatch {
-    let encoded = order.iter().flat_map(|index| routes[*index].1);
-    let mut value = Vec::with_capacity(encoded.clone().map(|route| wire::bound(route.len())).sum());
-    encoded.for_each(|route| wire::put_message(&mut value, wire::LIST_ROUTES, route));
+/// A bucket as an entry of the map, or without a key as what is for all others.
+fn encode(bucket: &Bucket, encoded: &[&Encoded]) -> Bytes {
+    let messages = bucket.routes.iter().flat_map(|index| encoded[*index].messages());
+    let mut value = Vec::with_capacity(messages.clone().map(|route| wire::bound(route.len())).sum());
+    messages.for_each(|route| wire::put_message(&mut value, wire::LIST_ROUTES, route));
     let list = Any { type_url: type_url::<RouteList>(), value };
     let action = TypedExtensionConfig { name: "routes".to_owned(), typed_config: Some(list) };
-    OnMatch { on_match: Some(on_match::OnMatch::Action(action)), ..Default::default() }
+    let found = OnMatch { on_match: Some(on_match::OnMatch::Action(action)), ..Default::default() }.encode_to_vec();
+    if bucket.key.is_empty() {
+        return found.into();
+    }
+    let mut entry = Vec::with_capacity(wire::bound(bucket.key.len()) + wire::bound(found.len()));
+    wire::put_message(&mut entry, wire::ENTRY_KEY, bucket.key.as_bytes());
+    wire::put_message(&mut entry, wire::ENTRY_VALUE, &found);
+    entry.into()
 }
 
-fn tree(map: BTreeMap<String, OnMatch>, rest: Option<Box<OnMatch>>) -> Matcher {
-    let path = envoy::matcher::HttpRequestHeaderMatchInput { header_name: ":path".to_owned() };
-    let input = TypedExtensionConfig { name: "path".to_owned(), typed_config: Some(envoy::any(&path)) };
-    let tree = MatcherTree { input: Some(input), tree_type: Some(TreeType::PrefixMatchMap(MatchMap { map })) };
-    Matcher { on_no_match: rest, matcher_type: Some(MatcherType::MatcherTree(tree)) }
-}
+#[cfg(test)]
+mod tests;

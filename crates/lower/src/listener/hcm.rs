@@ -2,7 +2,7 @@
 //! Envoy's guide for edge proxies, for clients that nobody vouches for.
 
 use envoy::{
-    core::{Http2ProtocolOptions, HttpProtocolOptions, http_protocol_options::HeadersWithUnderscoresAction},
+    core::{CidrRange, Http2ProtocolOptions, HttpProtocolOptions, http_protocol_options::HeadersWithUnderscoresAction},
     hcm::{
         HttpConnectionManager, Rds,
         http_connection_manager::{
@@ -51,13 +51,20 @@ pub(super) fn filter(
     (network_filter("envoy.filters.network.http_connection_manager", &manager), sources)
 }
 
+/// An empty list of internal addresses stands for all private ones, and behind a load balancer every client has such an
+/// address. So the list has an address that nobody has.
+fn nobody() -> InternalAddressConfig {
+    let broadcast = CidrRange { address_prefix: "255.255.255.255".to_owned(), prefix_len: Some(32) };
+    InternalAddressConfig { cidr_ranges: vec![broadcast], ..Default::default() }
+}
+
 /// What is the same everywhere.
 fn edge() -> HttpConnectionManager {
     HttpConnectionManager {
         // The client is who opened the connection, whatever it says in X-Forwarded-For.
         use_remote_address: Some(true),
         // No client is one of ours: internal headers (`x-envoy-*`) are taken off all requests.
-        internal_address_config: Some(InternalAddressConfig::default()),
+        internal_address_config: Some(nobody()),
         // Routes, policies and back ends must mean the same path: `/a/../b` and `/a//b` become what they mean, and a
         // slash that hides as %2F is shown to the client instead of being guessed at.
         normalize_path: Some(true),

@@ -53,3 +53,11 @@ fn query(name: &str, value: &ValueMatch) -> QueryParameterMatcher {
 fn cookie(name: &str, value: &ValueMatch) -> CookieMatcher {
     CookieMatcher { name: name.to_owned(), string_match: Some(string_match(value)), invert_match: false }
 }
+
+/// The characters that all paths begin with which a route takes; nothing is known of a regular expression.
+pub(super) fn beginning(matcher: &Matcher) -> &str {
+    match &matcher.path {
+        PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
+        PathMatch::Regex(_) => "",
+    }
+}

@@ -1,12 +1,13 @@
 //! The client is sent elsewhere.
 
+use envoy::matcher::string_matcher::MatchPattern;
 use envoy::route::{
     self, HeaderMatcher, RedirectAction,
     header_matcher::HeaderMatchSpecifier,
     redirect_action::{RedirectResponseCode, SchemeRewriteSpecifier},
     route::Action as Specifier,
 };
-use ir::{Action, Matcher, Route, route::Redirect};
+use ir::{Action, Matcher, Route, api::gateway::RedirectScheme, route::Redirect};
 
 use super::rewrite;
 use crate::convert::{pattern, regex};
@@ -27,7 +28,7 @@ pub(super) fn redirect(matcher: &Matcher, redirect: &Redirect) -> RedirectAction
 }
 
 fn scheme(redirect: &Redirect) -> SchemeRewriteSpecifier {
-    let https = matches!(redirect.scheme, Some(ir::api::gateway::RedirectScheme::Https));
+    let https = matches!(redirect.scheme, Some(RedirectScheme::Https));
     SchemeRewriteSpecifier::SchemeRedirect(if https { "https" } else { "http" }.to_owned())
 }
 
@@ -42,24 +43,24 @@ fn code(status: u16) -> RedirectResponseCode {
     }
 }
 
-/// The Envoy routes of a route.
+/// The route that stands before a redirect for requests with a port in the host, if there must be one.
 ///
 /// A redirect to another scheme without a port goes to the scheme's own port. Envoy keeps the port that the client wrote
 /// into the host, which is the port of the old scheme: such requests get a route of their own, which says the port.
-pub(super) fn by_port(route: &Route, lowered: route::Route) -> Vec<route::Route> {
+pub(super) fn with_port(route: &Route, lowered: &route::Route) -> Option<route::Route> {
     let Action::Redirect(Redirect { scheme: Some(scheme), hostname: None, port: None, .. }) = &*route.action else {
-        return vec![lowered];
+        return None;
     };
     let mut with_port = lowered.clone();
     if let Some(Specifier::Redirect(action)) = &mut with_port.action {
-        action.port_redirect = if matches!(scheme, ir::api::gateway::RedirectScheme::Https) { 443 } else { 80 };
+        action.port_redirect = if matches!(scheme, RedirectScheme::Https) { 443 } else { 80 };
     }
     with_port.r#match.get_or_insert_default().headers.push(HeaderMatcher {
         name: ":authority".to_owned(),
-        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(pattern(
-            envoy::matcher::string_matcher::MatchPattern::SafeRegex(regex(HOST_WITH_PORT)),
-        ))),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(pattern(MatchPattern::SafeRegex(regex(
+            HOST_WITH_PORT,
+        ))))),
         ..Default::default()
     });
-    vec![with_port, lowered]
+    Some(with_port)
 }
