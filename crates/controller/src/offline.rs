@@ -57,7 +57,7 @@ pub fn status(once: &Once, output: &Output, settings: &EnvoyGateway) -> Vec<Valu
 /// The status of every resource that has one, as it is once Envoy has accepted everything.
 pub fn statuses(output: &Output, settings: &EnvoyGateway) -> BTreeMap<ObjectRef, Value> {
     let controller = &settings.gateway.controller_name;
-    output.reports.iter().map(|(reference, report)| (reference.clone(), report.to_json(controller))).collect()
+    output.reports.iter().map(|(reference, report)| (ObjectRef::clone(reference), report.to_json(controller))).collect()
 }
 
 /// The bootstrap of each fleet's Envoy: as the server would write it into this runtime directory or, where `remote` says
@@ -65,11 +65,11 @@ pub fn statuses(output: &Output, settings: &EnvoyGateway) -> BTreeMap<ObjectRef,
 ///
 /// # Errors
 /// An EnvoyProxy's own bootstrap does not fit.
-pub fn bootstraps(output: &Output, runtime: &Path, remote: Option<Xds>) -> Result<Vec<Value>, lower::BootstrapError> {
+pub fn bootstraps(output: &Output, runtime: &Path, remote: Option<&Xds>) -> Result<Vec<Value>, lower::BootstrapError> {
     let bootstrap = |(name, fleet): (&std::sync::Arc<str>, &std::sync::Arc<crate::pipeline::Fleet>)| {
         let (admin, xds) = (host::envoy_admin_socket(runtime, name), host::xds_socket(runtime));
         let mut settings = host::settings(&admin, &xds, name);
-        if let Some(remote) = &remote {
+        if let Some(remote) = remote {
             settings.xds = remote.clone();
             settings.admin = Address::Ip(std::net::SocketAddr::from(([127, 0, 0, 1], ADMIN)));
         }

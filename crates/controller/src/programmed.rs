@@ -13,7 +13,7 @@ use crate::{pipeline::Output, status::Programmed};
 
 /// Since which revision each report stands.
 #[derive(Debug, Default)]
-pub struct Progress(BTreeMap<ObjectRef, Since>);
+pub struct Progress(BTreeMap<Arc<ObjectRef>, Since>);
 
 #[derive(Debug)]
 struct Since {
@@ -34,7 +34,7 @@ impl Progress {
             }
             let revision = output.fleets.get(fleet).map_or(output.revision, |fleet| fleet.snapshot.revision());
             let since = Since { generation: report.generation, fleet: Arc::clone(fleet), revision };
-            self.0.insert(reference.clone(), since);
+            self.0.insert(Arc::clone(reference), since);
         }
     }
 

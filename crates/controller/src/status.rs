@@ -6,8 +6,28 @@ use api::ObjectRef;
 use serde_json::{Value, json};
 use translate::{Report, Reports};
 
-/// The `status` field of every resource that has one.
-pub type Statuses = BTreeMap<ObjectRef, Arc<Value>>;
+/// What is said of every resource that has a status.
+pub type Statuses = BTreeMap<Arc<ObjectRef>, Arc<Said>>;
+
+/// The status of one resource. Most are never looked at, so it is kept as text: as a tree it would take five times the
+/// memory.
+#[derive(Debug)]
+pub struct Said {
+    report: Arc<Report>,
+    programmed: Programmed,
+    json: Box<str>,
+}
+
+impl Said {
+    fn is_same(&self, report: &Arc<Report>, programmed: &Programmed) -> bool {
+        (Arc::ptr_eq(&self.report, report) || self.report == *report) && self.programmed == *programmed
+    }
+
+    /// The `status` field.
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.json).expect("it was written by us")
+    }
+}
 
 /// Whether what a report says is in force in Envoy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,21 +44,13 @@ pub enum Programmed {
 #[derive(Debug)]
 pub struct StatusBook {
     controller: String,
-    kept: BTreeMap<ObjectRef, Kept>,
     statuses: Arc<Statuses>,
-}
-
-/// What a status was made from.
-#[derive(Debug)]
-struct Kept {
-    report: Arc<Report>,
-    programmed: Programmed,
 }
 
 impl StatusBook {
     /// Nothing is said yet. `controller` is the name that statuses of routes and policies bear.
     pub fn new(controller: impl Into<String>) -> Self {
-        Self { controller: controller.into(), kept: BTreeMap::new(), statuses: Arc::default() }
+        Self { controller: controller.into(), statuses: Arc::default() }
     }
 
     /// The statuses as they stand.
@@ -54,42 +66,34 @@ impl StatusBook {
         programmed: impl Fn(&ObjectRef, &Report) -> Programmed,
         now: &str,
     ) -> bool {
-        let mut changes: Vec<(ObjectRef, Option<Value>)> = Vec::new();
+        let (mut said, mut gone) = (Vec::new(), Vec::new());
+        let mut known = self.statuses.iter().peekable();
         for (reference, report) in reports {
+            while let Some((before, _)) = known.next_if(|(before, _)| **before < *reference) {
+                gone.push(Arc::clone(before));
+            }
+            let before = known.next_if(|(before, _)| **before == *reference);
             let programmed = programmed(reference, report);
-            let known = self.kept.get_mut(reference);
-            let is_same = |known: &&mut Kept| {
-                (Arc::ptr_eq(&known.report, report) || known.report == *report) && known.programmed == programmed
-            };
-            if known.as_ref().is_some_and(is_same) {
+            if before.is_some_and(|(_, before)| before.is_same(report, &programmed)) {
                 continue;
             }
-            let mut status = report.to_json(&self.controller);
-            say_programmed(&mut status, &programmed);
-            keep_times(self.statuses.get(reference).map(|old| &**old), &mut status, now);
-            changes.push((reference.clone(), Some(status)));
-            self.kept.insert(reference.clone(), Kept { report: Arc::clone(report), programmed });
+            said.push((Arc::clone(reference), self.say(report, programmed, before.map(|(_, before)| &**before), now)));
         }
-        let gone: Vec<_> = self.kept.keys().filter(|reference| !reports.contains_key(*reference)).cloned().collect();
-        for reference in gone {
-            self.kept.remove(&reference);
-            changes.push((reference, None));
-        }
-        self.apply(changes)
-    }
-
-    fn apply(&mut self, changes: Vec<(ObjectRef, Option<Value>)>) -> bool {
-        if changes.is_empty() {
+        gone.extend(known.map(|(before, _)| Arc::clone(before)));
+        if said.is_empty() && gone.is_empty() {
             return false;
         }
         let statuses = Arc::make_mut(&mut self.statuses);
-        for (reference, status) in changes {
-            match status {
-                Some(status) => statuses.insert(reference, Arc::new(status)),
-                None => statuses.remove(&reference),
-            };
-        }
+        gone.iter().for_each(|reference| drop(statuses.remove(reference)));
+        statuses.extend(said);
         true
+    }
+
+    fn say(&self, report: &Arc<Report>, programmed: Programmed, before: Option<&Said>, now: &str) -> Arc<Said> {
+        let mut status = report.to_json(&self.controller);
+        say_programmed(&mut status, &programmed);
+        keep_times(before.map(Said::status).as_ref(), &mut status, now);
+        Arc::new(Said { report: Arc::clone(report), programmed, json: status.to_string().into() })
     }
 }
 
@@ -167,11 +171,11 @@ mod tests {
             addresses: Vec::new(),
         };
         let report = Report { generation, status, fleet: Some("default/eg".into()) };
-        BTreeMap::from([(ObjectRef::new("g", "Gateway", "default", "eg"), Arc::new(report))])
+        BTreeMap::from([(Arc::new(ObjectRef::new("g", "Gateway", "default", "eg")), Arc::new(report))])
     }
 
-    fn status(book: &StatusBook) -> &Value {
-        book.statuses().values().next().unwrap()
+    fn status(book: &StatusBook) -> Value {
+        book.statuses().values().next().unwrap().status()
     }
 
     #[test]
@@ -180,7 +184,7 @@ mod tests {
         assert!(book.update(&gateway(1, true, "a"), |_, _| Programmed::Yes, "1"));
         assert!(!book.update(&gateway(1, true, "a"), |_, _| Programmed::Yes, "2"));
         assert!(book.update(&gateway(2, true, "b"), |_, _| Programmed::Yes, "3"));
-        let condition = &status(&book)["conditions"][0];
+        let condition = status(&book)["conditions"][0].clone();
         assert_eq!((&condition["lastTransitionTime"], &condition["observedGeneration"]), (&json!("1"), &json!(2)));
         assert!(book.update(&gateway(2, false, "b"), |_, _| Programmed::Yes, "4"));
         assert_eq!(status(&book)["conditions"][0]["lastTransitionTime"], "4");
@@ -194,7 +198,7 @@ mod tests {
     fn programmed_waits_for_envoy() {
         let mut book = StatusBook::new("c");
         book.update(&gateway(1, true, ""), |_, _| Programmed::Pending("wait".to_owned()), "1");
-        for part in [status(&book), &status(&book)["listeners"][0]] {
+        for part in [status(&book), status(&book)["listeners"][0].clone()] {
             assert_eq!(part["conditions"][0]["status"], "True");
             assert_eq!(
                 (&part["conditions"][1]["status"], &part["conditions"][1]["reason"]),
@@ -202,7 +206,7 @@ mod tests {
             );
         }
         book.update(&gateway(1, true, ""), |_, _| Programmed::Yes, "2");
-        let condition = &status(&book)["listeners"][0]["conditions"][1];
+        let condition = status(&book)["listeners"][0]["conditions"][1].clone();
         assert_eq!((&condition["status"], &condition["lastTransitionTime"]), (&json!("True"), &json!("2")));
     }
 }

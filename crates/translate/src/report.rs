@@ -9,7 +9,7 @@ use api::{ObjectRef, gateway::ParentRef};
 use serde::Serialize;
 
 /// The reports of one translation, by resource. Unchanged ones are the same `Arc` as the time before.
-pub type Reports = BTreeMap<ObjectRef, Arc<Report>>;
+pub type Reports = BTreeMap<Arc<ObjectRef>, Arc<Report>>;
 
 /// The status of one resource.
 #[derive(Clone, Debug, PartialEq)]

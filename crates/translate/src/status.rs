@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{ObjectRef, Resources, Stored};
+use api::{Resources, Stored};
 
 use crate::{
     backends,
@@ -52,7 +52,7 @@ pub(crate) fn parents(resources: &Resources, plan: &Plan, counts: &[i32], report
             status: report,
             fleet: Some(Arc::clone(&plan.fleets[gateway.fleet].name)),
         };
-        reports.insert(reference.clone(), Arc::new(report));
+        reports.insert(Arc::new(reference.clone()), Arc::new(report));
     }
 }
 
@@ -167,7 +167,6 @@ pub(crate) fn of_backends(resources: &Resources, reports: &mut Reports) {
         let conditions = vec![condition("Accepted", "Accepted", &problem)];
         let status = Status::Plain { conditions, supported_features: Vec::new() };
         let report = Report { generation: backend.generation(), status, fleet: None };
-        let reference: ObjectRef = backend.reference();
-        reports.insert(reference, Arc::new(report));
+        reports.insert(Arc::new(backend.reference()), Arc::new(report));
     }
 }

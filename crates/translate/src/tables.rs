@@ -137,26 +137,17 @@ impl<'m> TableBuilder<'m> {
     fn touched(&self, name: &str, listeners: &[usize], routes: &[Vec<Attached<'_>>]) -> Touched {
         let Some(known) = self.before.and_then(|before| before.tables.get(name)) else { return Touched::All };
         let now = listeners.iter().flat_map(|index| &routes[*index]).map(|attached| attached.outcome);
-        let before: HashSet<*const Outcome> = known.outcomes.iter().map(Arc::as_ptr).collect();
-        let mut stayed: HashSet<*const Outcome> = HashSet::with_capacity(before.len());
-        let mut domains = HashSet::new();
-        let mut touch = |outcome: &Outcome| {
-            let here = outcome.attachments().filter(|attachment| known.listeners.contains(&attachment.listener));
-            domains.extend(here.flat_map(|attachment| attachment.domains.iter().cloned()));
+        let now: Vec<&Arc<Outcome>> = now.collect();
+        let (before, now) = between(&known.outcomes, &now);
+        let addresses = |outcomes: &mut dyn Iterator<Item = &Arc<Outcome>>| -> HashSet<*const Outcome> {
+            outcomes.map(Arc::as_ptr).collect()
         };
-        for outcome in now {
-            let address = Arc::as_ptr(outcome);
-            if before.contains(&address) {
-                stayed.insert(address);
-            } else {
-                touch(outcome);
-            }
-        }
-        known
-            .outcomes
-            .iter()
-            .filter(|outcome| !stayed.contains(&Arc::as_ptr(outcome)))
-            .for_each(|outcome| touch(outcome));
+        let (had, has) = (addresses(&mut before.iter()), addresses(&mut now.iter().copied()));
+        let went = before.iter().filter(|outcome| !has.contains(&Arc::as_ptr(outcome)));
+        let came = now.iter().copied().filter(|outcome| !had.contains(&Arc::as_ptr(outcome)));
+        let here = went.chain(came).flat_map(|outcome| outcome.attachments());
+        let here = here.filter(|attachment| known.listeners.contains(&attachment.listener));
+        let domains = here.flat_map(|attachment| attachment.domains.iter().cloned()).collect();
         Touched::Some(domains)
     }
 
@@ -190,6 +181,18 @@ impl<'m> TableBuilder<'m> {
         self.after.tables.insert(Arc::clone(&table.name), known);
         table
     }
+}
+
+/// What lies between the beginning and the end that two lists have in common.
+fn between<'a, 'b>(
+    before: &'a [Arc<Outcome>],
+    now: &'b [&'b Arc<Outcome>],
+) -> (&'a [Arc<Outcome>], &'b [&'b Arc<Outcome>]) {
+    let same = |(before, now): &(&Arc<Outcome>, &&Arc<Outcome>)| Arc::ptr_eq(before, now);
+    let head = before.iter().zip(now).take_while(same).count();
+    let (before, now) = (&before[head..], &now[head..]);
+    let tail = before.iter().rev().zip(now.iter().rev()).take_while(same).count();
+    (&before[..before.len() - tail], &now[..now.len() - tail])
 }
 
 /// Adds the routes of a listener to the hosts that are its own.

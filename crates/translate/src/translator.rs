@@ -63,7 +63,7 @@ impl Translator {
             policies::reports(&Ancestry::new(resources, &plan, &outcomes), &mut reports);
         }
         let of_routes = outcomes.iter().filter_map(|outcome| Some((outcome, outcome.report.as_ref()?)));
-        let of_routes = of_routes.map(|(outcome, report)| ((*outcome.reference).clone(), Arc::clone(report)));
+        let of_routes = of_routes.map(|(outcome, report)| (Arc::clone(&outcome.reference), Arc::clone(report)));
         // Built at once from what is nearly sorted: many times faster than one by one.
         let reports = reports.into_iter().chain(of_routes).collect();
         drop(routes);
@@ -87,6 +87,7 @@ impl Translator {
     fn outcomes(&mut self, resources: &Resources, plan: &Plan) -> Vec<Arc<Outcome>> {
         let scope = RouteScope { resources, options: &self.options, plan };
         let mut known = std::mem::take(&mut self.memo.outcomes);
+        self.memo.outcomes.reserve(known.len());
         let mut outcomes = Vec::with_capacity(known.len());
         for route in RouteKind::ALL.into_iter().flat_map(|kind| resources.routes(kind).iter()) {
             let address = Arc::as_ptr(route).addr();

@@ -40,7 +40,7 @@ impl View {
         let statuses = Arc::clone(&self.statuses.borrow());
         let output = self.output.borrow().clone();
         let rows = statuses.iter().filter(|(reference, _)| wanted.is_none_or(|kind| kind.kind == reference.kind));
-        let items: Vec<_> = rows.map(|(reference, status)| item(reference, status, output.as_deref())).collect();
+        let items: Vec<_> = rows.map(|(reference, said)| item(reference, &said.status(), output.as_deref())).collect();
         json!({"items": items, "problems": self.problems()})
     }
 

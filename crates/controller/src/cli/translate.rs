@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Xds => documents(&offline::xds(&output, args.show_secrets), args.output)?,
         What::Status => documents(&offline::status(&once, &output, &config), args.output)?,
         What::Bootstrap => {
-            documents(&offline::bootstraps(&output, &default_runtime_dir(), remote(args)?)?, args.output)?
+            documents(&offline::bootstraps(&output, &default_runtime_dir(), remote(args)?.as_ref())?, args.output)?
         }
         What::Ir => output.fleets.values().for_each(|fleet| println!("{:#?}", fleet.gateway)),
     }

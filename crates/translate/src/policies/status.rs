@@ -96,7 +96,7 @@ pub(super) fn of_kind<P: Policy>(index: &Index<P>, ancestry: &Ancestry<'_>, into
 
 fn insert<P: Stored>(policy: &P, ancestors: Vec<AncestorStatus>, into: &mut Reports) {
     let report = Report { generation: policy.generation(), status: Status::Ancestors(ancestors), fleet: None };
-    into.insert(policy.reference(), Arc::new(report));
+    into.insert(Arc::new(policy.reference()), Arc::new(report));
 }
 
 /// Something that a policy names or selects.

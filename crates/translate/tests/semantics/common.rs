@@ -46,7 +46,7 @@ pub(crate) fn translate(yaml: &str) -> Translation {
 pub(crate) fn status(translation: &Translation, kind: &str, name: &str) -> Value {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let found = translation.reports.iter().find(|(reference, _)| {
-        let ObjectRef { kind: known, namespace: in_namespace, name: named, .. } = reference;
+        let ObjectRef { kind: known, namespace: in_namespace, name: named, .. } = &***reference;
         known == kind && named == name && (in_namespace == namespace || in_namespace.is_empty())
     });
     found.map(|(_, report)| report.to_json(CONTROLLER)).unwrap_or_default()
