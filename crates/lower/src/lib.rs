@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Pure: the same gateway gives the same bytes. A change of one route costs the encoding of one route and the copying of its
-//! table: routes are encoded one by one and kept, and hosts and tables are put together from their bytes ([`wire`]).
-//! [`http_filters`] holds the order of the HTTP filter chain; each filter has a module in [`filters`].
+//! table: routes are encoded one by one and kept, and hosts and tables are put together from their bytes (`wire`).
+//! `http_filters` holds the order of the HTTP filter chain; each filter has a module in `filters`.
 
 mod access_log;
 pub mod args;

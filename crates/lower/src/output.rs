@@ -9,7 +9,7 @@ use ir::{Cluster, Listener, RouteTable, Secret, api::ObjectRef};
 /// The resources of one type, by name. An unchanged set is the same `Arc` as the time before.
 pub type Resources = Arc<BTreeMap<Arc<str>, Resource>>;
 
-/// Envoy's configuration for one fleet, but for the end points of clusters (see [`crate::endpoints`]).
+/// Envoy's configuration for one fleet, but for the end points of clusters (see [`crate::endpoints()`]).
 #[derive(Clone, Debug)]
 pub struct Lowered {
     /// By type URL: listeners, route configurations, clusters and secrets.

@@ -10,7 +10,7 @@ use crate::Lowered;
 
 /// A bootstrap in which everything that a management server would deliver stands in place, so that
 /// `envoy --mode validate` looks at all of it. `endpoints` are the end points of clusters by their names
-/// ([`crate::endpoints`]); clusters without get none.
+/// ([`crate::endpoints()`]); clusters without get none.
 ///
 /// # Errors
 /// A resource has no JSON form, which is a mistake of this crate.

@@ -49,8 +49,7 @@ pub(crate) fn downstream(tls: &DownstreamTls) -> TransportSocket {
     socket(envoy::any(&context))
 }
 
-/// TLS on a cluster's connections. `http` clusters may take the server name from each request, see
-/// [`takes_name_from_host`].
+/// TLS on a cluster's connections. A server name that is taken from each request is said in the cluster's protocol options.
 pub(crate) fn upstream(tls: &UpstreamTls, system_authorities: &str) -> TransportSocket {
     let UpstreamTls { sni, auto_sni: _, trust, subject_alt_names, client_certificate, alpn, parameters } = tls;
     let names = match (subject_alt_names.as_slice(), sni) {
