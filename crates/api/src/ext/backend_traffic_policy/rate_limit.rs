@@ -38,7 +38,7 @@ pub struct GlobalRateLimit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimitRule {
-    /// The requests: those that one of the selectors matches; all requests unless set.
+    /// The requests: those that all selectors match; all requests unless set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub client_selectors: Vec<ClientSelector>,
