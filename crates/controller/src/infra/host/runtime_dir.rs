@@ -1,7 +1,8 @@
 //! The directory of what ends with the process: sockets, pid files, bootstraps and logs of Envoys.
 //!
 //! ```text
-//! RUNTIME/ controller.lock · xds.sock · admin.sock · envoys/NAME/ bootstrap.json · envoy.json · envoy.log · access.log
+//! RUNTIME/ controller.lock · xds.sock · admin.sock
+//!          envoys/NAME/ fleet · bootstrap.json · envoy.json · admin.sock · envoy.log · access.log
 //! ```
 //!
 //! Its names are the same for every start, so a controller that was killed finds its Envoys again, and they find it.
@@ -13,8 +14,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
+
+use super::process::write_atomically;
+
 /// Longest path of a Unix socket that Linux takes, without the final zero.
 const LONGEST_SOCKET: usize = 107;
+/// What a socket's path has beside the runtime directory and the name of the Envoy's directory.
+const AROUND: usize = "/envoys/".len() + "/admin.sock".len();
+/// The shortest room for that name that still tells Envoys apart.
+const SHORTEST_NAME: usize = 20;
+/// The digits of a hash in a name that had to be cut.
+const DIGITS: usize = 8;
+/// The file in an Envoy's directory that holds the name of its fleet.
+const FLEET: &str = "fleet";
 
 /// Why the directory cannot be used. Whoever runs the controller mends it.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +79,24 @@ pub fn xds_socket(runtime: &Path) -> PathBuf {
     runtime.join("xds.sock")
 }
 
-/// The directory of one fleet's Envoy in a runtime directory.
+/// The directory of one fleet's Envoy in a runtime directory: its name with `_` for `/`, cut where the socket in it would
+/// have too long a path.
 pub(super) fn of_envoy(runtime: &Path, fleet: &str) -> PathBuf {
-    runtime.join("envoys").join(fleet.replace('/', "_"))
+    let mut name = fleet.replace('/', "_");
+    let room = LONGEST_SOCKET.saturating_sub(runtime.as_os_str().len() + AROUND).max(SHORTEST_NAME);
+    if name.len() > room {
+        let hash: String = Sha256::digest(fleet).iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+        // Names of resources are ASCII.
+        name.truncate(room - DIGITS - 1);
+        name = format!("{name}-{hash}");
+    }
+    runtime.join("envoys").join(name)
+}
+
+/// Makes the directory of a fleet's Envoy.
+pub(super) fn make_envoy_dir(dir: &Path, fleet: &str) -> Result<(), Error> {
+    make_private(dir)?;
+    write_atomically(&dir.join(FLEET), fleet.as_bytes()).map_err(|why| Error::Io { path: dir.to_owned(), why })
 }
 
 impl RuntimeDir {
@@ -80,7 +108,7 @@ impl RuntimeDir {
         let failed = |why| Error::Io { path: path.to_owned(), why };
         let path = std::path::absolute(path).map_err(failed)?;
         make_private(&path)?;
-        if path.join("admin.sock.0000000").as_os_str().len() > LONGEST_SOCKET {
+        if path.as_os_str().len() + AROUND + SHORTEST_NAME > LONGEST_SOCKET {
             return Err(Error::TooLong(path));
         }
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("controller.lock"));
@@ -109,7 +137,7 @@ impl RuntimeDir {
         admin_socket(&self.path)
     }
 
-    /// The directory of one fleet's Envoy. Names of fleets are names of resources, which have no `_`.
+    /// The directory of one fleet's Envoy.
     pub fn of_envoy(&self, fleet: &str) -> PathBuf {
         of_envoy(&self.path, fleet)
     }
@@ -117,15 +145,15 @@ impl RuntimeDir {
     /// The fleets that have a directory.
     pub fn envoys(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path.join("envoys")).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut fleets: Vec<_> = names.map(|name| name.replace('_', "/")).collect();
+        let fleets = entries.filter_map(|entry| fs::read_to_string(entry.path().join(FLEET)).ok());
+        let mut fleets: Vec<_> = fleets.collect();
         fleets.sort();
         fleets
     }
 }
 
 /// Makes a directory that only its owner may enter.
-pub(super) fn make_private(path: &Path) -> Result<(), Error> {
+fn make_private(path: &Path) -> Result<(), Error> {
     let failed = |why| Error::Io { path: path.to_owned(), why };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let meta = fs::symlink_metadata(path).map_err(failed)?;
@@ -158,8 +186,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runtime = RuntimeDir::open(&dir.path().join("run")).unwrap();
         for fleet in ["default/eg", "merged"] {
-            make_private(&runtime.of_envoy(fleet)).unwrap();
+            make_envoy_dir(&runtime.of_envoy(fleet), fleet).unwrap();
         }
         assert_eq!(runtime.envoys(), ["default/eg", "merged"]);
+        let long = |last: &str| runtime.of_envoy(&format!("{}/{last}", "n".repeat(63)));
+        assert!(long(&"g".repeat(200)).join("admin.sock").as_os_str().len() <= LONGEST_SOCKET);
+        assert_ne!(long(&"g".repeat(200)), long(&"g".repeat(201)));
     }
 }

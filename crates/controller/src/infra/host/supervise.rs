@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     drain::{drain, terminate},
     process::{Files, Process, write_atomically},
-    runtime_dir::make_private,
+    runtime_dir::make_envoy_dir,
     tail,
 };
 
@@ -67,7 +67,7 @@ impl Supervisor {
     pub(super) async fn run(mut self) {
         let fleet = Arc::clone(&self.fleet);
         let (log, access_log) = (self.files.log(), self.files.access_log());
-        if let Err(error) = make_private(self.files.dir()) {
+        if let Err(error) = make_envoy_dir(self.files.dir(), &fleet) {
             tracing::error!(component = "infrastructure", %fleet, %error, "Envoy cannot be started");
             return;
         }

@@ -8,9 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use api::ObjectRef;
-
-use super::document::{self, Entry, Outcome};
+use super::{
+    document::{self, Outcome},
+    held::{Held, HeldSet},
+};
 use crate::source::{Problem, Severity};
 
 /// What was read of one file.
@@ -18,7 +19,7 @@ use crate::source::{Problem, Severity};
 pub(super) struct Contents {
     documents: Vec<Placed>,
     /// The resources that this file stands for, and where.
-    pub(super) held: HashMap<ObjectRef, Held>,
+    pub(super) held: HeldSet,
     /// What is wrong with the file as a whole, and doubles within it.
     own_problems: Vec<Problem>,
 }
@@ -29,14 +30,6 @@ struct Placed {
     hash: u64,
     lines_before: usize,
     outcome: Arc<Outcome>,
-}
-
-/// A resource in force.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) entry: Arc<Entry>,
-    /// The line in the file, from 1, where the resource was when it was last good.
-    pub(super) line: usize,
 }
 
 impl Contents {
@@ -76,6 +69,11 @@ impl Contents {
         of_documents.chain(self.own_problems.iter().cloned())
     }
 
+    /// Whether there is nothing in it, not even something wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.documents.is_empty() && self.own_problems.is_empty()
+    }
+
     /// Whether both were read from the same text. Two files that cannot be read are the same too.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let texts =
@@ -88,25 +86,22 @@ impl Contents {
 
     /// Whether a resource of `self` is missing in `new`.
     pub(super) fn loses(&self, new: &Self) -> bool {
-        self.held.keys().any(|reference| !new.held.contains_key(reference))
+        self.held.iter().any(|held| new.held.get(&held.entry.reference).is_none())
     }
 
     /// Collects the resources of the documents; of two with one name the first counts.
     fn hold(&mut self, file: &Arc<str>) {
-        self.held.reserve(self.documents.len());
-        for document in &self.documents {
-            for entry in &document.outcome.entries {
-                let line = document.lines_before + entry.line;
-                match self.held.get(&entry.reference) {
-                    Some(first) => {
-                        let first = format!("{file}:{}", first.line);
-                        self.own_problems.push(double(file, line, &entry.reference, &first));
-                    }
-                    None => {
-                        self.held.insert(entry.reference.clone(), Held { entry: Arc::clone(entry), line });
-                    }
-                }
-            }
+        let of_document = |document: &Placed| {
+            let lines_before = document.lines_before;
+            let hold = move |entry: &Arc<_>| Held::new(entry, lines_before);
+            document.outcome.entries.iter().map(hold).collect::<Vec<_>>()
+        };
+        let (held, doubles) = HeldSet::new(self.documents.iter().flat_map(of_document).collect());
+        self.held = held;
+        for second in doubles {
+            let reference = &second.entry.reference;
+            let first = self.held.get(reference).map_or(0, |first| first.line);
+            self.own_problems.push(double(file, second.line, reference, &format!("{file}:{first}")));
         }
     }
 
@@ -114,22 +109,17 @@ impl Contents {
     /// of those stay until the document can be read again.
     fn keep_last_good(&mut self, old: &Self) {
         let unreadable = self.documents.iter().any(|document| document.outcome.unreadable);
-        if unreadable {
-            for (reference, held) in &old.held {
-                self.held.entry(reference.clone()).or_insert_with(|| held.clone());
-            }
-            return;
-        }
-        for reference in self.documents.iter().flat_map(|document| &document.outcome.refused) {
-            if let Some(held) = old.held.get(reference) {
-                self.held.entry(reference.clone()).or_insert_with(|| held.clone());
-            }
-        }
+        let refused = self.documents.iter().flat_map(|document| &document.outcome.refused);
+        let kept: Vec<Held> = match unreadable {
+            true => old.held.iter().cloned().collect(),
+            false => refused.filter_map(|reference| old.held.get(reference).cloned()).collect(),
+        };
+        self.held.add_missing(kept);
     }
 }
 
 /// The problem of a second document of the same name.
-pub(super) fn double(file: &Arc<str>, line: usize, reference: &ObjectRef, first: &str) -> Problem {
+pub(super) fn double(file: &Arc<str>, line: usize, reference: &api::ObjectRef, first: &str) -> Problem {
     Problem {
         file: Arc::clone(file),
         line,

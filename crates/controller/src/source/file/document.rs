@@ -4,7 +4,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use api::{Object, ObjectRef, ParseError, Scope, parse::kind_of};
@@ -19,12 +19,24 @@ pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 /// One resource of a document.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) reference: ObjectRef,
-    pub(super) object: Object,
+    pub(super) reference: Arc<ObjectRef>,
+    /// The resource; with its generation once it has one. It is the bulk of what is remembered, so it is held once.
+    pub(super) object: Mutex<Object>,
     /// A hash of all but the metadata: another one is another generation.
     pub(super) body: u64,
     /// Where it begins, from the document's first line (1).
     pub(super) line: usize,
+}
+
+impl Entry {
+    /// The resource with this generation.
+    pub(super) fn with_generation(&self, generation: i64) -> Object {
+        let mut object = self.object.lock().unwrap_or_else(PoisonError::into_inner);
+        if object.meta().generation != Some(generation) {
+            *object = object.clone().with_generation(generation);
+        }
+        object.clone()
+    }
 }
 
 /// What a document came to.
@@ -113,13 +125,13 @@ impl Reader<'_> {
                 }
             }
             Ok(parsed) => {
-                let reference = parsed.object.reference();
+                let reference = Arc::new(parsed.object.reference());
                 for field in parsed.unknown {
                     let what = "unknown field, it has no effect; remove or rename it".to_owned();
                     outcome.problems.push(self.problem(Severity::Warning, path, &name, &indexed(&field), what));
                 }
                 let line = self.document.position(path).line;
-                outcome.entries.push(Arc::new(Entry { reference, object: parsed.object, body, line }));
+                outcome.entries.push(Arc::new(Entry { reference, object: Mutex::new(parsed.object), body, line }));
             }
             Err(error) => {
                 let severity = severity(&error);
@@ -308,7 +320,7 @@ mod tests {
     #[test]
     fn a_namespace_can_be_selected_by_its_name() {
         let found = outcome("{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: null}}");
-        let labels = found.entries[0].object.meta().labels.clone().unwrap();
+        let labels = found.entries[0].with_generation(1).meta().labels.clone().unwrap();
         assert_eq!(labels[NAMESPACE_LABEL], "a");
     }
 }

@@ -8,6 +8,7 @@
 
 mod contents;
 mod document;
+mod held;
 mod once;
 mod reader;
 mod store;
@@ -15,6 +16,7 @@ mod store;
 mod tests;
 mod walk;
 mod watcher;
+mod writers;
 
 use std::{
     path::PathBuf,
@@ -69,7 +71,7 @@ impl Drop for FileSource {
 
 /// Waits for a change and reads it. False to stop.
 fn turn(watcher: &mut Watcher, reader: &mut Reader, sender: &watch::Sender<Seen>) -> bool {
-    let due = watcher.next(reader.look_again(), |path| reader.concerns(path));
+    let due = watcher.next(reader.look_again(), |path| reader.concern(path));
     if due.stop {
         return false;
     }

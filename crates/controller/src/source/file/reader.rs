@@ -4,7 +4,7 @@
 //! that is believed: additions and changes count at once, losses once the file has been left alone for a while.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,13 +14,18 @@ use super::{
     contents::Contents,
     store::Store,
     walk::{Stamp, is_manifest, is_visible_below, walk},
+    watcher::Concern,
+    writers::has_writer,
 };
 use crate::source::Seen;
 
 /// How long a file that lost resources must have stayed as it is before the loss counts …
 const CALM: Duration = Duration::from_millis(50);
-/// … and after which time it counts even so, for files that are written without end.
-const LATEST: Duration = Duration::from_secs(2);
+/// … and an empty one: who means to remove all that is in a file seldom leaves the file, but a file system that is busy
+/// may keep a writer waiting between emptying it and saying so.
+const EMPTY: Duration = Duration::from_secs(1);
+/// After this time the loss counts even so, for files that are written without end.
+const LATEST: Duration = Duration::from_secs(5);
 /// How old a modification time must be to tell this state of a file from a later one: the kernel's clock for them ticks
 /// every 4 to 10 ms.
 const TICK: Duration = Duration::from_millis(20);
@@ -30,7 +35,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Reader {
     roots: Vec<PathBuf>,
     /// The files that were read; without a stamp those that had been written to only just before.
-    stamps: HashMap<PathBuf, Option<Stamp>>,
+    stamps: BTreeMap<PathBuf, Option<Stamp>>,
     doubts: HashMap<PathBuf, Doubt>,
     store: Store,
 }
@@ -44,10 +49,18 @@ struct Doubt {
     first: Instant,
 }
 
+impl Doubt {
+    /// When the loss counts if the file stays as it is.
+    fn until(&self) -> Instant {
+        let is_empty = self.stamp.as_ref().is_some_and(Stamp::is_empty);
+        self.since + if is_empty { EMPTY } else { CALM }
+    }
+}
+
 impl Reader {
     /// Nothing is read yet.
     pub(super) fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, stamps: HashMap::new(), doubts: HashMap::new(), store: Store::default() }
+        Self { roots, stamps: BTreeMap::new(), doubts: HashMap::new(), store: Store::default() }
     }
 
     /// What is in force now.
@@ -94,19 +107,30 @@ impl Reader {
         !is_same
     }
 
-    /// Whether an event at this path may be about a manifest of ours.
-    pub(super) fn concerns(&self, path: &Path) -> bool {
-        self.roots.iter().any(|root| path == root || (is_manifest(path) && is_visible_below(root, path)))
+    /// What an event at this path may be about.
+    pub(super) fn concern(&self, path: &Path) -> Concern {
+        if self.roots.iter().any(|root| path == root || (is_manifest(path) && is_visible_below(root, path))) {
+            return Concern::File;
+        }
+        let was_a_directory =
+            || self.stamps.range(path.to_owned()..).next().is_some_and(|(below, _)| below.starts_with(path));
+        match std::fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_file() => Concern::Nothing,
+            // A directory, or a link: a volume swaps `..data`.
+            Ok(_) => Concern::Many,
+            Err(_) if was_a_directory() => Concern::Many,
+            Err(_) => Concern::Nothing,
+        }
     }
 
     /// When files that lost resources have to be looked at again.
     pub(super) fn look_again(&self) -> Option<Instant> {
-        self.doubts.values().map(|doubt| doubt.since + CALM).min()
+        self.doubts.values().map(Doubt::until).min()
     }
 
     /// Looks again at the files whose time has come. True when something changed.
     pub(super) fn look_at_doubted(&mut self, now: Instant, is_open: impl Fn(&Path) -> bool) -> bool {
-        let due = self.doubts.iter().filter(|(_, doubt)| doubt.since + CALM <= now);
+        let due = self.doubts.iter().filter(|(_, doubt)| doubt.until() <= now);
         let due: Vec<PathBuf> = due.map(|(path, _)| path.clone()).collect();
         let changes = due.iter().filter(|path| self.look_at(path, is_open(path)));
         changes.count() > 0
@@ -138,9 +162,12 @@ impl Reader {
         }
         let now = Instant::now();
         let doubt = self.doubts.entry(path.to_owned()).or_insert(Doubt { stamp, since: now, first: now });
-        if doubt.stamp != stamp || open {
+        let is_calm = now >= doubt.until();
+        // In this order: a writer that ended after the file was read has left another stamp.
+        let is_written = || has_writer(path) || Stamp::of(path) != stamp;
+        if doubt.stamp != stamp || open || (is_calm && is_written()) {
             (doubt.stamp, doubt.since) = (stamp, now);
         }
-        now < doubt.since + CALM && now < doubt.first + LATEST
+        now < doubt.until() && now < doubt.first + LATEST
     }
 }

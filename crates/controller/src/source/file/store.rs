@@ -17,23 +17,25 @@ use crate::source::{Problem, Seen};
 #[derive(Debug, Default)]
 pub(super) struct Store {
     files: BTreeMap<Arc<str>, Contents>,
-    /// The files that name a resource, in order; the first counts.
-    claims: HashMap<ObjectRef, BTreeSet<Arc<str>>>,
+    /// The files with problems of their own.
+    troubled: BTreeSet<Arc<str>>,
+    slots: HashMap<Arc<ObjectRef>, Slot>,
     /// Resources that more than one file names.
-    contested: BTreeSet<ObjectRef>,
-    /// What was last put into the tables. It is remembered after a removal too, so that generations only grow.
-    last: HashMap<ObjectRef, Last>,
+    contested: BTreeSet<Arc<ObjectRef>>,
     /// How many resources each namespace holds.
     population: HashMap<String, usize>,
     resources: Resources,
 }
 
-/// What was last put into the tables for one resource.
-#[derive(Debug)]
-struct Last {
-    entry: Arc<Entry>,
+/// One resource. It is remembered after its removal too, so that generations only grow.
+#[derive(Debug, Default)]
+struct Slot {
+    /// The files that name it, in order; the first counts.
+    files: Vec<Arc<str>>,
+    /// What is in the tables.
+    present: Option<Arc<Entry>>,
     generation: i64,
-    present: bool,
+    body: u64,
 }
 
 impl Store {
@@ -46,22 +48,24 @@ impl Store {
     pub(super) fn replace(&mut self, file: &Arc<str>, new: Option<Contents>) {
         let old = self.files.remove(file).unwrap_or_default();
         let fresh = new.unwrap_or_default();
-        let mut touched = Vec::new();
-        for reference in old.held.keys().filter(|reference| !fresh.held.contains_key(*reference)) {
-            self.unclaim(reference, file);
-            touched.push(reference.clone());
+        let mut touched: Vec<Arc<ObjectRef>> = Vec::new();
+        for held in old.held.iter().filter(|held| fresh.held.get(&held.entry.reference).is_none()) {
+            self.unclaim(&held.entry.reference, file);
+            touched.push(Arc::clone(&held.entry.reference));
         }
-        for (reference, held) in &fresh.held {
-            match old.held.get(reference) {
+        for held in fresh.held.iter() {
+            match old.held.get(&held.entry.reference) {
                 Some(before) if Arc::ptr_eq(&before.entry, &held.entry) => continue,
                 Some(_) => {}
-                None => self.claim(reference, file),
+                None => self.claim(&held.entry.reference, file),
             }
-            touched.push(reference.clone());
+            touched.push(Arc::clone(&held.entry.reference));
         }
-        if fresh.held.is_empty() && fresh.problems().next().is_none() {
-            drop(fresh);
-        } else {
+        match fresh.problems().next().is_some() {
+            true => self.troubled.insert(Arc::clone(file)),
+            false => self.troubled.remove(file),
+        };
+        if !fresh.is_empty() {
             self.files.insert(Arc::clone(file), fresh);
         }
         touched.sort();
@@ -72,7 +76,8 @@ impl Store {
 
     /// Everything that is in force, and what is wrong.
     pub(super) fn seen(&self) -> Seen {
-        let mut problems: Vec<Problem> = self.files.values().flat_map(Contents::problems).collect();
+        let troubled = self.troubled.iter().filter_map(|file| self.files.get(file));
+        let mut problems: Vec<Problem> = troubled.flat_map(Contents::problems).collect();
         problems.extend(self.contested.iter().flat_map(|reference| self.doubles(reference)));
         problems.sort();
         Seen { resources: self.resources.clone(), problems: problems.into() }
@@ -80,68 +85,64 @@ impl Store {
 
     /// Where each resource that is in force stands: file and line.
     pub(super) fn places(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<str>, usize)> {
-        self.claims.iter().filter_map(|(reference, files)| {
-            let file = files.first()?;
-            let held = self.files.get(file)?.held.get(reference)?;
-            Some((reference, file, held.line))
+        self.slots.iter().filter_map(|(reference, slot)| {
+            let file = slot.files.first()?;
+            Some((&**reference, file, self.line(file, reference)))
         })
     }
 
-    fn claim(&mut self, reference: &ObjectRef, file: &Arc<str>) {
-        let files = self.claims.entry(reference.clone()).or_default();
-        files.insert(Arc::clone(file));
-        if files.len() > 1 {
-            self.contested.insert(reference.clone());
+    fn line(&self, file: &str, reference: &ObjectRef) -> usize {
+        self.files.get(file).and_then(|contents| contents.held.get(reference)).map_or(0, |held| held.line)
+    }
+
+    fn claim(&mut self, reference: &Arc<ObjectRef>, file: &Arc<str>) {
+        let slot = self.slots.entry(Arc::clone(reference)).or_default();
+        if let Err(place) = slot.files.binary_search(file) {
+            slot.files.reserve_exact(1);
+            slot.files.insert(place, Arc::clone(file));
+        }
+        if slot.files.len() > 1 {
+            self.contested.insert(Arc::clone(reference));
         }
     }
 
-    fn unclaim(&mut self, reference: &ObjectRef, file: &Arc<str>) {
-        let Some(files) = self.claims.get_mut(reference) else { return };
-        files.remove(file);
-        if files.len() < 2 {
+    fn unclaim(&mut self, reference: &Arc<ObjectRef>, file: &Arc<str>) {
+        let Some(slot) = self.slots.get_mut(reference) else { return };
+        slot.files.retain(|name| name != file);
+        if slot.files.len() < 2 {
             self.contested.remove(reference);
-        }
-        if files.is_empty() {
-            self.claims.remove(reference);
         }
     }
 
     fn doubles(&self, reference: &ObjectRef) -> Vec<Problem> {
-        let line = |file: &Arc<str>| {
-            self.files.get(file).and_then(|contents| contents.held.get(reference)).map_or(0, |held| held.line)
-        };
-        let mut files = self.claims.get(reference).into_iter().flatten();
+        let mut files = self.slots.get(reference).into_iter().flat_map(|slot| &slot.files);
         let Some(first) = files.next() else { return Vec::new() };
-        let first = format!("{first}:{}", line(first));
-        files.map(|file| double(file, line(file), reference, &first)).collect()
+        let first = format!("{first}:{}", self.line(first, reference));
+        files.map(|file| double(file, self.line(file, reference), reference, &first)).collect()
     }
 
     /// Makes the tables say what the first file says of this resource.
     fn settle(&mut self, reference: &ObjectRef) {
-        let first = self.claims.get(reference).and_then(|files| files.first());
-        let held = first.and_then(|file| self.files.get(file)).and_then(|contents| contents.held.get(reference));
-        match held.map(|held| Arc::clone(&held.entry)) {
-            Some(entry) => self.put(reference, entry),
-            None => self.take(reference),
-        }
-    }
-
-    fn put(&mut self, reference: &ObjectRef, entry: Arc<Entry>) {
-        let (generation, was_present) = match self.last.get(reference) {
-            Some(last) if last.present && Arc::ptr_eq(&last.entry, &entry) => return,
-            Some(last) => (last.generation + i64::from(last.entry.body != entry.body), last.present),
-            None => (1, false),
-        };
-        self.resources.insert(entry.object.clone().with_generation(generation));
-        self.last.insert(reference.clone(), Last { entry, generation, present: true });
-        if !was_present {
-            self.moved_in(&reference.namespace);
+        let Some(slot) = self.slots.get_mut(reference) else { return };
+        let held = slot.files.first().and_then(|file| self.files.get(file)?.held.get(reference));
+        let before = std::mem::replace(&mut slot.present, held.map(|held| Arc::clone(&held.entry)));
+        match (&before, &slot.present) {
+            (Some(before), Some(now)) if Arc::ptr_eq(before, now) => {}
+            (_, Some(now)) => {
+                // The first one of all has generation 1.
+                slot.generation += i64::from(slot.generation == 0 || slot.body != now.body);
+                slot.body = now.body;
+                self.resources.insert(now.with_generation(slot.generation));
+                if before.is_none() {
+                    self.moved_in(&reference.namespace);
+                }
+            }
+            (Some(_), None) => self.take(reference),
+            (None, None) => {}
         }
     }
 
     fn take(&mut self, reference: &ObjectRef) {
-        let Some(last) = self.last.get_mut(reference).filter(|last| last.present) else { return };
-        last.present = false;
         self.resources.remove(reference);
         self.moved_out(&reference.namespace);
         if reference.kind == "Namespace" && self.population.contains_key(&reference.name) {
@@ -167,7 +168,8 @@ impl Store {
         if *count == 0 {
             self.population.remove(namespace);
             let reference = ObjectRef::new("", "Namespace", "", namespace);
-            if !self.claims.contains_key(&reference) {
+            let is_written_down = self.slots.get(&reference).is_some_and(|slot| !slot.files.is_empty());
+            if !is_written_down {
                 self.resources.remove(&reference);
             }
         }

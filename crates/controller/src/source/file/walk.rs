@@ -17,6 +17,11 @@ impl Stamp {
         Self(meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
     }
 
+    /// Whether the file is empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.2 == 0
+    }
+
     /// Whether the modification was that long ago.
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
         let modified = Duration::new(self.3.unsigned_abs(), u32::try_from(self.4).unwrap_or_default());

@@ -33,6 +33,17 @@ pub(super) enum Message {
     Stop,
 }
 
+/// What an event may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Concern {
+    /// One manifest.
+    File,
+    /// Any number of manifests: a directory or a link.
+    Many,
+    /// None.
+    Nothing,
+}
+
 /// What has to be looked at.
 #[derive(Debug, Default)]
 pub(super) struct Due {
@@ -77,7 +88,7 @@ impl Watcher {
     }
 
     /// Waits until something has to be looked at, or until `deadline`.
-    pub(super) fn next(&mut self, deadline: Option<Instant>, concerns: impl Fn(&Path) -> bool) -> Due {
+    pub(super) fn next(&mut self, deadline: Option<Instant>, concern: impl Fn(&Path) -> Concern) -> Due {
         loop {
             let now = Instant::now();
             let due = self.due(now);
@@ -93,7 +104,7 @@ impl Watcher {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Due { stop: true, ..Due::default() },
                 Ok(message) => {
-                    if !self.take(message, &concerns) || !self.take_all_there_is(&concerns) {
+                    if !self.take(message, &concern) || !self.take_all_there_is(&concern) {
                         return Due { stop: true, ..Due::default() };
                     }
                 }
@@ -113,9 +124,9 @@ impl Watcher {
         Due { all, paths, stop: false }
     }
 
-    fn take_all_there_is(&mut self, concerns: &impl Fn(&Path) -> bool) -> bool {
+    fn take_all_there_is(&mut self, concern: &impl Fn(&Path) -> Concern) -> bool {
         while let Ok(message) = self.inbox.try_recv() {
-            if !self.take(message, concerns) {
+            if !self.take(message, concern) {
                 return false;
             }
         }
@@ -123,14 +134,14 @@ impl Watcher {
     }
 
     /// False to stop.
-    fn take(&mut self, message: Message, concerns: &impl Fn(&Path) -> bool) -> bool {
+    fn take(&mut self, message: Message, concern: &impl Fn(&Path) -> Concern) -> bool {
         let event = match message {
             Message::Stop => return false,
             Message::Event(event) => event,
         };
         match event {
             Ok(event) if event.need_rescan() => self.look_at_all_soon(),
-            Ok(event) => self.take_event(&event, concerns),
+            Ok(event) => self.take_event(&event, concern),
             Err(error) => {
                 tracing::warn!(%error, "an event of a watched file was lost, looking at all of them");
                 self.look_at_all_soon();
@@ -139,7 +150,7 @@ impl Watcher {
         true
     }
 
-    fn take_event(&mut self, event: &Event, concerns: &impl Fn(&Path) -> bool) {
+    fn take_event(&mut self, event: &Event, concern: &impl Fn(&Path) -> Concern) {
         let now = Instant::now();
         let at = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
@@ -149,15 +160,17 @@ impl Watcher {
             _ => now + QUIET,
         };
         for path in &event.paths {
-            if concerns(path) {
-                if at == now {
+            match concern(path) {
+                Concern::File if at == now => {
                     self.open.remove(path);
-                } else {
-                    self.open.insert(path.clone());
+                    self.waiting.insert(path.clone(), at);
                 }
-                self.waiting.insert(path.clone(), at);
-            } else if !is_plain_file(path) {
-                self.look_at_all_soon();
+                Concern::File => {
+                    self.open.insert(path.clone());
+                    self.waiting.insert(path.clone(), at);
+                }
+                Concern::Many => self.look_at_all_soon(),
+                Concern::Nothing => {}
             }
         }
     }
@@ -178,8 +191,4 @@ fn watch_all(mut notifier: RecommendedWatcher, roots: &[PathBuf]) -> notify::Res
         }
     }
     Ok(notifier)
-}
-
-fn is_plain_file(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())
 }

@@ -1,0 +1,83 @@
+//! The resources of one file that are in force: a sorted list, as there are ten thousand files with one resource, or one
+//! file with ten thousand.
+
+use std::sync::Arc;
+
+use api::ObjectRef;
+
+use super::document::Entry;
+
+/// A resource in force.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) entry: Arc<Entry>,
+    /// The line in the file, from 1, where the resource was when it was last good.
+    pub(super) line: usize,
+}
+
+impl Held {
+    pub(super) fn new(entry: &Arc<Entry>, lines_before: usize) -> Self {
+        Self { entry: Arc::clone(entry), line: lines_before + entry.line }
+    }
+
+    fn name(&self) -> &ObjectRef {
+        &self.entry.reference
+    }
+}
+
+/// Resources, each once, in the order of their names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeldSet(Vec<Held>);
+
+impl HeldSet {
+    /// Of several with one name the first counts; the others come back.
+    pub(super) fn new(all: Vec<Held>) -> (Self, Vec<Held>) {
+        let mut set = Self(Vec::new());
+        let doubles = set.add(all);
+        (set, doubles)
+    }
+
+    /// Adds those whose name is not there yet.
+    pub(super) fn add_missing(&mut self, more: Vec<Held>) {
+        if !more.is_empty() {
+            self.add(more);
+        }
+    }
+
+    /// The resource of this name.
+    pub(super) fn get(&self, reference: &ObjectRef) -> Option<&Held> {
+        let found = self.0.binary_search_by(|held| held.name().cmp(reference)).ok()?;
+        self.0.get(found)
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, more: Vec<Held>) -> Vec<Held> {
+        let mut all = std::mem::take(&mut self.0);
+        all.extend(more);
+        // Stable: of one name the one that came first stays first.
+        all.sort_by(|one, other| one.name().cmp(other.name()));
+        let mut doubles = Vec::new();
+        for held in all {
+            match self.0.last().is_some_and(|last| last.name() == held.name()) {
+                true => doubles.push(held),
+                false => self.0.push(held),
+            }
+        }
+        self.0.shrink_to_fit();
+        doubles
+    }
+}
