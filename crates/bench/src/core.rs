@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     change::Changes,
@@ -46,12 +47,22 @@ pub(crate) fn run(portcullis: &Path, only: &str) -> Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new()?;
     if wanted("live") {
-        measures.extend(runtime.block_on(live::run(portcullis))?);
+        measures.extend(runtime.block_on(unless_interrupted(live::run(portcullis)))?);
     }
     if wanted("cost") {
-        measures.extend(runtime.block_on(cost::run(portcullis))?);
+        measures.extend(runtime.block_on(unless_interrupted(cost::run(portcullis)))?);
     }
     figures::print(&measures)
+}
+
+/// An Envoy outlives its server, so an interrupt has to come to where it is ended.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        _ = terminated.recv() => anyhow::bail!("terminated"),
+    }
 }
 
 /// Runs a part in a process of its own.

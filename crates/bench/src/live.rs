@@ -77,6 +77,7 @@ async fn measure(portcullis: &Path, case: &Case, measures: &mut Vec<Measure>) ->
         measures.push(Measure::new(format!("server: memory, {title}"), server, "MiB", Some(MEMORY)));
     }
     let (took, own) = changes(&mut house, times).await?;
+    eprintln!("    p50 {:.1} ms, p99 {:.1} ms, the server's share {own:.1} ms", took.millis(0.5), took.millis(0.99));
     measures.push(Measure::new(format!("route saved → served p50, {title}"), took.millis(0.5), "ms", None));
     measures.push(Measure::new(format!("route saved → served p99, {title}"), took.millis(0.99), "ms", Some(target)));
     measures.push(Measure::new(format!("  of that, the server's processor time, {title}"), own, "ms", Some(OWN_SHARE)));
