@@ -1,11 +1,12 @@
 //! The end points of a fleet's clusters: only those of Services whose slices changed are looked up again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use api::{EndpointSlice, Resources, Stored, Table};
+use bytes::Bytes;
 use envoy::type_url;
 use ir::{Cluster, Discovery, backend::EndpointSource};
 use translate::EndpointIndex;
@@ -15,9 +16,12 @@ use super::Fleet;
 /// The label with which a slice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// A few clusters are put into the set that is there; for more of them it is built anew.
+const FEW: usize = 8;
+
 /// The Services whose slices changed: namespace and name.
 #[derive(Debug, Default)]
-pub(super) struct Moved(BTreeSet<(String, String)>);
+pub(super) struct Moved(HashSet<(String, String)>);
 
 impl Moved {
     /// The Services of all slices that are not the same in both.
@@ -25,36 +29,35 @@ impl Moved {
         let Some(before) = before.filter(|before| !before.endpoint_slices.same(&now.endpoint_slices)) else {
             return Self::default();
         };
-        let (old, new) = (by_address(&before.endpoint_slices), by_address(&now.endpoint_slices));
-        let only_in = |one: &HashMap<_, _>, other: &HashMap<_, _>| -> Vec<Arc<EndpointSlice>> {
-            one.iter()
-                .filter(|(address, _)| !other.contains_key(*address))
-                .map(|(_, slice)| Arc::clone(slice))
-                .collect()
-        };
-        let changed = only_in(&old, &new).into_iter().chain(only_in(&new, &old));
+        let (old, new) = (addresses(&before.endpoint_slices), addresses(&now.endpoint_slices));
+        let gone = before.endpoint_slices.iter().filter(|slice| !new.contains(&Arc::as_ptr(slice)));
+        let fresh = now.endpoint_slices.iter().filter(|slice| !old.contains(&Arc::as_ptr(slice)));
         let service =
-            |slice: Arc<EndpointSlice>| Some((slice.namespace().to_owned(), slice.label(SERVICE_NAME)?.to_owned()));
-        Self(changed.filter_map(service).collect())
-    }
-
-    pub(super) fn any(&self) -> bool {
-        !self.0.is_empty()
+            |slice: &Arc<EndpointSlice>| Some((slice.namespace().to_owned(), slice.label(SERVICE_NAME)?.to_owned()));
+        Self(gone.chain(fresh).filter_map(service).collect())
     }
 
     fn concerns(&self, cluster: &Cluster) -> bool {
-        let Discovery::Delivered(groups) = &cluster.discovery else { return false };
-        self.any()
-            && groups.iter().any(|group| match &group.source {
-                EndpointSource::Service { namespace, name, .. } => self.0.contains(&(namespace.clone(), name.clone())),
-                EndpointSource::Fixed(_) => false,
-            })
+        let moved = |(namespace, name): (&str, &str)| self.0.contains(&(namespace.to_owned(), name.to_owned()));
+        !self.0.is_empty() && services(cluster).any(moved)
     }
 }
 
 /// Both tables hold their slices while they are compared, so that an address is one slice.
-fn by_address(slices: &Table<EndpointSlice>) -> HashMap<*const EndpointSlice, Arc<EndpointSlice>> {
-    slices.iter().map(|slice| (Arc::as_ptr(slice), Arc::clone(slice))).collect()
+fn addresses(slices: &Table<EndpointSlice>) -> HashSet<*const EndpointSlice> {
+    slices.iter().map(Arc::as_ptr).collect()
+}
+
+/// The Services that a cluster takes end points from: namespace and name.
+fn services(cluster: &Cluster) -> impl Iterator<Item = (&str, &str)> {
+    let groups = match &cluster.discovery {
+        Discovery::Delivered(groups) => groups.as_slice(),
+        Discovery::Dns { .. } | Discovery::Dynamic { .. } => &[],
+    };
+    groups.iter().filter_map(|group| match &group.source {
+        EndpointSource::Service { namespace, name, .. } => Some((namespace.as_str(), name.as_str())),
+        EndpointSource::Fixed(_) => None,
+    })
 }
 
 /// The end points of all clusters of a gateway, encoded, by the name of the cluster.
@@ -62,26 +65,45 @@ pub(super) fn resources(
     before: Option<&Fleet>,
     gateway: &ir::Gateway,
     moved: &Moved,
-    index: &EndpointIndex,
+    slices: &Table<EndpointSlice>,
 ) -> xds::Resources {
     let known = before.map(|before| before.snapshot.resources(type_url::ENDPOINT)).unwrap_or_default();
-    let same_clusters = before.is_some_and(|before| has_same_clusters(&before.gateway, gateway));
-    if same_clusters && !gateway.clusters.values().any(|cluster| moved.concerns(cluster)) {
-        return known;
+    let is_known = |cluster: &Arc<Cluster>| before.is_some_and(|before| has_cluster(&before.gateway, cluster));
+    let wanted = gateway.clusters.values().filter(|cluster| moved.concerns(cluster) || !is_known(cluster));
+    let wanted: Vec<_> = wanted.collect();
+    let same_clusters = before.is_some_and(|before| has_same_names(&before.gateway, gateway));
+    let index = index(slices, &wanted);
+    let fresh = wanted.into_iter().filter_map(|cluster| {
+        Some((Arc::clone(&cluster.name), lower::endpoints(&translate::endpoints(&index, cluster)?)))
+    });
+    let mut fresh: HashMap<Arc<str>, Bytes> = fresh.collect();
+    if same_clusters && fresh.len() <= FEW {
+        let changed = |name: &Arc<str>, body: &Bytes| known.get(name).is_none_or(|known| known.body() != body);
+        fresh.retain(|name, body| changed(name, body));
+        return fresh.into_iter().fold(known, |known, (name, body)| known.with(name, body));
     }
-    let items = gateway.clusters.values().filter_map(|cluster| {
-        let is_known = !moved.concerns(cluster) && before.is_some_and(|before| has_cluster(&before.gateway, cluster));
-        let body = match known.get(&cluster.name).filter(|_| is_known) {
-            Some(known) => known.body().clone(),
-            None => lower::endpoints(&translate::endpoints(index, cluster)?),
-        };
-        Some((&cluster.name, body))
+    let items = gateway.clusters.keys().filter_map(|name| {
+        let body = fresh.remove(name).or_else(|| known.get(name).map(|known| known.body().clone()))?;
+        Some((name, body))
     });
     xds::Resources::build(&known, items)
 }
 
-fn has_same_clusters(before: &ir::Gateway, now: &ir::Gateway) -> bool {
-    before.clusters.len() == now.clusters.len() && now.clusters.values().all(|cluster| has_cluster(before, cluster))
+/// The slices of the Services of these clusters.
+fn index(slices: &Table<EndpointSlice>, clusters: &[&Arc<Cluster>]) -> EndpointIndex {
+    let wanted: HashSet<(&str, &str)> = clusters.iter().flat_map(|cluster| services(cluster)).collect();
+    let mut found = Table::default();
+    if !wanted.is_empty() {
+        let is_wanted = |slice: &&Arc<EndpointSlice>| {
+            slice.label(SERVICE_NAME).is_some_and(|service| wanted.contains(&(slice.namespace(), service)))
+        };
+        slices.iter().filter(is_wanted).for_each(|slice| found.insert(Arc::clone(slice)));
+    }
+    EndpointIndex::new(&found)
+}
+
+fn has_same_names(before: &ir::Gateway, now: &ir::Gateway) -> bool {
+    before.clusters.len() == now.clusters.len() && before.clusters.keys().eq(now.clusters.keys())
 }
 
 fn has_cluster(gateway: &ir::Gateway, cluster: &Arc<Cluster>) -> bool {

@@ -21,7 +21,7 @@ use api::Resources;
 use endpoints::Moved;
 use envoy::type_url;
 use lower::{Lowered, lower};
-use translate::{EndpointIndex, Reports, Translator};
+use translate::{Reports, Translator};
 use xds::Snapshot;
 
 /// What the controller's configuration decides.
@@ -76,7 +76,6 @@ pub struct State {
     settings: Settings,
     translator: Translator,
     memos: BTreeMap<Arc<str>, lower::Memo>,
-    index: EndpointIndex,
     last: Option<Output>,
 }
 
@@ -84,7 +83,7 @@ impl State {
     /// Nothing is remembered.
     pub fn new(settings: Settings) -> Self {
         let translator = Translator::new(settings.translate.clone());
-        Self { settings, translator, memos: BTreeMap::new(), index: EndpointIndex::default(), last: None }
+        Self { settings, translator, memos: BTreeMap::new(), last: None }
     }
 }
 
@@ -106,13 +105,11 @@ pub fn compile(resources: &Resources, state: &mut State) -> Output {
     let translated = Instant::now();
     let lowered = lower_all(&gateways, state);
     let done = Instant::now();
-    if moved.any() || state.last.is_none() {
-        state.index = EndpointIndex::new(&resources.endpoint_slices);
-    }
     let revision = state.last.as_ref().map_or(1, |last| last.revision + 1);
     let fleets = gateways.iter().zip(lowered);
-    let fleets =
-        fleets.map(|(gateway, lowered)| (Arc::clone(&gateway.name), fleet(gateway, lowered, &moved, revision, state)));
+    let fleets = fleets.map(|(gateway, lowered)| {
+        (Arc::clone(&gateway.name), fleet(gateway, lowered, (resources, &moved), revision, state))
+    });
     let fleets = fleets.collect();
     let times = Times { translate: translated - start, lower: done - translated, snapshot: done.elapsed() };
     let output = Output { revision, resources: resources.clone(), fleets, reports, times };
@@ -142,9 +139,15 @@ fn lower_all(gateways: &[Arc<ir::Gateway>], state: &mut State) -> Vec<Arc<Lowere
 }
 
 /// The fleet with its snapshot; the one before when both are the same.
-fn fleet(gateway: &Arc<ir::Gateway>, lowered: Arc<Lowered>, moved: &Moved, revision: u64, state: &State) -> Arc<Fleet> {
+fn fleet(
+    gateway: &Arc<ir::Gateway>,
+    lowered: Arc<Lowered>,
+    (resources, moved): (&Resources, &Moved),
+    revision: u64,
+    state: &State,
+) -> Arc<Fleet> {
     let before = state.last.as_ref().and_then(|last| last.fleets.get(&gateway.name));
-    let endpoints = endpoints::resources(before.map(|before| &**before), gateway, moved, &state.index);
+    let endpoints = endpoints::resources(before.map(|before| &**before), gateway, moved, &resources.endpoint_slices);
     let mut builder = match before {
         Some(before) => before.snapshot.next(revision),
         None => Snapshot::builder(revision),
