@@ -16,7 +16,7 @@ use crate::{
 
 /// Translates, and remembers what a change did not touch.
 ///
-/// What is made of a route depends on the route and on the [`Plan`], which depends on everything else. So while the
+/// What is made of a route depends on the route and on the plan, which depends on everything else. So while the
 /// plan stands, only the routes that changed are looked at again.
 #[derive(Debug)]
 pub struct Translator {
