@@ -44,7 +44,7 @@ impl fmt::Display for Violation {
 
 /// Checks a document against all that its kind asks for; nothing is found in a good one.
 ///
-/// It's meant for documents that [`crate::parse`] could read: of the Gateway API's and Kubernetes' own kinds it does
+/// It's meant for documents that [`crate::parse()`] could read: of the Gateway API's and Kubernetes' own kinds it does
 /// not look at the types of fields again.
 pub fn check(document: &Value, kind: &'static Kind) -> Vec<Violation> {
     static CHECKERS: [OnceLock<Checker>; KINDS.len()] = [const { OnceLock::new() }; KINDS.len()];
