@@ -105,6 +105,9 @@ pub fn runtime_dir(custom: &Custom) -> PathBuf {
 /// Something cannot be started, such as a port that is in use.
 pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     let Prepared { config, paths, runtime, envoy, network } = prepared;
+    for ignored in config.without_effect() {
+        tracing::warn!("the configuration asks for what has no effect: {ignored}");
+    }
     let (outlets, book) = (Outlets::default(), LedgerBook::default());
     let metrics = Metrics::register(kit.metrics.registry());
     let states = watch::Sender::new(States::new());

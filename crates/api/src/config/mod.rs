@@ -123,6 +123,12 @@ impl EnvoyGateway {
         if self.extension_apis.enable_envoy_patch_policy {
             found.push("extensionApis.enableEnvoyPatchPolicy: EnvoyPatchPolicy is not read yet".to_owned());
         }
+        let infrastructure = self.provider.custom.as_ref().and_then(|custom| custom.infrastructure.as_ref());
+        if let Some(host) = infrastructure.and_then(|infrastructure| infrastructure.host.as_ref())
+            && (host.config_home.is_some() || host.state_home.is_some())
+        {
+            found.push("provider.custom.infrastructure.host: nothing is kept in configHome and stateHome".to_owned());
+        }
         let XdsServer { max_connection_age, max_connection_age_grace } = &self.xds_server;
         if max_connection_age.is_some() || max_connection_age_grace.is_some() {
             found.push("xdsServer: an Envoy on this machine keeps its one connection, however old".to_owned());

@@ -84,13 +84,13 @@ pub enum InfrastructureType {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostInfrastructure {
-    /// For certificates, in `certs/`; `portcullis` in the user's configuration directory unless set.
+    /// Read so that existing files work; nothing is kept there: Envoys on this machine need no certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_home: Option<PathBuf>,
     /// For Envoy binaries; `portcullis` in the user's data directory unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_home: Option<PathBuf>,
-    /// For logs; `portcullis` in the user's state directory unless set.
+    /// Read so that existing files work; nothing is kept there: Envoy's log goes into the server's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_home: Option<PathBuf>,
     /// For sockets and what else ends with the process; `portcullis-` and the user's id in the directory for temporary

@@ -75,3 +75,16 @@ fn what_fits_no_other_field_is_told() {
         assert!(found.len() == 1 && found[0].starts_with(field), "{fields}: {found:?}");
     }
 }
+
+#[test]
+fn what_has_no_effect_is_told() {
+    let mut config = EnvoyGateway::default();
+    assert_eq!(config.without_effect(), Vec::<String>::new());
+    config.extension_apis.enable_envoy_patch_policy = true;
+    config.xds_server.max_connection_age = Some("10h".into());
+    let told = config.without_effect();
+    assert!(
+        told[0].starts_with("extensionApis.enableEnvoyPatchPolicy") && told[1].starts_with("xdsServer"),
+        "{told:?}"
+    );
+}
