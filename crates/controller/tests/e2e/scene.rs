@@ -11,6 +11,28 @@ use tokio::net::TcpStream;
 use crate::harness::{Case, free_port, local};
 use crate::objects::{class, gateway, listener, service};
 
+/// A Service `both` whose end points are `a` and `b`.
+pub(crate) const BOTH: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: both, namespace: default}
+spec: {ports: [{name: p, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: both-1, namespace: default, labels: {kubernetes.io/service-name: both}}
+addressType: IPv4
+ports: [{name: p, port: ${a}}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: both-2, namespace: default, labels: {kubernetes.io/service-name: both}}
+addressType: IPv4
+ports: [{name: p, port: ${b}}]
+endpoints: [{addresses: [127.0.0.1]}]
+";
+
 /// A running case and its backends.
 pub(crate) struct Scene {
     pub(crate) case: Case,

@@ -3,29 +3,7 @@
 use anyhow::{Context, Result};
 use testbed::client::Response;
 
-use crate::scene::{Scene, http_route};
-
-/// A Service `both` whose end points are `a` and `b`.
-const BOTH: &str = "---
-apiVersion: v1
-kind: Service
-metadata: {name: both, namespace: default}
-spec: {ports: [{name: p, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: both-1, namespace: default, labels: {kubernetes.io/service-name: both}}
-addressType: IPv4
-ports: [{name: p, port: ${a}}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: both-2, namespace: default, labels: {kubernetes.io/service-name: both}}
-addressType: IPv4
-ports: [{name: p, port: ${b}}]
-endpoints: [{addresses: [127.0.0.1]}]
-";
+use crate::scene::{BOTH, Scene, http_route};
 
 /// A client that sends back what the Gateway gave it in a header of its answer.
 async fn persists(scene: &Scene, url: &str, header_of: impl Fn(&Response) -> Result<(String, String)>) -> Result<()> {

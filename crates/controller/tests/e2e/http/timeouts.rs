@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::scene::{Scene, http_route};
+use crate::scene::{BOTH, Scene, http_route};
 
 #[tokio::test]
 async fn http_route_timeout_request() -> Result<()> {
@@ -80,27 +80,7 @@ async fn http_route_retry_connection_error() -> Result<()> {
   - backendRefs: [{name: both, port: 80}]",
     );
     // Two end points, one of which refuses connections.
-    let slices = "---
-apiVersion: v1
-kind: Service
-metadata: {name: both, namespace: default}
-spec: {ports: [{name: p, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: both-1, namespace: default, labels: {kubernetes.io/service-name: both}}
-addressType: IPv4
-ports: [{name: p, port: ${a}}]
-endpoints: [{addresses: [127.0.0.1]}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: both-2, namespace: default, labels: {kubernetes.io/service-name: both}}
-addressType: IPv4
-ports: [{name: p, port: ${b}}]
-endpoints: [{addresses: [127.0.0.1]}]
-";
-    let mut scene = Scene::start(&["a", "b"], &(route + slices)).await?;
+    let mut scene = Scene::start(&["a", "b"], &(route + BOTH)).await?;
     scene.stop_backend("b").await?;
     for _ in 0..10 {
         scene.expect(&[("h/retry", "a")]).await?;
