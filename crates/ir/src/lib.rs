@@ -14,6 +14,7 @@ pub mod backend;
 pub mod features;
 pub mod gateway;
 pub mod listener;
+pub mod names;
 pub mod route;
 pub mod tls;
 

@@ -20,6 +20,7 @@ use ir::{
     Features, Route,
     api::RouteKind,
     features::{CredentialInjection, ExtAuth, ExtProc},
+    names::fingerprint,
     route::HeaderMutation,
 };
 
@@ -114,6 +115,18 @@ impl Needs {
             rate_limit: rate_limit.as_ref().map(|limit| Arc::clone(&limit.domain)),
             credential: credentials.collect(),
         }
+    }
+
+    /// What tells these filters apart from others: the names of all instances, and nothing of their settings. `None` where
+    /// nothing but the router is needed.
+    pub(crate) fn fingerprint(&self) -> Option<u32> {
+        if *self == Self::default() {
+            return None;
+        }
+        let Self { cors, grpc, session, ext_auth, ext_proc, rate_limit, credential } = self;
+        let (auth, processors, credentials) = (ext_auth.keys(), ext_proc.keys(), credential.keys());
+        let names = format!("{cors} {grpc} {session} {auth:?} {processors:?} {} {credentials:?}", rate_limit.is_some());
+        Some(fingerprint(&names))
     }
 
     /// Adds what others need.

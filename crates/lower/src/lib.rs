@@ -94,7 +94,7 @@ fn tables(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
         before.unwrap_or_default().update(table, options)
     });
     if changed.is_some() {
-        *resources = memo::resources(kept, |table| &table.name, |memo| &memo.bytes, Origin::Table);
+        *resources = memo::resources(kept, |_, memo| Arc::clone(&memo.name), |memo| &memo.bytes, Origin::Table);
     }
     Arc::clone(resources)
 }
@@ -117,7 +117,7 @@ fn clusters(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
         |cluster, _| cluster::encode(cluster, options, scope.settings),
     );
     if changed.is_some() {
-        *resources = memo::resources(kept, |cluster| &cluster.name, |bytes| bytes, Origin::Cluster);
+        *resources = memo::resources(kept, |cluster, _| Arc::clone(&cluster.name), |bytes| bytes, Origin::Cluster);
     }
     Arc::clone(resources)
 }
@@ -130,7 +130,7 @@ fn secrets(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
     let (kept, resources) = &mut memo.secrets;
     let secrets = secret::all(scope.gateway);
     if kept.update(secrets.iter(), secret_name, equal, |secret, _| secret::encode(secret)).is_some() {
-        *resources = memo::resources(kept, |secret| &secret.name, |bytes| bytes, Origin::Secret);
+        *resources = memo::resources(kept, |secret, _| Arc::clone(&secret.name), |bytes| bytes, Origin::Secret);
     }
     Arc::clone(resources)
 }

@@ -27,6 +27,7 @@ use crate::{
     memo::Memo,
     output::{Origin, Resource, Resources},
     scope::Scope,
+    table::TableMemo,
     tls, wire,
 };
 
@@ -54,20 +55,23 @@ struct Context {
 #[derive(Debug)]
 struct ChainMemo {
     chain: FilterChain,
-    needs: Needs,
+    needs: Option<Needs>,
     bytes: Bytes,
     sources: Vec<ObjectRef>,
 }
 
+/// The tables by the names that chains know them by.
+type Tables<'a> = BTreeMap<&'a str, &'a TableMemo>;
+
 /// All listeners of the fleet.
 pub(crate) fn listeners(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
-    let needs: BTreeMap<&str, &Needs> = memo.tables.1.iter().map(|(table, memo)| (&*table.name, &memo.needs)).collect();
+    let tables: Tables<'_> = memo.tables.1.iter().map(|(table, memo)| (&*table.name, memo)).collect();
     let mut before = std::mem::take(&mut memo.listeners);
     let mut kept = BTreeMap::new();
     let mut resources = BTreeMap::new();
     for listener in &scope.gateway.listeners {
         let mut memo = before.remove(&listener.name).unwrap_or_default();
-        let (bytes, sources) = encode(scope, listener, &needs, &mut memo);
+        let (bytes, sources) = encode(scope, listener, &tables, &mut memo);
         let origin = Origin::Listener(Arc::clone(listener), sources.into());
         resources.insert(Arc::clone(&listener.name), Resource { bytes, origin });
         kept.insert(Arc::clone(&listener.name), memo);
@@ -79,7 +83,7 @@ pub(crate) fn listeners(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
 fn encode(
     scope: &Scope<'_>,
     listener: &Listener,
-    needs: &BTreeMap<&str, &Needs>,
+    tables: &Tables<'_>,
     memo: &mut ListenerMemo,
 ) -> (Bytes, Vec<ObjectRef>) {
     let chains = match &listener.transport {
@@ -102,12 +106,18 @@ fn encode(
     let mut out = shell(scope, listener, any_tls).encode_to_vec();
     let mut sources = Vec::new();
     for chain in chains {
-        let needed = table_name(chain).and_then(|table| needs.get(table).copied()).cloned().unwrap_or_default();
+        let table = table_name(chain).and_then(|table| tables.get(table).copied());
+        let needs = table.map(|table| &table.needs);
         let kept = match before.remove(&chain.name) {
-            Some(kept) if kept.needs == needed && same_but_routes(&kept.chain, chain) => kept,
+            Some(kept) if kept.needs.as_ref() == needs && same_but_routes(&kept.chain, chain) => kept,
             _ => {
-                let (lowered, sources) = filter_chain(scope, listener, chain, &needed, any_tls);
-                ChainMemo { chain: chain.clone(), needs: needed, bytes: lowered.encode_to_vec().into(), sources }
+                let (lowered, sources) = filter_chain(scope, listener, chain, table, any_tls);
+                ChainMemo {
+                    chain: chain.clone(),
+                    needs: needs.cloned(),
+                    bytes: lowered.encode_to_vec().into(),
+                    sources,
+                }
             }
         };
         wire::put_message(&mut out, wire::LISTENER_CHAINS, &kept.bytes);
@@ -161,12 +171,13 @@ fn filter_chain(
     scope: &Scope<'_>,
     listener: &Listener,
     chain: &FilterChain,
-    needs: &Needs,
+    table: Option<&TableMemo>,
     any_tls: bool,
 ) -> (envoy_listener::FilterChain, Vec<ObjectRef>) {
-    let (filter, sources) = match &chain.protocol {
-        Protocol::Http(http) => hcm::filter(scope, listener, http, chain.tls.is_some(), needs),
-        Protocol::Tcp(proxy) => (tcp::filter(scope, proxy), Vec::new()),
+    let (filter, sources) = match (&chain.protocol, table) {
+        (Protocol::Http(_), Some(table)) => hcm::filter(scope, listener, chain.tls.is_some(), table),
+        (Protocol::Http(_), None) => unreachable!("the tables of all chains were made before"),
+        (Protocol::Tcp(proxy), _) => (tcp::filter(scope, proxy), Vec::new()),
     };
     let lowered = envoy_listener::FilterChain {
         name: chain.name.to_string(),

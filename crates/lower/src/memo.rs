@@ -39,13 +39,13 @@ impl Memo {
 /// Collects resources from what is kept.
 pub(crate) fn resources<T, V>(
     kept: &Kept<T, V>,
-    name: fn(&T) -> &Arc<str>,
+    name: fn(&T, &V) -> Arc<str>,
     bytes: fn(&V) -> &Bytes,
     origin: fn(Arc<T>) -> Origin,
 ) -> Resources {
     let resource = |(part, value): &(Arc<T>, V)| {
         let resource = Resource { bytes: bytes(value).clone(), origin: origin(Arc::clone(part)) };
-        (Arc::clone(name(part)), resource)
+        (name(part, value), resource)
     };
     Arc::new(kept.iter().map(resource).collect())
 }

@@ -1,4 +1,12 @@
 //! Route tables: their hosts put together from bytes.
+//!
+//! A table is named after the filters that its routes count on, and a chain of filters asks for a table by that name. So
+//! when the filters become others, Envoy has the new chain wait for the new table and takes both at once, while connections
+//! that the old chain still finishes keep the old table. With one name for both, routes would for a moment, and on old
+//! connections for as long as they last, name a filter that is not in their chain: Envoy passes over it in silence, and
+//! a request would go through without the authorization that its route demands.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::{Message, route::RouteConfiguration};
@@ -19,6 +27,8 @@ const MOST_BODY_BYTES: u32 = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct TableMemo {
     hosts: Kept<VirtualHost, HostMemo>,
+    /// Its name in Envoy.
+    pub(crate) name: Arc<str>,
     /// What its routes need of the filter chain.
     pub(crate) needs: Needs,
     /// The encoded route configuration.
@@ -33,7 +43,11 @@ impl TableMemo {
         });
         self.needs = Needs::default();
         self.hosts.iter().for_each(|(_, host)| self.needs.add(&host.needs));
-        self.bytes = assemble(table, &self.hosts).into();
+        self.name = match self.needs.fingerprint() {
+            Some(fingerprint) => format!("{}~{fingerprint:08x}", table.name).into(),
+            None => Arc::clone(&table.name),
+        };
+        self.bytes = assemble(&self.name, &self.hosts).into();
         self
     }
 }
@@ -42,9 +56,9 @@ fn domain(host: &VirtualHost) -> &str {
     &host.domain
 }
 
-fn assemble(table: &RouteTable, hosts: &Kept<VirtualHost, HostMemo>) -> Vec<u8> {
+fn assemble(name: &str, hosts: &Kept<VirtualHost, HostMemo>) -> Vec<u8> {
     let shell = RouteConfiguration {
-        name: table.name.to_string(),
+        name: name.to_owned(),
         // The Gateway API wants the port in `Host` left out of account, and `Host` forwarded as it is.
         ignore_port_in_host_matching: true,
         // What is said for one back end of a rule comes after what is said for the rule.

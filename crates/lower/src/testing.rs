@@ -111,9 +111,11 @@ pub(crate) fn simple(routes: impl IntoIterator<Item = Route>, clusters: Vec<Clus
     gateway(vec![tcp_listener(80, vec![http_chain("default/eg/http", table)])], clusters)
 }
 
-/// The JSON of a resource.
+/// The JSON of a resource; a table may be named without its filters' fingerprint.
 pub(crate) fn json(lowered: &crate::Lowered, type_url: &str, name: &str) -> serde_json::Value {
-    envoy::json::to_json(type_url, &lowered.get(type_url, name).unwrap().bytes).unwrap()
+    let mut resources = lowered.of_type(type_url).unwrap().iter();
+    let (_, resource) = resources.find(|(full, _)| full.split('~').next() == Some(name)).unwrap();
+    envoy::json::to_json(type_url, &resource.bytes).unwrap()
 }
 
 /// Lowers and has Envoy judge.

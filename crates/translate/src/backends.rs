@@ -9,7 +9,7 @@ mod tls;
 use std::{sync::Arc, time::Duration};
 
 use api::{ObjectRef, Resources, Service, Stored, ext::Backend};
-use ir::{Cluster, Discovery, Secret, UpstreamProtocol, UpstreamTls};
+use ir::{Cluster, Discovery, Secret, UpstreamProtocol, UpstreamTls, names::fingerprint};
 
 use crate::{
     Options,
@@ -169,12 +169,4 @@ fn cluster(parts: Parts) -> Arc<Cluster> {
         ejects_failing: false,
         sources: vec![source],
     })
-}
-
-/// FNV-1a, folded to 32 bits: short names that stay the same from build to build.
-fn fingerprint(text: &str) -> u32 {
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    ((hash >> 32) ^ hash) as u32
 }

@@ -57,6 +57,12 @@ impl Kind {
         }
     }
 
+    /// Whether Envoy listens when a resource is taken away. A route table goes when the last listener that asks for it
+    /// has gone; to hear of it before is an error to Envoy, which logs and ignores it.
+    pub(crate) fn can_be_taken_away(self) -> bool {
+        self != Self::Route
+    }
+
     /// Whether a state-of-the-world response holds all resources, so that a missing one is a removed one. Of the other
     /// types a response may hold some, and a removal cannot be said.
     pub(crate) fn is_whole_in_sotw(self) -> bool {

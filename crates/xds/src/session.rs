@@ -188,7 +188,7 @@ impl Session {
         let mut keys: Vec<&Key> = plans.keys().collect();
         keys.sort_by_key(|(kind, _)| kind.removal_rank());
         for key in keys {
-            let can_be_said = self.protocol == Protocol::Delta || self.is_whole(key.0);
+            let can_be_said = key.0.can_be_taken_away() && (self.protocol == Protocol::Delta || self.is_whole(key.0));
             let Some((channel, plan)) = self.channels.get_mut(key).zip(plans.get(key)) else { continue };
             if plan.removals.is_empty() {
                 channel.removals_held = None;

@@ -217,3 +217,47 @@ async fn backend_traffic_policy_global_rate_limit() -> Result<()> {
     double.stop();
     scene.until_of(free(), "500").await
 }
+
+/// Asks without a pause, by a connection that is kept or by a new one for each request; ends with an answer other than 401.
+async fn intrude(request: testbed::client::Request, keep: bool) -> Result<()> {
+    loop {
+        let mut connection = testbed::client::Connection::open(&request).await?;
+        // A kept connection ends when Envoy says so.
+        while let Ok(answer) = connection.send(&request).await {
+            anyhow::ensure!(answer.status == 401, "let through: {}", answer.status);
+            if !keep {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_takes_the_place_of_another_without_a_gap() -> Result<()> {
+    let double = Double::authorization()?;
+    let closed = |name: &str| {
+        let context = format!("contextExtensions: [{{name: role, type: Value, value: {name}}}]");
+        policy(
+            "SecurityPolicy",
+            name,
+            "kind: HTTPRoute, name: r",
+            &format!("extAuth: {{grpc: {{{TO_SERVICE}}}, {context}}}"),
+        )
+    };
+    let scene = Scene::start(&["a"], &(routes() + &grpc_service(double.address))).await?;
+    scene.case.write("policy", &closed("first"))?;
+    scene.until("h/", "401").await?;
+    let intruders = [true, true, false].map(|keep| tokio::spawn(intrude(scene.get("h/"), keep)));
+    for turn in 0..15 {
+        let name = format!("p{turn}");
+        scene.case.write("policy", &closed(&name))?;
+        let allowed = scene.get("h/").header("x-allow", "yes");
+        let is_in_force = async || Ok(allowed.send().await?.echoed()?.header("x-role") == Some(name.as_str()));
+        scene.case.until("the next policy", is_in_force).await?;
+    }
+    for intruder in intruders {
+        anyhow::ensure!(!intruder.is_finished(), "{:?}", intruder.await?);
+        intruder.abort();
+    }
+    Ok(())
+}

@@ -12,15 +12,15 @@ use envoy::{
     },
     listener::Filter,
 };
-use ir::{HttpChain, Listener, api::ObjectRef};
+use ir::{Listener, api::ObjectRef};
 
 use super::network_filter;
 use crate::{
     access_log,
     convert::{ads, http2_windows, seconds},
-    filters::Needs,
     http_filters::{self, Chain},
     scope::Scope,
+    table::TableMemo,
     tracing,
 };
 
@@ -28,19 +28,13 @@ use crate::{
 const MOST_STREAMS: u32 = 100;
 
 /// The filter, and the resources that asked for HTTP filters in it.
-pub(super) fn filter(
-    scope: &Scope<'_>,
-    listener: &Listener,
-    http: &HttpChain,
-    tls: bool,
-    needs: &Needs,
-) -> (Filter, Vec<ObjectRef>) {
-    let (http_filters, sources) = http_filters::chain(&Chain { needs, scope });
+pub(super) fn filter(scope: &Scope<'_>, listener: &Listener, tls: bool, table: &TableMemo) -> (Filter, Vec<ObjectRef>) {
+    let (http_filters, sources) = http_filters::chain(&Chain { needs: &table.needs, scope });
     let manager = HttpConnectionManager {
         stat_prefix: format!("{}-{}", if tls { "https" } else { "http" }, listener.port),
         route_specifier: Some(RouteSpecifier::Rds(Rds {
             config_source: Some(ads()),
-            route_config_name: http.routes.name.to_string(),
+            route_config_name: table.name.to_string(),
         })),
         http_filters,
         access_log: access_log::of_requests(scope),

@@ -221,3 +221,23 @@ fn the_order_of_the_chain() {
     insta::assert_yaml_snapshot!(names.collect::<Vec<_>>());
     assert_eq!(routes[1], Value::Null, "a route without features says nothing to any filter");
 }
+
+/// A chain and its table name each other, so that no route ever meets a chain without its filters.
+#[test]
+fn a_table_is_named_after_its_filters() {
+    let names = |auth: Option<&str>| {
+        let auth = auth.map(|name| {
+            let source = ObjectRef { name: name.to_owned(), ..policy("SecurityPolicy") };
+            Arc::new(ExtAuth { source, ..grpc_auth() })
+        });
+        let route = with("r", Features { ext_auth: auth, ..Features::default() });
+        let lowered = accepted(&simple([route], vec![cluster("c"), cluster("service")]));
+        let listener = json(&lowered, type_url::LISTENER, "tcp-80").to_string();
+        let table = lowered.of_type(type_url::ROUTE).unwrap().keys().next().unwrap().to_string();
+        assert!(listener.contains(&format!("\"{table}\"")), "{table} {listener}");
+        table
+    };
+    let (none, one, other) = (names(None), names(Some("one")), names(Some("other")));
+    assert_eq!(none, "http-80");
+    assert!(one.starts_with("http-80~") && other.starts_with("http-80~") && one != other, "{one} {other}");
+}
