@@ -7,6 +7,7 @@
 //! [`server`] puts the parts together, [`offline`] uses the pipeline without them, [`cli`] is the way in.
 
 pub mod admin;
+pub mod authority;
 pub mod cli;
 pub mod conditions;
 pub mod config;

@@ -13,7 +13,9 @@ use kit::{
     tasks::BoxError,
     tls::{PeerPolicy, Protocols, ServerSettings, follow_server},
 };
-use xds::{Cache, LedgerBook, admit_by_cluster, grpc::Ads};
+use xds::{Cache, LedgerBook, admit_by_identity, grpc::Ads};
+
+use crate::authority::{ANY_FLEET, fleet_id};
 
 const SOCKET: Purpose = Purpose { name: "xds", setting: "the field provider.custom.infrastructure.host.runtimeDir" };
 const NETWORK: Purpose = Purpose { name: "xds", setting: "--xds-address" };
@@ -57,7 +59,7 @@ pub async fn serve(
     cache: &Cache,
     book: &LedgerBook,
 ) -> Result<(), BoxError> {
-    let ads = Ads::new(cache.clone(), book.clone(), admit_by_cluster(), kit.shutdown.clone());
+    let ads = Ads::new(cache.clone(), book.clone(), admit_by_identity(fleet_id, ANY_FLEET), kit.shutdown.clone());
     // Whoever may open the socket may have the configuration: it lies in a directory that only its owner may enter.
     let listener = Listener::bind(&Address::Unix(socket.to_owned()), SOCKET).await?;
     let incoming = Incoming::start(listener, None, &kit.shutdown);

@@ -21,3 +21,48 @@ pub fn admit_by_cluster() -> Admission {
         cluster => Ok(Arc::from(cluster)),
     })
 }
+
+/// The group that a node names as its `cluster`, if its certificate allows it: it must have the identity (URI) of that
+/// group, which `id` tells, or the one that is good for `any`. Who has no certificate comes by a Unix socket, or from this
+/// machine where the server speaks no TLS.
+pub fn admit_by_identity(id: fn(&str) -> String, any: &'static str) -> Admission {
+    let by_cluster = admit_by_cluster();
+    Arc::new(move |peer, node| {
+        let group = by_cluster(peer, node)?;
+        let Some(identity) = &peer.identity else { return Ok(group) };
+        let wanted = id(&group);
+        match identity.uris.iter().any(|uri| *uri == wanted || uri == any) {
+            true => Ok(group),
+            false => Err(Refusal(format!("the certificate does not name {wanted}"))),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kit::tls::Identity;
+
+    use super::*;
+
+    fn admitted(uris: Option<&[&str]>, cluster: &str) -> Result<Arc<str>, Refusal> {
+        let identity = uris.map(|uris| {
+            let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            Arc::new(Identity { uris, ..Identity::default() })
+        });
+        let node = Node { cluster: cluster.to_owned(), ..Node::default() };
+        admit_by_identity(|group| format!("of/{group}"), "all")(&Peer { address: None, identity }, &node)
+    }
+
+    #[test]
+    fn a_certificate_is_good_for_its_own_group() {
+        let own = Ok(Arc::from("a/b"));
+        assert_eq!(admitted(Some(&["other", "of/a/b"]), "a/b"), own);
+        assert_eq!(admitted(Some(&["all"]), "a/b"), own);
+        assert_eq!(admitted(None, "a/b"), own);
+        for (uris, cluster) in
+            [(&["of/a/b"][..], "a/c"), (&["of/a/b"], "a"), (&["of/a/b"], ""), (&[], "a/b"), (&["al"], "a/b")]
+        {
+            assert!(admitted(Some(uris), cluster).is_err(), "{uris:?} {cluster}");
+        }
+    }
+}

@@ -9,21 +9,19 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
 
-/// The name that the server's certificate always bears: Envoys check it wherever the server is.
-pub(super) const SERVER_NAME: &str = "portcullis";
+use crate::authority::{Authority, Holder, Issued};
 
 /// Makes an authority and certificates for the xDS server and for Envoys, so that each can be sure of the other.
 ///
-/// Writes ca.crt and ca.key, and tls.crt and tls.key into the directories server and envoy.
+/// Writes ca.crt and ca.key, and tls.crt and tls.key into the directories server and envoy. The certificate in envoy is
+/// good for the configuration of every Gateway; those of --fleet are good for one, and the authority that is there signs
+/// them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   portcullis certgen --dir certs
+  portcullis certgen --dir certs --fleet default/eg --fleet team-a/shop
   portcullis certgen --dir certs --name portcullis.example.com --name 10.0.0.7 --days 90")]
 pub(super) struct Args {
     /// Where the files are put; made if it is missing.
@@ -32,6 +30,10 @@ pub(super) struct Args {
     /// A DNS name or address of the server, beside portcullis, by which Envoys know it. May be given several times.
     #[arg(long, value_name = "NAME", default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
     name: Vec<String>,
+    /// A Gateway (namespace/name; a class where its gateways are merged) whose Envoys get a certificate of their own, in
+    /// the directory fleets. May be given several times.
+    #[arg(long, value_name = "FLEET", value_parser = fleet)]
+    fleet: Vec<String>,
     /// How long the certificates are valid.
     #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
@@ -41,45 +43,54 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if args.dir.join("ca.key").exists() && !args.force {
+    let is_there = args.dir.join("ca.key").exists() && !args.force;
+    if is_there && args.fleet.is_empty() {
         bail!("{} has certificates already; add --force to replace them", args.dir.display());
     }
-    let mut params = validity(CertificateParams::default(), args.days);
-    params.distinguished_name.push(DnType::CommonName, "Portcullis CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    write(&args.dir, "ca.crt", &issuer.pem())?;
-    write(&args.dir, "ca.key", &issuer.key().serialize_pem())?;
-    let leaves = [
-        ("server", [&[SERVER_NAME.to_owned()], args.name.as_slice()].concat(), ExtendedKeyUsagePurpose::ServerAuth),
-        ("envoy", vec!["envoy".to_owned()], ExtendedKeyUsagePurpose::ClientAuth),
-    ];
-    for (name, names, usage) in leaves {
-        let common = names.first().cloned().unwrap_or_default();
-        let mut params = validity(CertificateParams::new(names)?, args.days);
-        params.distinguished_name.push(DnType::CommonName, common);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
-        params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &issuer)?;
-        let dir = args.dir.join(name);
-        write(&dir, "tls.crt", &certificate.pem())?;
-        write(&dir, "tls.key", &key.serialize_pem())?;
-        write(&dir, "ca.crt", &issuer.pem())?;
+    let authority = if is_there { load(&args.dir)? } else { make(args)? };
+    for fleet in &args.fleet {
+        issue(&authority, &args.dir.join("fleets").join(fleet), Holder::Fleet(fleet), args.days)?;
     }
     println!("certificates for {} are in {}", args.name.join(", "), args.dir.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// From yesterday, as clocks differ.
-fn validity(mut params: CertificateParams, days: u16) -> CertificateParams {
-    let now = std::time::SystemTime::now();
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
-    params.not_before = (now - day).into();
-    params.not_after = (now + day * u32::from(days)).into();
-    params
+/// The authority that was made before.
+fn load(dir: &Path) -> anyhow::Result<Authority> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    Ok(Authority::of(&Issued { certificate: read("ca.crt")?, key: read("ca.key")? })?)
+}
+
+/// A new authority, with what it signs in any case.
+fn make(args: &Args) -> anyhow::Result<Authority> {
+    let (authority, own) = Authority::make(args.days)?;
+    write(&args.dir, "ca.crt", &own.certificate)?;
+    write(&args.dir, "ca.key", &own.key)?;
+    issue(&authority, &args.dir.join("server"), Holder::Server(&args.name), args.days)?;
+    issue(&authority, &args.dir.join("envoy"), Holder::AnyFleet, args.days)?;
+    Ok(authority)
+}
+
+fn issue(authority: &Authority, dir: &Path, holder: Holder<'_>, days: u16) -> anyhow::Result<()> {
+    let Issued { certificate, key } = authority.issue(holder, days)?;
+    write(dir, "tls.crt", &certificate)?;
+    write(dir, "tls.key", &key)?;
+    write(dir, "ca.crt", authority.certificate())
+}
+
+/// A fleet's name, which is also a path here.
+fn fleet(text: &str) -> Result<String, String> {
+    let is_name = |part: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_inner)
+    };
+    match text.split('/').all(is_name) && text.split('/').count() <= 2 {
+        true => Ok(text.to_owned()),
+        false => Err("write namespace/name of a Gateway, or the name of a GatewayClass".to_owned()),
+    }
 }
 
 /// Keys are for their owner alone, so all files are.

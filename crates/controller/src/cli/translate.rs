@@ -5,11 +5,9 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use lower::bootstrap::{TlsFiles, Xds};
 
-use super::{
-    certgen::SERVER_NAME,
-    print::{Format, documents},
-};
+use super::print::{Format, documents};
 use crate::{
+    authority::SERVER_NAME,
     config,
     infra::host::default_runtime_dir,
     offline,
