@@ -139,7 +139,7 @@ mod tests {
             let output = controller::pipeline::compile(&resources, &mut state);
             let fleet = output.fleets.values().next().unwrap();
             assert_eq!(fleet.gateway.clusters.len(), layout.services(30));
-            let mut routes = output.reports.iter().filter(|(reference, _)| reference.kind == "HTTPRoute");
+            let mut routes = (&output.reports).into_iter().filter(|(reference, _)| reference.kind == "HTTPRoute");
             let refused = routes.find(|(_, report)| report.to_json("c").to_string().contains("\"False\""));
             assert!(refused.is_none(), "{refused:#?}");
         }

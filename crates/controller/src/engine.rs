@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Instant};
 
 use api::Facts;
 use tokio::sync::watch;
+use translate::Changed;
 use xds::{Cache, Ledger};
 
 use crate::{
@@ -57,13 +58,24 @@ pub struct Engine {
     outlets: Outlets,
     metrics: Metrics,
     plan: Option<Plan>,
+    /// Whose reports changed since statuses were told.
+    untold: Changed,
 }
 
 impl Engine {
     /// Nothing is done yet. `controller` is the name in statuses; with `plan` Envoys are run on this machine.
     pub fn new(state: State, controller: &str, outlets: Outlets, metrics: Metrics, plan: Option<Plan>) -> Self {
         let book = StatusBook::new(controller);
-        Self { state, nacks: Nacks::default(), progress: Progress::default(), book, outlets, metrics, plan }
+        Self {
+            state,
+            nacks: Nacks::default(),
+            progress: Progress::default(),
+            book,
+            outlets,
+            metrics,
+            plan,
+            untold: Changed::default(),
+        }
     }
 
     /// Runs until a source ends. Blocks: it wants a thread of its own, inside of a runtime.
@@ -110,6 +122,7 @@ impl Engine {
         self.metrics.translated(&output.times);
         self.publish(&output);
         self.progress.note(&output);
+        self.untold.add(&output.changed);
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(component = "gateway-api", revision = output.revision, micros, times = ?output.times, "translated");
         output
@@ -145,7 +158,10 @@ impl Engine {
         let of_plan = self.plan.iter().flat_map(Plan::errors);
         refused.extend(of_plan.map(|(fleet, error)| (Arc::clone(fleet), error.clone())));
         let programmed = |reference: &_, report: &_| self.progress.of(reference, report, ledger, &refused);
-        if self.book.update(&output.reports, programmed, &now) {
+        if let Changed::Some(changed) = &mut self.untold {
+            changed.extend(self.progress.waiting().cloned());
+        }
+        if self.book.update(&output.reports, &std::mem::take(&mut self.untold), programmed, &now) {
             self.outlets.statuses.send_replace(Arc::clone(self.book.statuses()));
         }
     }

@@ -57,7 +57,10 @@ pub fn status(once: &Once, output: &Output, settings: &EnvoyGateway) -> Vec<Valu
 /// The status of every resource that has one, as it is once Envoy has accepted everything.
 pub fn statuses(output: &Output, settings: &EnvoyGateway) -> BTreeMap<ObjectRef, Value> {
     let controller = &settings.gateway.controller_name;
-    output.reports.iter().map(|(reference, report)| (ObjectRef::clone(reference), report.to_json(controller))).collect()
+    (&output.reports)
+        .into_iter()
+        .map(|(reference, report)| (ObjectRef::clone(reference), report.to_json(controller)))
+        .collect()
 }
 
 /// The bootstrap of each fleet's Envoy: as the server would write it into this runtime directory or, where `remote` says

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::ObjectRef;
-use translate::Report;
+use translate::{Changed, Report};
 use xds::Ledger;
 
 use crate::{pipeline::Output, status::Programmed};
@@ -25,8 +25,20 @@ struct Since {
 impl Progress {
     /// Takes note of a new output.
     pub fn note(&mut self, output: &Output) {
-        self.0.retain(|reference, _| output.reports.contains_key(reference));
-        for (reference, report) in &*output.reports {
+        let all: Vec<_>;
+        let changed = match &output.changed {
+            Changed::Some(changed) => changed,
+            Changed::All => {
+                self.0.retain(|reference, _| output.reports.get(reference).is_some());
+                all = output.reports.into_iter().map(|(reference, _)| Arc::clone(reference)).collect();
+                &all
+            }
+        };
+        for reference in changed {
+            let Some(report) = output.reports.get(reference) else {
+                self.0.remove(reference);
+                continue;
+            };
             let Some(fleet) = &report.fleet else { continue };
             let known = self.0.get(reference);
             if known.is_some_and(|since| since.generation == report.generation && since.fleet == *fleet) {
@@ -36,6 +48,11 @@ impl Progress {
             let since = Since { generation: report.generation, fleet: Arc::clone(fleet), revision };
             self.0.insert(Arc::clone(reference), since);
         }
+    }
+
+    /// The resources whose reports wait for Envoy's word.
+    pub fn waiting(&self) -> impl Iterator<Item = &Arc<ObjectRef>> {
+        self.0.keys()
     }
 
     /// Whether a report is in force. `refused` has Envoy's words where it does not take a fleet's configuration and no

@@ -1,13 +1,14 @@
 //! The status of every resource as it stands now: reports of translation, Envoy's word, and times.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use api::ObjectRef;
+use immutable_chunkmap::map::MapS;
 use serde_json::{Value, json};
-use translate::{Report, Reports};
+use translate::{Changed, Report, Reports};
 
-/// What is said of every resource that has a status.
-pub type Statuses = BTreeMap<Arc<ObjectRef>, Arc<Said>>;
+/// What is said of every resource that has a status. A copy costs nothing.
+pub type Statuses = MapS<Arc<ObjectRef>, Arc<Said>>;
 
 /// The status of one resource. Most are never looked at, so it is kept as text: as a tree it would take five times the
 /// memory.
@@ -58,35 +59,42 @@ impl StatusBook {
         &self.statuses
     }
 
-    /// Takes new reports. Conditions that did not change keep their time, the others get `now` (RFC 3339). True when
-    /// anything changed.
+    /// Takes new reports, of which these are to be looked at. Conditions that did not change keep their time, the others
+    /// get `now` (RFC 3339). True when anything changed.
     pub fn update(
         &mut self,
         reports: &Reports,
+        changed: &Changed,
         programmed: impl Fn(&ObjectRef, &Report) -> Programmed,
         now: &str,
     ) -> bool {
-        let (mut said, mut gone) = (Vec::new(), Vec::new());
-        let mut known = self.statuses.iter().peekable();
-        for (reference, report) in reports {
-            while let Some((before, _)) = known.next_if(|(before, _)| **before < *reference) {
-                gone.push(Arc::clone(before));
-            }
-            let before = known.next_if(|(before, _)| **before == *reference);
+        let mut statuses = (*self.statuses).clone();
+        let mut any = false;
+        let mut look = |reference: &Arc<ObjectRef>| {
+            let before = self.statuses.get(reference);
+            let Some(report) = reports.get(reference) else {
+                any |= statuses.remove_cow(reference).is_some();
+                return;
+            };
             let programmed = programmed(reference, report);
-            if before.is_some_and(|(_, before)| before.is_same(report, &programmed)) {
-                continue;
+            if !before.is_some_and(|before| before.is_same(report, &programmed)) {
+                let said = self.say(report, programmed, before.map(AsRef::as_ref), now);
+                statuses.insert_cow(Arc::clone(reference), said);
+                any = true;
             }
-            said.push((Arc::clone(reference), self.say(report, programmed, before.map(|(_, before)| &**before), now)));
+        };
+        match changed {
+            Changed::Some(changed) => changed.iter().for_each(look),
+            Changed::All => {
+                reports.into_iter().for_each(|(reference, _)| look(reference));
+                let gone = self.statuses.into_iter().map(|(reference, _)| reference);
+                gone.filter(|reference| reports.get(*reference).is_none()).for_each(look);
+            }
         }
-        gone.extend(known.map(|(before, _)| Arc::clone(before)));
-        if said.is_empty() && gone.is_empty() {
-            return false;
+        if any {
+            self.statuses = Arc::new(statuses);
         }
-        let statuses = Arc::make_mut(&mut self.statuses);
-        gone.iter().for_each(|reference| drop(statuses.remove(reference)));
-        statuses.extend(said);
-        true
+        any
     }
 
     fn say(&self, report: &Arc<Report>, programmed: Programmed, before: Option<&Said>, now: &str) -> Arc<Said> {
@@ -171,33 +179,33 @@ mod tests {
             addresses: Vec::new(),
         };
         let report = Report { generation, status, fleet: Some("default/eg".into()) };
-        BTreeMap::from([(Arc::new(ObjectRef::new("g", "Gateway", "default", "eg")), Arc::new(report))])
+        Reports::new().insert(Arc::new(ObjectRef::new("g", "Gateway", "default", "eg")), Arc::new(report)).0
     }
 
     fn status(book: &StatusBook) -> Value {
-        book.statuses().values().next().unwrap().status()
+        book.statuses().into_iter().next().unwrap().1.status()
     }
 
     #[test]
     fn a_condition_keeps_its_time_while_it_stays_as_it_is() {
         let mut book = StatusBook::new("c");
-        assert!(book.update(&gateway(1, true, "a"), |_, _| Programmed::Yes, "1"));
-        assert!(!book.update(&gateway(1, true, "a"), |_, _| Programmed::Yes, "2"));
-        assert!(book.update(&gateway(2, true, "b"), |_, _| Programmed::Yes, "3"));
+        assert!(book.update(&gateway(1, true, "a"), &Changed::All, |_, _| Programmed::Yes, "1"));
+        assert!(!book.update(&gateway(1, true, "a"), &Changed::All, |_, _| Programmed::Yes, "2"));
+        assert!(book.update(&gateway(2, true, "b"), &Changed::All, |_, _| Programmed::Yes, "3"));
         let condition = status(&book)["conditions"][0].clone();
         assert_eq!((&condition["lastTransitionTime"], &condition["observedGeneration"]), (&json!("1"), &json!(2)));
-        assert!(book.update(&gateway(2, false, "b"), |_, _| Programmed::Yes, "4"));
+        assert!(book.update(&gateway(2, false, "b"), &Changed::All, |_, _| Programmed::Yes, "4"));
         assert_eq!(status(&book)["conditions"][0]["lastTransitionTime"], "4");
         assert_eq!(status(&book)["conditions"][1]["lastTransitionTime"], "1");
         assert_eq!(status(&book)["listeners"][0]["conditions"][0]["lastTransitionTime"], "1");
-        assert!(book.update(&Reports::new(), |_, _| Programmed::Yes, "5"));
-        assert!(book.statuses().is_empty());
+        assert!(book.update(&Reports::new(), &Changed::All, |_, _| Programmed::Yes, "5"));
+        assert_eq!(book.statuses().len(), 0);
     }
 
     #[test]
     fn programmed_waits_for_envoy() {
         let mut book = StatusBook::new("c");
-        book.update(&gateway(1, true, ""), |_, _| Programmed::Pending("wait".to_owned()), "1");
+        book.update(&gateway(1, true, ""), &Changed::All, |_, _| Programmed::Pending("wait".to_owned()), "1");
         for part in [status(&book), status(&book)["listeners"][0].clone()] {
             assert_eq!(part["conditions"][0]["status"], "True");
             assert_eq!(
@@ -205,7 +213,7 @@ mod tests {
                 (&json!("False"), &json!("Pending"))
             );
         }
-        book.update(&gateway(1, true, ""), |_, _| Programmed::Yes, "2");
+        book.update(&gateway(1, true, ""), &Changed::All, |_, _| Programmed::Yes, "2");
         let condition = status(&book)["listeners"][0]["conditions"][1].clone();
         assert_eq!((&condition["status"], &condition["lastTransitionTime"]), (&json!("True"), &json!("2")));
     }

@@ -16,9 +16,9 @@ pub struct Gateway {
     /// The sockets, ordered by name.
     pub listeners: Vec<Arc<Listener>>,
     /// The back ends that something refers to.
-    pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+    pub clusters: Arc<BTreeMap<ClusterName, Arc<Cluster>>>,
     /// The certificates and CAs that something refers to.
-    pub secrets: BTreeMap<SecretName, Arc<Secret>>,
+    pub secrets: Arc<BTreeMap<SecretName, Arc<Secret>>>,
     /// How the Envoys are run: the settings that need no lookup travel as their API type.
     pub proxy: Arc<EnvoyProxySpec>,
     /// The clusters that telemetry goes to.

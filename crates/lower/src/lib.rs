@@ -61,12 +61,13 @@ use self::{
 /// Envoy's configuration for one fleet. `memo` is that of the same fleet the time before, or a new one.
 pub fn lower(gateway: &Gateway, settings: &Settings, memo: &mut Memo) -> Lowered {
     memo.prepare(settings);
-    let scope = Scope::new(gateway, settings);
+    let same_clusters = memo.take_clusters(&gateway.clusters);
+    let scope = Scope::new(gateway, settings, memo.families());
     let tables = tables(&scope, memo);
     let resources = BTreeMap::from([
         (type_url::LISTENER, listener::listeners(&scope, memo)),
         (type_url::ROUTE, tables),
-        (type_url::CLUSTER, clusters(&scope, memo)),
+        (type_url::CLUSTER, clusters(&scope, same_clusters, memo)),
         (type_url::SECRET, secrets(&scope, memo)),
     ]);
     Lowered { resources }
@@ -103,9 +104,12 @@ fn table_name(table: &RouteTable) -> &str {
     &table.name
 }
 
-fn clusters(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
+fn clusters(scope: &Scope<'_>, same: bool, memo: &mut Memo) -> Resources {
     let options = cluster::ClusterOptions::of(scope);
     let (before, kept, resources) = &mut memo.clusters;
+    if *before == options && same {
+        return Arc::clone(resources);
+    }
     if *before != options {
         *kept = Default::default();
         *before = options;

@@ -1,9 +1,12 @@
 //! What was made the last time, so that what did not change is not made again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use ir::{Cluster, RouteTable, Secret};
+use ir::{Cluster, ClusterName, Discovery, IpFamily, RouteTable, Secret};
 
 use crate::{
     cluster::ClusterOptions,
@@ -15,12 +18,18 @@ use crate::{
     table::TableMemo,
 };
 
+/// The clusters of a gateway.
+pub(crate) type Clusters = BTreeMap<ClusterName, Arc<Cluster>>;
+
 /// What was made the last time for one fleet. Holds its memory: drop it with the fleet.
 ///
 /// Output never depends on it: an empty one only costs the time to make everything.
 #[derive(Debug, Default)]
 pub struct Memo {
     settings: Option<Settings>,
+    /// The clusters of the gateway, which seldom change: being the same in memory saves looking at each.
+    seen: Arc<Clusters>,
+    families: BTreeSet<IpFamily>,
     pub(crate) clusters: (ClusterOptions, Kept<Cluster, Bytes>, Resources),
     pub(crate) secrets: (Kept<Secret, Bytes>, Resources),
     pub(crate) tables: (HostOptions, Kept<RouteTable, TableMemo>, Resources),
@@ -33,6 +42,25 @@ impl Memo {
         if self.settings.as_ref() != Some(settings) {
             *self = Self { settings: Some(settings.clone()), ..Self::default() };
         }
+    }
+
+    /// Takes the clusters of a gateway; whether they are those of the time before.
+    pub(crate) fn take_clusters(&mut self, clusters: &Arc<Clusters>) -> bool {
+        if Arc::ptr_eq(&self.seen, clusters) {
+            return true;
+        }
+        self.seen = Arc::clone(clusters);
+        let dynamic = clusters.values().filter_map(|cluster| match cluster.discovery {
+            Discovery::Dynamic { family } => Some(family),
+            Discovery::Delivered(_) | Discovery::Dns { .. } => None,
+        });
+        self.families = dynamic.collect();
+        false
+    }
+
+    /// The ways in which hosts that requests name are looked up.
+    pub(crate) fn families(&self) -> BTreeSet<IpFamily> {
+        self.families.clone()
     }
 }
 

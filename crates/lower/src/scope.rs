@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ir::{
-    Discovery, Gateway, IpFamily,
+    Gateway, IpFamily,
     api::ext::envoy_proxy::{metrics::Metrics, telemetry::Telemetry},
 };
 
@@ -18,12 +18,8 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn new(gateway: &'a Gateway, settings: &'a Settings) -> Self {
-        let dynamic_families = gateway.clusters.values().filter_map(|cluster| match cluster.discovery {
-            Discovery::Dynamic { family } => Some(family),
-            Discovery::Delivered(_) | Discovery::Dns { .. } => None,
-        });
-        Self { gateway, settings, dynamic_families: dynamic_families.collect() }
+    pub(crate) fn new(gateway: &'a Gateway, settings: &'a Settings, dynamic_families: BTreeSet<IpFamily>) -> Self {
+        Self { gateway, settings, dynamic_families }
     }
 
     pub(crate) fn telemetry(&self) -> Option<&'a Telemetry> {

@@ -97,8 +97,10 @@ pub(crate) fn gateway(listeners: Vec<Listener>, clusters: Vec<Cluster>) -> Gatew
         name: "default/eg".into(),
         gateways: vec![ObjectRef::new("gateway.networking.k8s.io", "Gateway", "default", "eg")],
         listeners: listeners.into_iter().map(Arc::new).collect(),
-        clusters: clusters.into_iter().map(|cluster| (Arc::clone(&cluster.name), Arc::new(cluster))).collect(),
-        secrets: BTreeMap::new(),
+        clusters: Arc::new(
+            clusters.into_iter().map(|cluster| (Arc::clone(&cluster.name), Arc::new(cluster))).collect(),
+        ),
+        secrets: Arc::default(),
         proxy: Arc::default(),
         telemetry: ir::Telemetry::default(),
         rate_limit_service: None,

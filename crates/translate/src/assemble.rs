@@ -6,14 +6,9 @@ use std::{
 };
 
 use api::Stored;
-use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Gateway, Listener, Transport, UpstreamProtocol};
+use ir::{Gateway, Listener, Transport};
 
-use crate::{
-    routes::{Outcome, RouteScope},
-    sockets::sockets,
-    tables::{Attached, TableBuilder},
-    telemetry,
-};
+use crate::{plan::Plan, sockets::sockets, standing::Attached, tables::TableBuilder, usage::Usage};
 
 /// The fleets of the translation before: an unchanged one stays the same `Arc`.
 #[derive(Debug, Default)]
@@ -21,40 +16,24 @@ pub(crate) struct FleetMemo(HashMap<Arc<str>, Arc<Gateway>>);
 
 /// Puts a fleet together.
 pub(crate) fn gateway(
-    scope: RouteScope<'_>,
+    plan: &Plan,
     fleet_index: usize,
-    outcomes: &[Arc<Outcome>],
-    routes: &[Vec<Attached<'_>>],
+    usage: &mut Usage,
+    layer4: &[Vec<Attached>],
     tables: &mut TableBuilder<'_>,
     memo: &mut FleetMemo,
 ) -> Arc<Gateway> {
-    let plan = scope.plan;
     let fleet = &plan.fleets[fleet_index];
     let before = memo.0.get(&fleet.name);
-    let mut clusters = BTreeMap::new();
-    let mut secrets = fleet.secrets.clone();
-    let mut limited = false;
-    for attachment in outcomes.iter().flat_map(|outcome| outcome.attachments()) {
-        let listener = &plan.listeners[attachment.listener];
-        if listener.fleet == fleet_index && listener.served() {
-            let used = &attachment.compiled.used;
-            clusters.extend(used.clusters.iter().map(|(name, cluster)| (Arc::clone(name), Arc::clone(cluster))));
-            secrets.extend(used.secrets.iter().map(|(name, secret)| (Arc::clone(name), Arc::clone(secret))));
-            limited |= attachment.compiled.entries.iter().any(|entry| entry.route.features.rate_limit.is_some());
-        }
-    }
-    let rate_limit_service = limited.then(|| rate_limit_cluster(scope, &mut clusters)).flatten();
-    let telemetry = telemetry::telemetry(scope, fleet_index, &mut clusters, &mut secrets);
-    let listeners = sockets(plan, fleet_index, routes, tables);
     let gateway = Gateway {
         name: Arc::clone(&fleet.name),
         gateways: fleet.gateways.iter().map(|index| plan.gateways[*index].resource.reference()).collect(),
-        listeners: keep(listeners, before),
-        clusters,
-        secrets,
+        listeners: keep(sockets(plan, fleet_index, layer4, tables), before),
+        clusters: usage.clusters(),
+        secrets: usage.secrets(),
         proxy: Arc::clone(&fleet.proxy.spec),
-        telemetry,
-        rate_limit_service,
+        telemetry: usage.telemetry.clone(),
+        rate_limit_service: usage.rate_limit_service(),
     };
     let gateway = match before {
         Some(before) if same(before, &gateway) => Arc::clone(before),
@@ -62,27 +41,6 @@ pub(crate) fn gateway(
     };
     memo.0.insert(Arc::clone(&gateway.name), Arc::clone(&gateway));
     gateway
-}
-
-/// The cluster of the rate limit service.
-fn rate_limit_cluster(
-    scope: RouteScope<'_>,
-    clusters: &mut BTreeMap<ClusterName, Arc<Cluster>>,
-) -> Option<ClusterName> {
-    let (hostname, port) = scope.options.rate_limit_service.clone()?;
-    let name: ClusterName = "rate-limit-service".into();
-    let endpoint = DnsEndpoint { hostname, port, zone: None, priority: 0, weight: None };
-    let cluster = Cluster {
-        name: Arc::clone(&name),
-        discovery: Discovery::Dns { endpoints: vec![endpoint], family: None },
-        protocol: UpstreamProtocol::Http2,
-        tls: None,
-        connect_timeout: std::time::Duration::from_secs(1),
-        ejects_failing: false,
-        sources: Vec::new(),
-    };
-    clusters.insert(Arc::clone(&name), Arc::new(cluster));
-    Some(name)
 }
 
 /// Keeps the listeners that did not change.
@@ -112,16 +70,20 @@ fn same_listener(a: &Listener, b: &Listener) -> bool {
 
 /// Whether two fleets are the same, at the cost of comparing pointers where nothing changed.
 fn same(a: &Gateway, b: &Gateway) -> bool {
-    let same_map = |a: &BTreeMap<Arc<str>, Arc<Cluster>>, b: &BTreeMap<Arc<str>, Arc<Cluster>>| {
-        a.len() == b.len()
-            && a.iter().zip(b).all(|((a_name, a), (b_name, b))| a_name == b_name && (Arc::ptr_eq(a, b) || a == b))
-    };
     a.gateways == b.gateways
         && a.listeners.len() == b.listeners.len()
         && a.listeners.iter().zip(&b.listeners).all(|(a, b)| Arc::ptr_eq(a, b))
         && same_map(&a.clusters, &b.clusters)
-        && a.secrets == b.secrets
+        && same_map(&a.secrets, &b.secrets)
         && (Arc::ptr_eq(&a.proxy, &b.proxy) || a.proxy == b.proxy)
         && a.telemetry == b.telemetry
         && a.rate_limit_service == b.rate_limit_service
+}
+
+fn same_map<T: PartialEq>(a: &Arc<BTreeMap<Arc<str>, Arc<T>>>, b: &Arc<BTreeMap<Arc<str>, Arc<T>>>) -> bool {
+    let same = |((a_name, a), (b_name, b)): ((_, &Arc<T>), (_, &Arc<T>))| {
+        let (a_name, b_name): (&Arc<str>, &Arc<str>) = (a_name, b_name);
+        a_name == b_name && (Arc::ptr_eq(a, b) || a == b)
+    };
+    Arc::ptr_eq(a, b) || (a.len() == b.len() && a.iter().zip(&**b).all(same))
 }

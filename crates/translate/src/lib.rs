@@ -26,17 +26,19 @@ mod routes;
 mod rules;
 mod selector;
 mod sockets;
+mod standing;
 mod status;
 mod tables;
 mod telemetry;
 mod translator;
+mod usage;
 
 use std::sync::Arc;
 
 use api::ext::envoy_proxy::EnvoyProxySpec;
 
 pub use endpoints::{EndpointIndex, endpoints};
-pub use report::{Report, Reports};
+pub use report::{Changed, Report, Reports};
 pub use translator::Translator;
 
 /// What the controller's own configuration decides.
@@ -55,10 +57,12 @@ pub struct Options {
 }
 
 /// What became of the resources.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Translation {
     /// The fleets, ordered by name. An unchanged one is the same `Arc` as the time before.
     pub gateways: Vec<Arc<ir::Gateway>>,
     /// What is to be said of each resource.
     pub reports: Reports,
+    /// Where that is something else than the time before.
+    pub changed: Changed,
 }

@@ -31,7 +31,7 @@ use crate::{
     selector::{self, Namespaces},
 };
 
-pub(crate) use status::{Ancestry, reports};
+pub(crate) use status::{Ancestry, Row, concerned, reports};
 
 /// A kind of policy. One row for each in [`Policies`].
 pub(crate) trait Policy: Stored {
@@ -84,7 +84,7 @@ macro_rules! policies {
         }
 
         /// The reports of all policies.
-        fn all_reports(ancestry: &Ancestry<'_>, into: &mut crate::Reports) {
+        fn all_reports(ancestry: &Ancestry<'_>, into: &mut Vec<status::Row>) {
             $(status::of_kind(&ancestry.plan.policies.$field, ancestry, into);)*
         }
     };

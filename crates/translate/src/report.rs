@@ -3,13 +3,40 @@
 //! Times are not known here: whoever writes a status keeps `lastTransitionTime` of a condition that did not change.
 //! `Programmed` is said as it is once Envoy has accepted everything; [`Report::fleet`] tells whose word that waits for.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use api::{ObjectRef, gateway::ParentRef};
+use immutable_chunkmap::map::MapS;
 use serde::Serialize;
 
-/// The reports of one translation, by resource. Unchanged ones are the same `Arc` as the time before.
-pub type Reports = BTreeMap<Arc<ObjectRef>, Arc<Report>>;
+/// The reports of one translation, by resource. Unchanged ones are the same `Arc` as the time before. A copy costs nothing,
+/// and a change of a copy the work of one chunk: there are as many as routes, and each change makes a new one.
+pub type Reports = MapS<Arc<ObjectRef>, Arc<Report>>;
+
+/// Whose reports are others than those of the translation before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Perhaps everybody's.
+    All,
+    /// Those of these resources; some of them may be gone.
+    Some(Vec<Arc<ObjectRef>>),
+}
+
+impl Default for Changed {
+    fn default() -> Self {
+        Self::Some(Vec::new())
+    }
+}
+
+impl Changed {
+    /// Adds what changed later.
+    pub fn add(&mut self, later: &Self) {
+        match (&mut *self, later) {
+            (Self::Some(known), Self::Some(more)) => known.extend(more.iter().cloned()),
+            _ => *self = Self::All,
+        }
+    }
+}
 
 /// The status of one resource.
 #[derive(Clone, Debug, PartialEq)]

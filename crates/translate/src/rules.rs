@@ -65,6 +65,11 @@ pub(crate) struct PolicyUse {
 }
 
 impl PolicyUse {
+    /// Whether they had nothing to do with it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.problems.is_empty() && self.overridden.is_empty() && self.held.is_empty()
+    }
+
     /// Notes which policy holds, and whose place it took.
     pub(crate) fn note(&mut self, holds: ObjectRef, others: impl Iterator<Item = ObjectRef>) {
         self.held.insert(holds);

@@ -9,14 +9,15 @@ use ir::{FilterChain, HttpChain, Listener, Protocol as Speaks, TcpProxy, Transpo
 
 use crate::{
     plan::{ListenerPlan, Plan, Protocol},
-    tables::{Attached, TableBuilder, owner},
+    standing::Attached,
+    tables::{TableBuilder, owner},
 };
 
 /// The sockets of a fleet, ordered by name.
 pub(crate) fn sockets(
     plan: &Plan,
     fleet: usize,
-    routes: &[Vec<Attached<'_>>],
+    layer4: &[Vec<Attached>],
     tables: &mut TableBuilder<'_>,
 ) -> Vec<Arc<Listener>> {
     let mut groups: BTreeMap<(String, u16), Vec<usize>> = BTreeMap::new();
@@ -28,7 +29,7 @@ pub(crate) fn sockets(
         }
     }
     let socket = |((name, port), listeners): ((String, u16), Vec<usize>)| {
-        let transport = transport(plan, fleet, port, &listeners, routes, tables);
+        let transport = transport(plan, fleet, port, &listeners, layer4, tables);
         // Without a chain nobody could connect (a TLS listener before its first route), and Envoy refuses such a socket.
         if matches!(&transport, Transport::Tcp(chains) if chains.is_empty()) {
             return None;
@@ -50,16 +51,16 @@ fn transport(
     fleet: usize,
     port: u16,
     listeners: &[usize],
-    routes: &[Vec<Attached<'_>>],
+    layer4: &[Vec<Attached>],
     tables: &mut TableBuilder<'_>,
 ) -> Transport {
     let speaks = listeners.first().and_then(|index| plan.listeners[*index].protocol);
     let prefix = &plan.fleets[fleet].name;
     match speaks {
-        Some(Protocol::Udp) => Transport::Udp(udp(listeners, routes)),
-        Some(Protocol::Tcp) => Transport::Tcp(tcp(plan, listeners, routes)),
+        Some(Protocol::Udp) => Transport::Udp(udp(listeners, layer4)),
+        Some(Protocol::Tcp) => Transport::Tcp(tcp(plan, listeners, layer4)),
         Some(Protocol::Http) => {
-            let table = tables.clear(format!("{prefix}/http-{port}"), plan, listeners, routes);
+            let table = tables.clear(format!("{prefix}/http-{port}"), listeners);
             Transport::Tcp(vec![FilterChain {
                 name: format!("http-{port}").into(),
                 server_names: Vec::new(),
@@ -69,33 +70,33 @@ fn transport(
             }])
         }
         Some(Protocol::Https | Protocol::TlsTerminate | Protocol::TlsPassthrough) => {
-            Transport::Tcp(tls(plan, port, listeners, routes, tables))
+            Transport::Tcp(tls(plan, port, listeners, layer4, tables))
         }
         None => Transport::Tcp(Vec::new()),
     }
 }
 
 /// The oldest route of a listener for bytes or datagrams: the others lost the contest.
-fn only<'a, 'r>(routes: &'r [Attached<'a>]) -> Option<&'r Attached<'a>> {
+fn only(routes: &[Attached]) -> Option<&Attached> {
     routes.iter().min_by(|a, b| a.outcome.age.cmp(&b.outcome.age))
 }
 
-fn route_name(attached: &Attached<'_>) -> Arc<str> {
+fn route_name(attached: &Attached) -> Arc<str> {
     let reference = &attached.outcome.reference;
     format!("{}/{}/{}", reference.kind.to_lowercase(), reference.namespace, reference.name).into()
 }
 
-fn udp(listeners: &[usize], routes: &[Vec<Attached<'_>>]) -> UdpProxy {
-    let attached = listeners.iter().find_map(|index| only(&routes[*index]));
+fn udp(listeners: &[usize], layer4: &[Vec<Attached>]) -> UdpProxy {
+    let attached = listeners.iter().find_map(|index| only(&layer4[*index]));
     UdpProxy {
         name: attached.map_or_else(|| "none".into(), route_name),
-        clusters: attached.map(|attached| attached.attachment.compiled.layer4.clone()).unwrap_or_default(),
+        clusters: attached.map(|attached| attached.attachment().compiled.layer4.clone()).unwrap_or_default(),
     }
 }
 
-fn tcp(plan: &Plan, listeners: &[usize], routes: &[Vec<Attached<'_>>]) -> Vec<FilterChain> {
+fn tcp(plan: &Plan, listeners: &[usize], layer4: &[Vec<Attached>]) -> Vec<FilterChain> {
     let chain = |index: &usize| {
-        let attached = only(&routes[*index]);
+        let attached = only(&layer4[*index]);
         FilterChain {
             name: plan.listeners[*index].full_name().into(),
             server_names: Vec::new(),
@@ -103,7 +104,7 @@ fn tcp(plan: &Plan, listeners: &[usize], routes: &[Vec<Attached<'_>>]) -> Vec<Fi
             tls: None,
             protocol: Speaks::Tcp(TcpProxy {
                 name: attached.map_or_else(|| "none".into(), route_name),
-                clusters: attached.map(|attached| attached.attachment.compiled.layer4.clone()).unwrap_or_default(),
+                clusters: attached.map(|attached| attached.attachment().compiled.layer4.clone()).unwrap_or_default(),
             }),
         }
     };
@@ -115,7 +116,7 @@ fn tls(
     plan: &Plan,
     port: u16,
     listeners: &[usize],
-    routes: &[Vec<Attached<'_>>],
+    layer4: &[Vec<Attached>],
     tables: &mut TableBuilder<'_>,
 ) -> Vec<FilterChain> {
     let mut chains = Vec::new();
@@ -124,7 +125,7 @@ fn tls(
         match listener.protocol {
             Some(Protocol::Https) => {
                 let name = listener.full_name();
-                let table = tables.secure(format!("https-{port}/{name}"), plan, *index, listeners, routes);
+                let table = tables.secure(format!("https-{port}/{name}"), *index, listeners);
                 chains.push(FilterChain {
                     name: name.into(),
                     server_names: listener.hostname.iter().cloned().collect(),
@@ -133,7 +134,7 @@ fn tls(
                     protocol: Speaks::Http(HttpChain { routes: table }),
                 });
             }
-            _ => chains.extend(tls_routes(plan, *index, listeners, listener, &routes[*index])),
+            _ => chains.extend(tls_routes(plan, *index, listeners, listener, &layer4[*index])),
         }
     }
     chains
@@ -145,14 +146,14 @@ fn tls_routes(
     index: usize,
     listeners: &[usize],
     listener: &ListenerPlan,
-    routes: &[Attached<'_>],
+    routes: &[Attached],
 ) -> Vec<FilterChain> {
     let mut sorted: Vec<_> = routes.iter().collect();
     sorted.sort_by(|a, b| a.outcome.age.cmp(&b.outcome.age));
     let mut taken = BTreeSet::new();
     let mut chains = Vec::new();
     for attached in sorted {
-        let own = attached.attachment.domains.iter().filter(|domain| owner(plan, listeners, domain) == Some(index));
+        let own = attached.attachment().domains.iter().filter(|domain| owner(plan, listeners, domain) == Some(index));
         let names: Vec<Arc<str>> = own.filter(|domain| taken.insert(Arc::clone(domain))).cloned().collect();
         if names.is_empty() {
             continue;
@@ -165,7 +166,7 @@ fn tls_routes(
             tls: listener.tls.clone(),
             protocol: Speaks::Tcp(TcpProxy {
                 name: route_name(attached),
-                clusters: attached.attachment.compiled.layer4.clone(),
+                clusters: attached.attachment().compiled.layer4.clone(),
             }),
         });
     }

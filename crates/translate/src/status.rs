@@ -1,33 +1,52 @@
 //! The status of gateways, listener sets and back ends.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use api::{Resources, Stored};
+use api::{ObjectRef, Resources, Stored, ext::Backend};
 
 use crate::{
     backends,
     plan::{GatewayPlan, ListenerPlan, Parent, Plan},
     problem::{Problem, condition},
     rejections::rejection,
-    report::{Condition, ListenerStatus, Report, Reports, Status},
+    report::{Condition, ListenerStatus, Report, Status},
     routes::Outcome,
+    standing::Change,
 };
 
-/// How many routes each listener has. A route counts once, however many of its parents lead to the listener.
-pub(crate) fn attached_routes(plan: &Plan, outcomes: &[Arc<Outcome>]) -> Vec<i32> {
-    let mut counts = vec![0; plan.listeners.len()];
-    let mut last = vec![usize::MAX; plan.listeners.len()];
-    for (index, outcome) in outcomes.iter().enumerate() {
-        for parent in outcome.parents.iter().filter(|parent| counts_for(parent)) {
-            for attachment in &parent.attachments {
-                if last[attachment.listener] != index {
-                    last[attachment.listener] = index;
-                    counts[attachment.listener] += 1;
-                }
-            }
-        }
+/// How many routes each listener has, kept up to date by what changed.
+#[derive(Debug)]
+pub(crate) struct Counts(Vec<i32>);
+
+impl Counts {
+    /// None.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self(vec![0; plan.listeners.len()])
     }
-    counts
+
+    /// Notes what changed; gives the listeners with another count.
+    pub(crate) fn note(&mut self, changes: &[Change]) -> BTreeSet<usize> {
+        let mut differences: BTreeMap<usize, i32> = BTreeMap::new();
+        for change in changes {
+            counted(change.before.as_deref()).for_each(|listener| *differences.entry(listener).or_default() -= 1);
+            counted(change.after.as_deref()).for_each(|listener| *differences.entry(listener).or_default() += 1);
+        }
+        differences.retain(|_, difference| *difference != 0);
+        for (listener, difference) in &differences {
+            self.0[*listener] += difference;
+        }
+        differences.into_keys().collect()
+    }
+}
+
+/// The listeners that count a route: once, however many of its parents lead to the listener.
+fn counted(outcome: Option<&Outcome>) -> impl Iterator<Item = usize> {
+    let parents = outcome.into_iter().flat_map(|outcome| &outcome.parents).filter(|parent| counts_for(parent));
+    let listeners = parents.flat_map(|parent| parent.attachments.iter().map(|attachment| attachment.listener));
+    listeners.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Whether a parent's listeners count the route: it is accepted.
@@ -39,21 +58,29 @@ fn counts_for(parent: &crate::routes::ParentOutcome) -> bool {
     parent.refused.is_none() && !all_dropped(parent)
 }
 
-/// The reports of gateways and listener sets.
-pub(crate) fn parents(resources: &Resources, plan: &Plan, counts: &[i32], reports: &mut Reports) {
-    for (reference, parent) in &plan.parents {
+/// The reports of the gateways and listener sets that have one of these listeners, or of all.
+pub(crate) fn parents(
+    resources: &Resources,
+    plan: &Plan,
+    counts: &Counts,
+    touched: Option<&BTreeSet<usize>>,
+) -> Vec<(Arc<ObjectRef>, Arc<Report>)> {
+    let is_touched =
+        |parent: &Parent| touched.is_none_or(|touched| parent.listeners.iter().any(|index| touched.contains(index)));
+    let report = |(reference, parent): (&ObjectRef, &Parent)| {
         let gateway = &plan.gateways[parent.gateway];
         let report = match &parent.listener_set {
-            None => of_gateway(resources, plan, gateway, parent, counts),
-            Some(refused) => of_listener_set(plan, parent, refused, counts),
+            None => of_gateway(resources, plan, gateway, parent, &counts.0),
+            Some(refused) => of_listener_set(plan, parent, refused, &counts.0),
         };
         let report = Report {
             generation: parent.generation,
             status: report,
             fleet: Some(Arc::clone(&plan.fleets[gateway.fleet].name)),
         };
-        reports.insert(Arc::new(reference.clone()), Arc::new(report));
-    }
+        (Arc::new(reference.clone()), Arc::new(report))
+    };
+    plan.parents.iter().filter(|(_, parent)| is_touched(parent)).map(report).collect()
 }
 
 fn of_gateway(resources: &Resources, plan: &Plan, gateway: &GatewayPlan, parent: &Parent, counts: &[i32]) -> Status {
@@ -161,12 +188,13 @@ fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) ->
 }
 
 /// The reports of `Backend` resources.
-pub(crate) fn of_backends(resources: &Resources, reports: &mut Reports) {
-    for backend in resources.backends.iter() {
+pub(crate) fn of_backends(resources: &Resources) -> Vec<(Arc<ObjectRef>, Arc<Report>)> {
+    let report = |backend: &Arc<Backend>| {
         let problem = rejection(resources, &**backend).or_else(|| backends::problem(backend));
         let conditions = vec![condition("Accepted", "Accepted", &problem)];
         let status = Status::Plain { conditions, supported_features: Vec::new() };
         let report = Report { generation: backend.generation(), status, fleet: None };
-        reports.insert(Arc::new(backend.reference()), Arc::new(report));
-    }
+        (Arc::new(backend.reference()), Arc::new(report))
+    };
+    resources.backends.iter().map(report).collect()
 }

@@ -1,7 +1,8 @@
-//! Route tables: the routes of each host, in order of precedence.
+//! Route tables: the routes of each host, in order of precedence. Kept up to date by what changed: hosts that no change is
+//! about stay as they are.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
@@ -11,206 +12,228 @@ use ir::{RouteTable, VirtualHost};
 use crate::{
     names,
     plan::{ListenerPlan, Plan},
-    routes::{Attachment, Outcome},
-    rules::Entry,
+    routes::Outcome,
+    rules::{Entry, Rank},
+    standing::{Attached, Change},
 };
 
-/// A route on a listener.
-#[derive(Clone, Copy)]
-pub(crate) struct Attached<'a> {
-    pub(crate) outcome: &'a Arc<Outcome>,
-    pub(crate) attachment: &'a Attachment,
-}
-
-/// For each listener, its routes.
-pub(crate) fn by_listener<'a>(plan: &Plan, outcomes: &'a [Arc<Outcome>]) -> Vec<Vec<Attached<'a>>> {
-    let mut lists: Vec<Vec<Attached<'a>>> = vec![Vec::new(); plan.listeners.len()];
-    for outcome in outcomes {
-        for attachment in outcome.attachments() {
-            lists[attachment.listener].push(Attached { outcome, attachment });
-        }
-    }
-    lists
-}
-
-/// Tables of the translation before: hosts that did not change stay the same `Arc`.
+/// What changed, for each listener.
 #[derive(Debug, Default)]
-pub(crate) struct TableMemo {
-    tables: HashMap<Arc<str>, Known>,
+pub(crate) struct Moves(HashMap<usize, Moved>);
+
+/// What changed for one listener.
+#[derive(Debug, Default)]
+struct Moved {
+    went: Vec<Attached>,
+    came: Vec<Attached>,
 }
 
-/// A table and what it was made from.
+impl Moves {
+    /// Sorts changes by listener.
+    pub(crate) fn of(changes: &[Change]) -> Self {
+        let mut moves = Self::default();
+        for change in changes {
+            for attached in change.before.iter().flat_map(Attached::all) {
+                moves.0.entry(attached.attachment().listener).or_default().went.push(attached);
+            }
+            for attached in change.after.iter().flat_map(Attached::all) {
+                moves.0.entry(attached.attachment().listener).or_default().came.push(attached);
+            }
+        }
+        moves
+    }
+}
+
+/// All tables under one plan, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Tables(HashMap<String, Table>);
+
+/// A table and what it is made from.
 #[derive(Debug)]
-struct Known {
-    table: Arc<RouteTable>,
-    /// The listeners whose routes are in it.
-    listeners: Vec<usize>,
-    /// The routes of those listeners.
-    outcomes: Vec<Arc<Outcome>>,
+struct Table {
+    built: Arc<RouteTable>,
+    hosts: BTreeMap<Arc<str>, Host>,
 }
 
-/// Builds tables, with the memory of those before.
+/// A host and what it is made from.
+#[derive(Debug, Default)]
+struct Host {
+    /// In order of precedence.
+    entries: Vec<Placed>,
+    /// What it is without routes; nothing when it is not there then.
+    empty: Option<Empty>,
+    built: Option<Arc<VirtualHost>>,
+}
+
+/// A host without routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Empty {
+    /// It is a listener's own, and keeps others' routes away.
+    Own,
+    /// It is another listener's: the client has the wrong connection for it.
+    Misdirected,
+}
+
+/// A route at its place in a host.
 #[derive(Debug)]
-pub(crate) struct TableBuilder<'m> {
-    /// The tables before; nothing when the plan is another, and listeners may mean other things.
-    before: Option<&'m TableMemo>,
-    pub(crate) after: TableMemo,
+struct Placed {
+    rank: Rank,
+    rule: usize,
+    /// Its index among all that came of its route, the last word in the order.
+    number: usize,
+    outcome: Arc<Outcome>,
+    route: Arc<ir::Route>,
 }
 
-/// What a host is made of.
-#[derive(Default)]
-struct Host<'a> {
-    entries: Vec<(&'a Entry, &'a Outcome)>,
-    misdirected: bool,
+impl Placed {
+    fn all(attached: &Attached) -> impl Iterator<Item = Self> {
+        let entries = attached.attachment().compiled.entries.iter().enumerate();
+        entries.map(|(number, Entry { rank, rule, route })| Self {
+            rank: rank.clone(),
+            rule: *rule,
+            number,
+            outcome: Arc::clone(&attached.outcome),
+            route: Arc::clone(route),
+        })
+    }
+
+    /// The better match first, then the older route, then the earlier rule.
+    fn order(&self, other: &Self) -> Ordering {
+        let by_rank = Reverse(&self.rank).cmp(&Reverse(&other.rank));
+        let by_age = || self.outcome.age.cmp(&other.outcome.age);
+        by_rank.then_with(by_age).then_with(|| (self.rule, self.number).cmp(&(other.rule, other.number)))
+    }
 }
 
-/// The hosts of a table that have to be looked at.
-enum Touched {
-    All,
-    Some(HashSet<Arc<str>>),
-}
+/// So many routes are put at their places one by one; more are sorted with all.
+const FEW: usize = 16;
 
-impl Touched {
-    fn has(&self, domain: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(domains) => domains.contains(domain),
+impl Host {
+    fn put(&mut self, mut more: Vec<Placed>) {
+        if more.len() > FEW {
+            self.entries.append(&mut more);
+            self.entries.sort_by(Placed::order);
+            return;
+        }
+        for placed in more {
+            let at = self.entries.partition_point(|other| other.order(&placed) != Ordering::Greater);
+            self.entries.insert(at, placed);
         }
     }
+
+    /// The host as it is now; the one before where it is the same.
+    fn build(&mut self, domain: &Arc<str>) -> Option<&Arc<VirtualHost>> {
+        let misdirected = self.entries.is_empty() && self.empty == Some(Empty::Misdirected);
+        if self.entries.is_empty() && self.empty.is_none() {
+            self.built = None;
+            return None;
+        }
+        let same = self.built.as_ref().is_some_and(|built| {
+            built.misdirected == misdirected
+                && built.routes.len() == self.entries.len()
+                && built.routes.iter().zip(&self.entries).all(|(old, placed)| Arc::ptr_eq(old, &placed.route))
+        });
+        if !same {
+            let routes = self.entries.iter().map(|placed| Arc::clone(&placed.route)).collect();
+            self.built = Some(Arc::new(VirtualHost { domain: Arc::clone(domain), routes, misdirected }));
+        }
+        self.built.as_ref()
+    }
 }
 
-impl<'m> TableBuilder<'m> {
-    pub(crate) fn new(before: Option<&'m TableMemo>) -> Self {
-        Self { before, after: TableMemo::default() }
-    }
+/// Builds the tables of a plan.
+#[derive(Debug)]
+pub(crate) struct TableBuilder<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) moves: &'a Moves,
+    pub(crate) tables: &'a mut Tables,
+}
 
+impl TableBuilder<'_> {
     /// The table of all clear HTTP listeners of a port. Each host belongs to the most specific listener that it is one
     /// of: the others' routes for it are left out (listener isolation).
-    pub(crate) fn clear(
-        &mut self,
-        name: String,
-        plan: &Plan,
-        listeners: &[usize],
-        routes: &[Vec<Attached<'_>>],
-    ) -> Arc<RouteTable> {
-        let touched = self.touched(&name, listeners, routes);
-        let mut hosts = BTreeMap::new();
-        for index in listeners {
-            add_routes(&mut hosts, plan, *index, listeners, &routes[*index], &touched);
-        }
-        // A listener without routes for its host still keeps others' routes away from it.
-        let own = listeners.iter().filter_map(|index| plan.listeners[*index].hostname.as_deref());
-        for hostname in own.filter(|hostname| touched.has(hostname)) {
-            hosts.entry(Arc::from(hostname)).or_default();
-        }
-        self.finish(name, hosts, &touched, listeners, routes)
+    pub(crate) fn clear(&mut self, name: String, listeners: &[usize]) -> Arc<RouteTable> {
+        let own = listeners.iter().filter_map(|index| self.plan.listeners[*index].hostname.as_deref());
+        let empty = own.map(|hostname| (Arc::from(hostname), Empty::Own)).collect();
+        self.table(name, listeners, listeners, empty)
     }
 
     /// The table of one HTTPS listener. Hosts of the port's other listeners are answered 421: the client has the wrong
     /// connection for them.
-    pub(crate) fn secure(
-        &mut self,
-        name: String,
-        plan: &Plan,
-        index: usize,
-        listeners: &[usize],
-        routes: &[Vec<Attached<'_>>],
-    ) -> Arc<RouteTable> {
-        let own = [index];
-        let touched = self.touched(&name, &own, routes);
-        let mut hosts = BTreeMap::new();
-        add_routes(&mut hosts, plan, index, listeners, &routes[index], &touched);
-        let hostname = |index: &usize| plan.listeners[*index].hostname.as_deref();
-        if let Some(hostname) = hostname(&index).filter(|hostname| touched.has(hostname)) {
-            hosts.entry(Arc::from(hostname)).or_default();
-        }
-        for other in listeners.iter().filter(|other| **other != index) {
-            let domain = hostname(other).unwrap_or("*");
-            if touched.has(domain) {
-                hosts.entry(Arc::from(domain)).or_insert_with(|| Host { entries: Vec::new(), misdirected: true });
-            }
-        }
-        self.finish(name, hosts, &touched, &own, routes)
+    pub(crate) fn secure(&mut self, name: String, index: usize, listeners: &[usize]) -> Arc<RouteTable> {
+        let hostname = |index: &usize| self.plan.listeners[*index].hostname.as_deref();
+        let others = listeners.iter().filter(|other| **other != index);
+        let others = others.map(|other| (Arc::from(hostname(other).unwrap_or("*")), Empty::Misdirected));
+        let own = hostname(&index).map(|hostname| (Arc::from(hostname), Empty::Own));
+        self.table(name, &[index], listeners, others.chain(own).collect())
     }
 
-    /// The hosts that may have changed since the table before: those of routes that came, went or changed.
-    fn touched(&self, name: &str, listeners: &[usize], routes: &[Vec<Attached<'_>>]) -> Touched {
-        let Some(known) = self.before.and_then(|before| before.tables.get(name)) else { return Touched::All };
-        let now = listeners.iter().flat_map(|index| &routes[*index]).map(|attached| attached.outcome);
-        let now: Vec<&Arc<Outcome>> = now.collect();
-        let (before, now) = between(&known.outcomes, &now);
-        let addresses = |outcomes: &mut dyn Iterator<Item = &Arc<Outcome>>| -> HashSet<*const Outcome> {
-            outcomes.map(Arc::as_ptr).collect()
+    /// A table of the routes of some of a port's listeners. Without routes it has the hosts `empty`.
+    fn table(
+        &mut self,
+        name: String,
+        of: &[usize],
+        listeners: &[usize],
+        empty: BTreeMap<Arc<str>, Empty>,
+    ) -> Arc<RouteTable> {
+        let plan = self.plan;
+        let table = self.tables.0.entry(name).or_insert_with_key(|name| Table::new(name, empty));
+        let mut touched = HashSet::new();
+        for index in of {
+            let Some(moved) = self.moves.0.get(index) else { continue };
+            let own = |domain: &&Arc<str>| owner(plan, listeners, domain) == Some(*index);
+            for attached in &moved.went {
+                for domain in attached.attachment().domains.iter().filter(own) {
+                    touched.insert(Arc::clone(domain));
+                    if let Some(host) = table.hosts.get_mut(domain) {
+                        host.entries.retain(|placed| !Arc::ptr_eq(&placed.outcome, &attached.outcome));
+                    }
+                }
+            }
+            let mut came: BTreeMap<&Arc<str>, Vec<Placed>> = BTreeMap::new();
+            for attached in &moved.came {
+                for domain in attached.attachment().domains.iter().filter(own) {
+                    came.entry(domain).or_default().extend(Placed::all(attached));
+                }
+            }
+            for (domain, placed) in came {
+                touched.insert(Arc::clone(domain));
+                table.hosts.entry(Arc::clone(domain)).or_default().put(placed);
+            }
+        }
+        table.build(&touched)
+    }
+}
+
+impl Table {
+    /// Without routes.
+    fn new(name: &str, empty: BTreeMap<Arc<str>, Empty>) -> Self {
+        let host = |(domain, empty): (Arc<str>, Empty)| {
+            let mut host = Host { empty: Some(empty), ..Host::default() };
+            host.build(&domain);
+            (domain, host)
         };
-        let (had, has) = (addresses(&mut before.iter()), addresses(&mut now.iter().copied()));
-        let went = before.iter().filter(|outcome| !has.contains(&Arc::as_ptr(outcome)));
-        let came = now.iter().copied().filter(|outcome| !had.contains(&Arc::as_ptr(outcome)));
-        let here = went.chain(came).flat_map(|outcome| outcome.attachments());
-        let here = here.filter(|attachment| known.listeners.contains(&attachment.listener));
-        let domains = here.flat_map(|attachment| attachment.domains.iter().cloned()).collect();
-        Touched::Some(domains)
+        let hosts: BTreeMap<_, _> = empty.into_iter().map(host).collect();
+        let built = hosts.values().filter_map(|host| host.built.clone()).collect();
+        Self { built: Arc::new(RouteTable { name: name.into(), hosts: built }), hosts }
     }
 
-    /// Puts the table together: touched hosts anew, the others as they were.
-    fn finish(
-        &mut self,
-        name: String,
-        hosts: BTreeMap<Arc<str>, Host<'_>>,
-        touched: &Touched,
-        listeners: &[usize],
-        routes: &[Vec<Attached<'_>>],
-    ) -> Arc<RouteTable> {
-        let before = self.before.and_then(|before| before.tables.get(name.as_str())).map(|known| &known.table);
-        let mut old = before.map(|table| table.hosts.as_slice()).unwrap_or_default().iter().peekable();
-        let mut merged = Vec::with_capacity(old.len() + hosts.len());
-        for (domain, host) in hosts {
-            // Both are ordered by domain, so the old hosts are met by walking along.
-            while let Some(earlier) = old.next_if(|known| known.domain < domain) {
-                merged.extend((!touched.has(&earlier.domain)).then(|| Arc::clone(earlier)));
-            }
-            let known = old.next_if(|known| known.domain == domain);
-            merged.push(virtual_host(domain, host, known));
-        }
-        merged.extend(old.filter(|earlier| !touched.has(&earlier.domain)).cloned());
-        let same = before.filter(|table| {
-            table.hosts.len() == merged.len() && table.hosts.iter().zip(&merged).all(|(a, b)| Arc::ptr_eq(a, b))
-        });
-        let table = same.cloned().unwrap_or_else(|| Arc::new(RouteTable { name: name.into(), hosts: merged }));
-        let outcomes = listeners.iter().flat_map(|index| &routes[*index]).map(|attached| Arc::clone(attached.outcome));
-        let known = Known { table: Arc::clone(&table), listeners: listeners.to_vec(), outcomes: outcomes.collect() };
-        self.after.tables.insert(Arc::clone(&table.name), known);
-        table
-    }
-}
-
-/// What lies between the beginning and the end that two lists have in common.
-fn between<'a, 'b>(
-    before: &'a [Arc<Outcome>],
-    now: &'b [&'b Arc<Outcome>],
-) -> (&'a [Arc<Outcome>], &'b [&'b Arc<Outcome>]) {
-    let same = |(before, now): &(&Arc<Outcome>, &&Arc<Outcome>)| Arc::ptr_eq(before, now);
-    let head = before.iter().zip(now).take_while(same).count();
-    let (before, now) = (&before[head..], &now[head..]);
-    let tail = before.iter().rev().zip(now.iter().rev()).take_while(same).count();
-    (&before[..before.len() - tail], &now[..now.len() - tail])
-}
-
-/// Adds the routes of a listener to the hosts that are its own.
-fn add_routes<'a>(
-    hosts: &mut BTreeMap<Arc<str>, Host<'a>>,
-    plan: &Plan,
-    index: usize,
-    listeners: &[usize],
-    routes: &[Attached<'a>],
-    touched: &Touched,
-) {
-    for Attached { outcome, attachment } in routes {
-        for domain in attachment.domains.iter().filter(|domain| touched.has(domain)) {
-            if owner(plan, listeners, domain) == Some(index) {
-                let host = hosts.entry(Arc::clone(domain)).or_default();
-                host.entries.extend(attachment.compiled.entries.iter().map(|entry| (entry, &***outcome)));
+    fn build(&mut self, touched: &HashSet<Arc<str>>) -> Arc<RouteTable> {
+        let mut changed = false;
+        for domain in touched {
+            let Some(host) = self.hosts.get_mut(domain) else { continue };
+            let before = host.built.as_ref().map(Arc::as_ptr);
+            let after = host.build(domain).map(Arc::as_ptr);
+            changed |= before != after;
+            if after.is_none() {
+                self.hosts.remove(domain);
             }
         }
+        if changed {
+            let hosts = self.hosts.values().filter_map(|host| host.built.clone()).collect();
+            self.built = Arc::new(RouteTable { name: Arc::clone(&self.built.name), hosts });
+        }
+        Arc::clone(&self.built)
     }
 }
 
@@ -223,22 +246,4 @@ pub(crate) fn owner(plan: &Plan, listeners: &[usize], domain: &str) -> Option<us
     };
     let covering = listeners.iter().copied().filter(|index| covers(&plan.listeners[*index]));
     covering.max_by_key(|index| names::specificity(hostname(index)))
-}
-
-/// A host with its routes in order; the old one where it is the same.
-fn virtual_host(domain: Arc<str>, host: Host<'_>, old: Option<&Arc<VirtualHost>>) -> Arc<VirtualHost> {
-    let Host { mut entries, misdirected } = host;
-    entries.sort_by(|(a, a_route), (b, b_route)| {
-        let by_rank = Reverse(&a.rank).cmp(&Reverse(&b.rank));
-        by_rank.then_with(|| a_route.age.cmp(&b_route.age)).then_with(|| a.rule.cmp(&b.rule))
-    });
-    let same = old.filter(|old| {
-        old.misdirected == misdirected
-            && old.routes.len() == entries.len()
-            && old.routes.iter().zip(&entries).all(|(old, (entry, _))| Arc::ptr_eq(old, &entry.route))
-    });
-    same.cloned().unwrap_or_else(|| {
-        let routes = entries.into_iter().map(|(entry, _)| Arc::clone(&entry.route)).collect();
-        Arc::new(VirtualHost { domain, routes, misdirected })
-    })
 }

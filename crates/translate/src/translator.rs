@@ -1,103 +1,115 @@
 //! The whole way, and what is remembered of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use api::{Resources, RouteKind};
+use api::{Resources, Route};
 
 use crate::{
-    Options, Translation,
+    Changed, Options, Reports, Translation,
     assemble::{self, FleetMemo},
     plan::{Plan, plan},
-    policies::{self, Ancestry},
-    routes::{Outcome, RouteScope, contests, outcome},
-    status,
-    tables::{self, TableBuilder, TableMemo},
+    policies::{self, Ancestry, Row},
+    routes::{Outcome, RouteScope, outcome},
+    standing::{Change, Standing},
+    status::{self, Counts},
+    tables::{Moves, TableBuilder, Tables},
+    usage::{self, Usage},
 };
 
 /// Translates, and remembers what a change did not touch.
 ///
-/// What is made of a route depends on the route and on the plan, which depends on everything else. So while the
-/// plan stands, only the routes that changed are looked at again.
+/// What is made of a route depends on the route and on the plan, which depends on everything else. So while the plan
+/// stands, only the routes that changed are looked at again, and what is counted and sorted over all routes is changed by
+/// what they were and are.
 #[derive(Debug)]
 pub struct Translator {
     options: Options,
-    memo: Memo,
+    before: Option<(Resources, Made)>,
+    fleets: FleetMemo,
 }
 
-#[derive(Debug, Default)]
-struct Memo {
-    resources: Option<Resources>,
-    plan: Option<Arc<Plan>>,
-    /// Whether the plan is that of the translation before.
-    plan_stands: bool,
-    /// By the address of the route, which the outcome keeps alive.
-    outcomes: HashMap<usize, Arc<Outcome>>,
-    tables: TableMemo,
-    fleets: FleetMemo,
+/// What was made under one plan.
+#[derive(Debug)]
+struct Made {
+    plan: Arc<Plan>,
+    standing: Standing,
+    usages: Vec<Usage>,
+    tables: Tables,
+    counts: Counts,
+    reports: Reports,
+}
+
+impl Made {
+    /// Nothing but the plan.
+    fn new(resources: &Resources, options: &Options) -> Self {
+        let plan = Arc::new(plan(resources, options));
+        let scope = RouteScope { resources, options, plan: &plan };
+        let usages = (0..plan.fleets.len()).map(|fleet| Usage::new(scope, fleet)).collect();
+        let reports = plan.reports.insert_many(status::of_backends(resources));
+        let (standing, counts) = (Standing::new(&plan), Counts::new(&plan));
+        Self { plan, standing, usages, tables: Tables::default(), counts, reports }
+    }
 }
 
 impl Translator {
     /// Nothing is remembered yet.
     pub fn new(options: Options) -> Self {
-        Self { options, memo: Memo::default() }
+        Self { options, before: None, fleets: FleetMemo::default() }
     }
 
     /// Translates all resources.
     pub fn translate(&mut self, resources: &Resources) -> Translation {
-        let plan = self.plan(resources);
-        let outcomes = self.outcomes(resources, &plan);
-        let known = self.memo.plan_stands.then_some(&self.memo.tables);
-        let mut builder = TableBuilder::new(known);
-        let routes = tables::by_listener(&plan, &outcomes);
-        let mut gateways = Vec::with_capacity(plan.fleets.len());
-        let mut reports = plan.reports.clone();
-        for fleet in 0..plan.fleets.len() {
-            let scope = RouteScope { resources, options: &self.options, plan: &plan };
-            gateways.push(assemble::gateway(scope, fleet, &outcomes, &routes, &mut builder, &mut self.memo.fleets));
-        }
+        let before = self.before.take().filter(|(before, _)| before.same_surroundings(resources));
+        let stands = before.is_some();
+        let mut made = before.map_or_else(|| Made::new(resources, &self.options), |(_, made)| made);
+        let plan = Arc::clone(&made.plan);
+        let scope = RouteScope { resources, options: &self.options, plan: &plan };
+        let make = |route: &Arc<Route>| -> Arc<Outcome> { Arc::new(outcome(scope, route)) };
+        let changes = made.standing.update(resources, make);
+        usage::note(&mut made.usages, &plan, &changes);
+        let changed = report(scope, &mut made, &changes, stands);
+        let gateways = self.gateways(resources, &mut made, &changes);
+        let reports = made.reports.clone();
+        self.before = Some((resources.clone(), made));
+        Translation { gateways, reports, changed }
+    }
+
+    /// Puts all fleets together.
+    fn gateways(&mut self, resources: &Resources, made: &mut Made, changes: &[Change]) -> Vec<Arc<ir::Gateway>> {
+        let Made { plan, standing, usages, tables, .. } = made;
+        let (layer4, moves) = (standing.layer4(resources), Moves::of(changes));
+        let mut builder = TableBuilder { plan, moves: &moves, tables };
+        let fleets = usages.iter_mut().enumerate();
+        let gateways =
+            fleets.map(|(fleet, usage)| assemble::gateway(plan, fleet, usage, &layer4, &mut builder, &mut self.fleets));
+        let mut gateways: Vec<_> = gateways.collect();
         gateways.sort_by(|a, b| a.name.cmp(&b.name));
-        let counts = status::attached_routes(&plan, &outcomes);
-        status::parents(resources, &plan, &counts, &mut reports);
-        status::of_backends(resources, &mut reports);
-        if plan.has_policies() {
-            policies::reports(&Ancestry::new(resources, &plan, &outcomes), &mut reports);
-        }
-        let of_routes = outcomes.iter().filter_map(|outcome| Some((outcome, outcome.report.as_ref()?)));
-        let of_routes = of_routes.map(|(outcome, report)| (Arc::clone(&outcome.reference), Arc::clone(report)));
-        // Built at once from what is nearly sorted: many times faster than one by one.
-        let reports = reports.into_iter().chain(of_routes).collect();
-        drop(routes);
-        self.memo.tables = builder.after;
-        Translation { gateways, reports }
+        gateways
     }
+}
 
-    /// The plan: the one before, where nothing but routes and end points changed.
-    fn plan(&mut self, resources: &Resources) -> Arc<Plan> {
-        let same = self.memo.resources.as_ref().is_some_and(|before| before.same_surroundings(resources));
-        self.memo.plan_stands = same;
-        if !same {
-            self.memo.outcomes.clear();
-            self.memo.plan = None;
-        }
-        self.memo.resources = Some(resources.clone());
-        Arc::clone(self.memo.plan.get_or_insert_with(|| Arc::new(plan(resources, &self.options))))
+/// Brings the reports up to date.
+fn report(scope: RouteScope<'_>, made: &mut Made, changes: &[Change], stands: bool) -> Changed {
+    let RouteScope { resources, plan, .. } = scope;
+    let touched = made.counts.note(changes);
+    let mut rows: Vec<Row> = status::parents(resources, plan, &made.counts, stands.then_some(&touched));
+    if plan.has_policies() && (!stands || policies::concerned(changes)) {
+        rows.extend(policies::reports(&Ancestry::new(resources, plan, made.standing.outcomes())));
     }
-
-    /// What became of each route, in the order of the tables.
-    fn outcomes(&mut self, resources: &Resources, plan: &Plan) -> Vec<Arc<Outcome>> {
-        let scope = RouteScope { resources, options: &self.options, plan };
-        let mut known = std::mem::take(&mut self.memo.outcomes);
-        self.memo.outcomes.reserve(known.len());
-        let mut outcomes = Vec::with_capacity(known.len());
-        for route in RouteKind::ALL.into_iter().flat_map(|kind| resources.routes(kind).iter()) {
-            let address = Arc::as_ptr(route).addr();
-            let outcome = known.remove(&address).unwrap_or_else(|| Arc::new(outcome(scope, route)));
-            self.memo.outcomes.insert(address, Arc::clone(&outcome));
-            outcomes.push(outcome);
+    let mut changed: Vec<_> = rows.iter().map(|(reference, _)| Arc::clone(reference)).collect();
+    for change in changes {
+        let side = |side: &Option<Arc<Outcome>>| {
+            side.as_ref()
+                .and_then(|outcome| Some((Arc::clone(&outcome.reference), Arc::clone(outcome.report.as_ref()?))))
+        };
+        let (before, after) = (side(&change.before), side(&change.after));
+        changed.extend(before.iter().chain(&after).map(|(reference, _)| Arc::clone(reference)));
+        match (before, after) {
+            (_, Some(row)) => rows.push(row),
+            (Some((reference, _)), None) => drop(made.reports.remove_cow(&reference)),
+            (None, None) => {}
         }
-        for (index, settled) in contests::settle(plan, &outcomes) {
-            outcomes[index] = settled;
-        }
-        outcomes
     }
+    made.reports = made.reports.insert_many(rows);
+    if stands { Changed::Some(changed) } else { Changed::All }
 }

@@ -39,7 +39,7 @@ impl View {
         let wanted = wanted.and_then(kind);
         let statuses = Arc::clone(&self.statuses.borrow());
         let output = self.output.borrow().clone();
-        let rows = statuses.iter().filter(|(reference, _)| wanted.is_none_or(|kind| kind.kind == reference.kind));
+        let rows = statuses.into_iter().filter(|(reference, _)| wanted.is_none_or(|kind| kind.kind == reference.kind));
         let items: Vec<_> = rows.map(|(reference, said)| item(reference, &said.status(), output.as_deref())).collect();
         json!({"items": items, "problems": self.problems()})
     }

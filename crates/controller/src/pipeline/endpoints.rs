@@ -37,6 +37,10 @@ impl Moved {
         Self(gone.chain(fresh).filter_map(service).collect())
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn concerns(&self, cluster: &Cluster) -> bool {
         let moved = |(namespace, name): (&str, &str)| self.0.contains(&(namespace.to_owned(), name.to_owned()));
         !self.0.is_empty() && services(cluster).any(moved)
@@ -68,10 +72,14 @@ pub(super) fn resources(
     slices: &Table<EndpointSlice>,
 ) -> xds::Resources {
     let known = before.map(|before| before.snapshot.resources(type_url::ENDPOINT)).unwrap_or_default();
-    let is_known = |cluster: &Arc<Cluster>| before.is_some_and(|before| has_cluster(&before.gateway, cluster));
+    let same = before.is_some_and(|before| Arc::ptr_eq(&before.gateway.clusters, &gateway.clusters));
+    if same && moved.is_empty() {
+        return known;
+    }
+    let is_known = |cluster: &Arc<Cluster>| same || before.is_some_and(|before| has_cluster(&before.gateway, cluster));
     let wanted = gateway.clusters.values().filter(|cluster| moved.concerns(cluster) || !is_known(cluster));
     let wanted: Vec<_> = wanted.collect();
-    let same_clusters = before.is_some_and(|before| has_same_names(&before.gateway, gateway));
+    let same_clusters = same || before.is_some_and(|before| has_same_names(&before.gateway, gateway));
     let index = index(slices, &wanted);
     let fresh = wanted.into_iter().filter_map(|cluster| {
         Some((Arc::clone(&cluster.name), lower::endpoints(&translate::endpoints(&index, cluster)?)))

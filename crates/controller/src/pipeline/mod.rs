@@ -21,7 +21,7 @@ use api::Resources;
 use endpoints::Moved;
 use envoy::type_url;
 use lower::{Lowered, lower};
-use translate::{Reports, Translator};
+use translate::{Changed, Reports, Translator};
 use xds::Snapshot;
 
 /// What the controller's configuration decides.
@@ -54,7 +54,9 @@ pub struct Output {
     /// The fleets by name. An unchanged one is the same `Arc` as the time before.
     pub fleets: BTreeMap<Arc<str>, Arc<Fleet>>,
     /// What is to be said of each resource.
-    pub reports: Arc<Reports>,
+    pub reports: Reports,
+    /// Where that is something else than in the output before.
+    pub changed: Changed,
     /// How long it took.
     pub times: Times,
 }
@@ -91,17 +93,17 @@ impl State {
 pub fn compile(resources: &Resources, state: &mut State) -> Output {
     let start = Instant::now();
     let moved = Moved::between(state.last.as_ref().map(|last| &last.resources), resources);
-    let (gateways, reports) = match state.last.as_ref().filter(|last| only_endpoints_differ(&last.resources, resources))
-    {
-        Some(last) => {
-            let gateways = last.fleets.values().map(|fleet| Arc::clone(&fleet.gateway));
-            (gateways.collect(), Arc::clone(&last.reports))
-        }
-        None => {
-            let translation = state.translator.translate(resources);
-            (translation.gateways, Arc::new(translation.reports))
-        }
-    };
+    let (gateways, reports, changed) =
+        match state.last.as_ref().filter(|last| only_endpoints_differ(&last.resources, resources)) {
+            Some(last) => {
+                let gateways = last.fleets.values().map(|fleet| Arc::clone(&fleet.gateway));
+                (gateways.collect(), last.reports.clone(), Changed::default())
+            }
+            None => {
+                let translation = state.translator.translate(resources);
+                (translation.gateways, translation.reports, translation.changed)
+            }
+        };
     let translated = Instant::now();
     let lowered = lower_all(&gateways, state);
     let done = Instant::now();
@@ -112,7 +114,7 @@ pub fn compile(resources: &Resources, state: &mut State) -> Output {
     });
     let fleets = fleets.collect();
     let times = Times { translate: translated - start, lower: done - translated, snapshot: done.elapsed() };
-    let output = Output { revision, resources: resources.clone(), fleets, reports, times };
+    let output = Output { revision, resources: resources.clone(), fleets, reports, changed, times };
     state.last = Some(output.clone());
     output
 }

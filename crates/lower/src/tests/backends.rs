@@ -39,7 +39,7 @@ fn the_host_of_the_request_can_be_the_back_end() {
     let listener = json(&plain, type_url::LISTENER, "tcp-80").to_string();
     assert!(listener.contains("envoy.filters.http.dynamic_forward_proxy/ipv4"), "{listener}");
     let tls = UpstreamTls { trust: Trust::Anything, ..upstream_tls() };
-    gateway.clusters.insert("dynamic".into(), Arc::new(Cluster { tls: Some(tls), ..dynamic }));
+    Arc::make_mut(&mut gateway.clusters).insert("dynamic".into(), Arc::new(Cluster { tls: Some(tls), ..dynamic }));
     accepted(&gateway);
 }
 

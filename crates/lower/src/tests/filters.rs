@@ -33,7 +33,7 @@ fn filters(routes: Vec<Route>) -> (Value, Value) {
         material: SecretMaterial::Value(Arc::from(b"Basic dXNlcjpwYXNz".as_slice())),
         source: ObjectRef::new("", "Secret", "default", "credential"),
     };
-    gateway.secrets.insert("credential".into(), Arc::new(secret));
+    Arc::make_mut(&mut gateway.secrets).insert("credential".into(), Arc::new(secret));
     let lowered = accepted(&gateway);
     let mut listener = json(&lowered, type_url::LISTENER, "tcp-80");
     let mut filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"].take();

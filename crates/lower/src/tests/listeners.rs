@@ -73,12 +73,12 @@ fn tls_gateway() -> ir::Gateway {
     let identity = pki.server(&["a.example"]).unwrap();
     let mut gateway = gateway(vec![tcp_listener(443, chains)], vec![cluster("c")]);
     let pem = |text: &str| Arc::from(text.as_bytes());
-    gateway.secrets = [
+    let secrets = [
         secret("certificate", SecretMaterial::Certificate { chain: pem(&identity.cert), key: pem(&identity.key) }),
         secret("ca-1", SecretMaterial::Authorities(pem(&pki.pem()))),
         secret("ca-2", SecretMaterial::Authorities(pem(&Ca::new("other").unwrap().pem()))),
-    ]
-    .into();
+    ];
+    gateway.secrets = Arc::new(secrets.into());
     gateway
 }
 

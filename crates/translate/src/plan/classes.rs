@@ -39,7 +39,7 @@ pub(crate) fn classes<'a>(
         ];
         let status = Status::Plain { conditions, supported_features: SUPPORTED_FEATURES.to_vec() };
         let report = Report { generation: class.generation(), status, fleet: None };
-        reports.insert(Arc::new(class.reference()), Arc::new(report));
+        reports.insert_cow(Arc::new(class.reference()), Arc::new(report));
         let accepted = proxy.is_ok();
         let proxy = proxy.unwrap_or_default();
         let merged = proxy.spec.merge_gateways.unwrap_or_default();

@@ -14,8 +14,9 @@ use super::{Index, Policy, Target, all_reports};
 use crate::{
     plan::Plan,
     problem::{Problem, condition},
-    report::{AncestorStatus, Condition, Report, Reports, Status},
+    report::{AncestorStatus, Condition, Report, Status},
     routes::Outcome,
+    standing::Change,
 };
 
 /// At most so many ancestors are listed, as the API has it.
@@ -32,7 +33,11 @@ pub(crate) struct Ancestry<'a> {
 }
 
 impl<'a> Ancestry<'a> {
-    pub(crate) fn new(resources: &'a Resources, plan: &'a Plan, outcomes: &'a [Arc<Outcome>]) -> Self {
+    pub(crate) fn new(
+        resources: &'a Resources,
+        plan: &'a Plan,
+        outcomes: impl Iterator<Item = &'a Arc<Outcome>>,
+    ) -> Self {
         let mut this = Self {
             resources,
             plan,
@@ -60,8 +65,25 @@ impl<'a> Ancestry<'a> {
     }
 }
 
+/// Whether the reports of policies may be others after some changes: a policy had or has to do with one of the routes. What
+/// policies have to do with routes of bytes and datagrams is not noted, but as targets they may have them.
+pub(crate) fn concerned(changes: &[Change]) -> bool {
+    changes.iter().flat_map(Change::sides).any(|outcome| {
+        !matches!(outcome.route.kind, RouteKind::Http | RouteKind::Grpc)
+            || outcome.attachments().any(|attachment| {
+                let compiled = &attachment.compiled;
+                !compiled.used.tls_policies.is_empty() || !compiled.policies.is_empty()
+            })
+    })
+}
+
+/// A report and whose it is.
+pub(crate) type Row = (Arc<ObjectRef>, Arc<Report>);
+
 /// The reports of all policies.
-pub(crate) fn reports(ancestry: &Ancestry<'_>, into: &mut Reports) {
+pub(crate) fn reports(ancestry: &Ancestry<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let into = &mut rows;
     all_reports(ancestry, into);
     for (index, policy) in ancestry.plan.backend_tls.policies.iter().enumerate() {
         // Where a policy lost its target to another one is where that other one is used.
@@ -76,10 +98,11 @@ pub(crate) fn reports(ancestry: &Ancestry<'_>, into: &mut Reports) {
         let ancestors: Vec<_> = ancestors.take(MOST_ANCESTORS).collect();
         insert::<BackendTlsPolicy>(&policy.resource, ancestors, into);
     }
+    rows
 }
 
 /// The reports of the policies of one kind.
-pub(super) fn of_kind<P: Policy>(index: &Index<P>, ancestry: &Ancestry<'_>, into: &mut Reports) {
+pub(super) fn of_kind<P: Policy>(index: &Index<P>, ancestry: &Ancestry<'_>, into: &mut Vec<Row>) {
     for (number, policy) in index.policies.iter().enumerate() {
         let mut ancestors: Vec<AncestorStatus> = Vec::new();
         for target in targets(&**policy, ancestry) {
@@ -94,9 +117,9 @@ pub(super) fn of_kind<P: Policy>(index: &Index<P>, ancestry: &Ancestry<'_>, into
     }
 }
 
-fn insert<P: Stored>(policy: &P, ancestors: Vec<AncestorStatus>, into: &mut Reports) {
+fn insert<P: Stored>(policy: &P, ancestors: Vec<AncestorStatus>, into: &mut Vec<Row>) {
     let report = Report { generation: policy.generation(), status: Status::Ancestors(ancestors), fleet: None };
-    into.insert(Arc::new(policy.reference()), Arc::new(report));
+    into.push((Arc::new(policy.reference()), Arc::new(report)));
 }
 
 /// Something that a policy names or selects.

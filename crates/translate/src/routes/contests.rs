@@ -3,20 +3,30 @@
 //! A listener takes one TCPRoute or UDPRoute. A host of a listener belongs to HTTPRoutes or to GRPCRoutes, not to both
 //! (the specification of GRPCRoute). The older route wins, then the first by namespace and name.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use api::RouteKind;
 
 use super::{Outcome, ParentOutcome, report};
-use crate::{names, plan::Plan, problem::Problem};
+use crate::{names, problem::Problem};
 
-/// Lets the losers lose: gives what becomes of them instead, by index.
-pub(crate) fn settle(plan: &Plan, outcomes: &[Arc<Outcome>]) -> HashMap<usize, Arc<Outcome>> {
+/// How many attachments there are of each kind of route.
+pub(crate) type Kinds = [usize; RouteKind::ALL.len()];
+
+/// Whether there is a listener on which routes could collide.
+pub(crate) fn possible(kinds: &[Kinds]) -> bool {
+    kinds.iter().any(contested)
+}
+
+fn contested(kinds: &Kinds) -> bool {
+    let count = |kind: RouteKind| kinds[kind as usize];
+    count(RouteKind::Tcp) > 1 || count(RouteKind::Udp) > 1 || (count(RouteKind::Http) > 0 && count(RouteKind::Grpc) > 0)
+}
+
+/// Who loses, by index, and on which listeners. `kinds` has the attachments of each listener.
+pub(crate) fn losers(outcomes: &[Arc<Outcome>], kinds: &[Kinds]) -> BTreeMap<usize, Vec<usize>> {
     let mut lost: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (listener, rivals) in rivals(plan, outcomes) {
+    for (listener, rivals) in rivals(outcomes, kinds) {
         let mut winners: Vec<usize> = Vec::new();
         for rival in rivals {
             let collides = |winner: &usize| collide(&outcomes[*winner], &outcomes[rival], listener);
@@ -26,29 +36,14 @@ pub(crate) fn settle(plan: &Plan, outcomes: &[Arc<Outcome>]) -> HashMap<usize, A
             }
         }
     }
-    lost.into_iter().map(|(index, listeners)| (index, Arc::new(without(&outcomes[index], &listeners)))).collect()
+    lost
 }
 
 /// For each listener on which a contest is possible: its routes, in order of age.
-fn rivals(plan: &Plan, outcomes: &[Arc<Outcome>]) -> BTreeMap<usize, Vec<usize>> {
-    let mut kinds = vec![[0_usize; RouteKind::ALL.len()]; plan.listeners.len()];
-    for outcome in outcomes {
-        for attachment in outcome.attachments() {
-            kinds[attachment.listener][outcome.route.kind as usize] += 1;
-        }
-    }
-    let contested = |listener: usize| {
-        let count = |kind: RouteKind| kinds[listener][kind as usize];
-        count(RouteKind::Tcp) > 1
-            || count(RouteKind::Udp) > 1
-            || (count(RouteKind::Http) > 0 && count(RouteKind::Grpc) > 0)
-    };
+fn rivals(outcomes: &[Arc<Outcome>], kinds: &[Kinds]) -> BTreeMap<usize, Vec<usize>> {
     let mut rivals: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    if !(0..kinds.len()).any(contested) {
-        return rivals;
-    }
     for (index, outcome) in outcomes.iter().enumerate() {
-        for attachment in outcome.attachments().filter(|attachment| contested(attachment.listener)) {
+        for attachment in outcome.attachments().filter(|attachment| contested(&kinds[attachment.listener])) {
             let list = rivals.entry(attachment.listener).or_default();
             if list.last() != Some(&index) {
                 list.push(index);
@@ -82,7 +77,7 @@ fn meet(a: &str, b: &str) -> bool {
 }
 
 /// A route that lost its place on some listeners.
-fn without(outcome: &Outcome, listeners: &[usize]) -> Outcome {
+pub(crate) fn without(outcome: &Outcome, listeners: &[usize]) -> Outcome {
     let remaining = |parent: &ParentOutcome| {
         let mut parent = parent.clone();
         parent.attachments.retain(|attachment| !listeners.contains(&attachment.listener));

@@ -45,7 +45,7 @@ pub(crate) fn translate(yaml: &str) -> Translation {
 /// The status of a resource; kinds of the Gateway API need no group.
 pub(crate) fn status(translation: &Translation, kind: &str, name: &str) -> Value {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
-    let found = translation.reports.iter().find(|(reference, _)| {
+    let found = (&translation.reports).into_iter().find(|(reference, _)| {
         let ObjectRef { kind: known, namespace: in_namespace, name: named, .. } = &***reference;
         known == kind && named == name && (in_namespace == namespace || in_namespace.is_empty())
     });

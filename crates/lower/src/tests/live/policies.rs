@@ -60,7 +60,7 @@ async fn a_filter_is_on_for_the_routes_that_enable_it_and_no_others() {
         material: SecretMaterial::Value(Arc::from(b"Basic abc".as_slice())),
         source: ObjectRef::new("", "Secret", "default", "s"),
     };
-    gateway.secrets.insert("credential".into(), Arc::new(secret));
+    Arc::make_mut(&mut gateway.secrets).insert("credential".into(), Arc::new(secret));
     let served = Served::new(&gateway, &[("c", &backend), ("judge", &judge)]).await;
     assert_eq!((served.status("/judged").await, served.status("/plain").await), (403, 200));
     assert_eq!(judge.count(), 1);
