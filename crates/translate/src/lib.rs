@@ -29,6 +29,7 @@ mod sockets;
 mod status;
 mod tables;
 mod telemetry;
+mod tls_options;
 mod translator;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub use report::{Report, Reports};
 pub use translator::Translator;
 
 /// What the controller's own configuration decides.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Classes with this name are ours.
     pub controller_name: String,
@@ -52,6 +53,9 @@ pub struct Options {
     pub addresses: Vec<std::net::IpAddr>,
     /// Host and port of the rate limit service, if there is one.
     pub rate_limit_service: Option<(String, u16)>,
+    /// Why Envoys cannot be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`. Asked with
+    /// a fleet that has no listeners yet.
+    pub check_bootstrap: Option<fn(&ir::Gateway) -> Result<(), String>>,
 }
 
 /// What became of the resources.

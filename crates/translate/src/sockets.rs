@@ -75,7 +75,7 @@ fn transport(
     }
 }
 
-/// The oldest route of a listener for bytes or datagrams: the others lost the contest.
+/// The route of a listener for bytes or datagrams that has the traffic: the oldest.
 fn only<'a, 'r>(routes: &'r [Attached<'a>]) -> Option<&'r Attached<'a>> {
     routes.iter().min_by(|a, b| a.outcome.age.cmp(&b.outcome.age))
 }

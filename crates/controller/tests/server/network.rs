@@ -29,7 +29,8 @@ async fn an_envoy_elsewhere_is_served_over_mutual_tls() -> Result<()> {
     let port = line.rsplit(':').next().unwrap_or_default();
     let certs = house.dir.path().join("certs/envoy").display().to_string();
     let args = ["translate", "-f", "resources", "--to", "bootstrap", "-o", "json", "--xds-address"];
-    let printed = run(&house, &[&args[..], &[&format!("127.0.0.1:{port}"), "--certs", &certs]].concat())?;
+    // A name, which may have an address that the server does not listen on.
+    let printed = run(&house, &[&args[..], &[&format!("localhost:{port}"), "--certs", &certs]].concat())?;
     let bootstraps: Vec<serde_json::Value> = serde_json::from_str(&printed)?;
     let envoy = envoy::Spec::new(bootstraps[0].to_string()).start().await?;
     let target = SocketAddr::from(([127, 0, 0, 1], house.port));

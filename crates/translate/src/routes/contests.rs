@@ -1,7 +1,8 @@
 //! Routes that cannot both have what they ask for.
 //!
-//! A listener takes one TCPRoute or UDPRoute. A host of a listener belongs to HTTPRoutes or to GRPCRoutes, not to both
-//! (the specification of GRPCRoute). The older route wins, then the first by namespace and name.
+//! A host of a listener belongs to HTTPRoutes or to GRPCRoutes, not to both (the specification of GRPCRoute). The older route
+//! wins, then the first by namespace and name. Several TCPRoutes or UDPRoutes of a listener are no contest: all are accepted,
+//! and the oldest has the traffic (GEP-2644, GEP-2645).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -39,9 +40,7 @@ fn rivals(plan: &Plan, outcomes: &[Arc<Outcome>]) -> BTreeMap<usize, Vec<usize>>
     }
     let contested = |listener: usize| {
         let count = |kind: RouteKind| kinds[listener][kind as usize];
-        count(RouteKind::Tcp) > 1
-            || count(RouteKind::Udp) > 1
-            || (count(RouteKind::Http) > 0 && count(RouteKind::Grpc) > 0)
+        count(RouteKind::Http) > 0 && count(RouteKind::Grpc) > 0
     };
     let mut rivals: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     if !(0..kinds.len()).any(contested) {
@@ -64,7 +63,6 @@ fn rivals(plan: &Plan, outcomes: &[Arc<Outcome>]) -> BTreeMap<usize, Vec<usize>>
 /// Whether two routes cannot both be on a listener.
 fn collide(winner: &Outcome, rival: &Outcome, listener: usize) -> bool {
     match (winner.route.kind, rival.route.kind) {
-        (RouteKind::Tcp, RouteKind::Tcp) | (RouteKind::Udp, RouteKind::Udp) => true,
         (RouteKind::Http, RouteKind::Grpc) | (RouteKind::Grpc, RouteKind::Http) => {
             let domains = |outcome: &Outcome| -> Vec<Arc<str>> {
                 let here = outcome.attachments().filter(|attachment| attachment.listener == listener);
