@@ -71,7 +71,7 @@ fn what_belongs_to_nobody_is_found() {
     let output = portcullis(&["validate", "-f", "gateway.yaml", "-f", "route.yaml"], dir.path());
     let found = text(&output.stdout);
     let wanted = [
-        "gateway.yaml:1: Gateway default/eg: spec.gatewayClassName: there is no GatewayClass eg; ",
+        "gateway.yaml:5: Gateway default/eg: spec.gatewayClassName: there is no GatewayClass eg; ",
         "route.yaml:5: HTTPRoute default/r: spec.parentRefs[0]: there is no Gateway default/other; ",
     ];
     assert_eq!(output.status.code(), Some(1));
