@@ -53,10 +53,12 @@ pub struct Options {
     pub addresses: Vec<std::net::IpAddr>,
     /// Host and port of the rate limit service, if there is one.
     pub rate_limit_service: Option<(String, u16)>,
-    /// Why Envoys cannot be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`. Asked with
-    /// a fleet that has no listeners yet.
-    pub check_bootstrap: Option<fn(&ir::Gateway) -> Result<(), String>>,
+    /// Whether Envoys can be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`.
+    pub check_bootstrap: Option<CheckBootstrap>,
 }
+
+/// Says why the Envoys of a fleet cannot be started. It is asked with a fleet that has no listeners yet.
+pub type CheckBootstrap = fn(&ir::Gateway) -> Result<(), String>;
 
 /// What became of the resources.
 #[derive(Clone, Debug, Default)]
