@@ -47,6 +47,7 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
         default_proxy: config.envoy_proxy.clone().map(Arc::new),
         addresses,
         rate_limit_service: config.rate_limit.as_ref().map(|limit| (limit.service.host.clone(), limit.service.port)),
+        check_bootstrap: Some(|gateway| lower::check_bootstrap(gateway).map_err(|error| error.to_string())),
     };
     let mut lower = lower::Settings::default();
     if let Some(rate_limit) = &config.rate_limit {

@@ -43,9 +43,9 @@ pub fn xds(output: &Output, show_secrets: bool) -> Vec<Value> {
 /// The resources as they are written, with their status filled in. Conditions have no times, as nothing has happened.
 pub fn status(once: &Once, output: &Output, settings: &EnvoyGateway) -> Vec<Value> {
     let statuses = statuses(output, settings);
-    let documents = once.originals.iter().map(|(reference, original)| {
-        let mut document = original.clone();
-        match statuses.get(reference) {
+    let documents = once.originals.iter().map(|original| {
+        let mut document = original.value.clone();
+        match statuses.get(&original.reference) {
             Some(status) => document["status"] = status.clone(),
             None => drop(document.as_object_mut().and_then(|fields| fields.remove("status"))),
         }

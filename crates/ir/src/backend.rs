@@ -119,6 +119,10 @@ pub enum Endpoint {
     Unix {
         /// Its path.
         path: String,
+        /// The zone, where it is known.
+        zone: Option<String>,
+        /// The host name that belongs to this end point, for TLS and rewriting.
+        hostname: Option<String>,
     },
 }
 

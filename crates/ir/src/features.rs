@@ -71,8 +71,8 @@ pub enum ExtAuthService {
         path: String,
         /// Sent instead of the request's path.
         path_override: Option<String>,
-        /// The answer's headers that are put into the request.
-        response_headers: Vec<String>,
+        /// The answer's headers that are put into the request; `None` for all but those of the connection and its body.
+        response_headers: Option<Vec<String>>,
     },
 }
 

@@ -117,7 +117,7 @@ pub enum Trust {
 /// A name in a certificate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SubjectAltName {
-    /// A DNS name.
+    /// A DNS name; `*.` at its start stands for one label.
     Dns(String),
     /// A URI, such as a SPIFFE id.
     Uri(String),

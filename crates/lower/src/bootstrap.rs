@@ -101,6 +101,23 @@ pub fn bootstrap(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Valu
     Ok(changed)
 }
 
+/// Whether the user's own bootstrap or patches fit, wherever the Envoy is to run.
+///
+/// # Errors
+/// They do not.
+pub fn check_bootstrap(gateway: &Gateway) -> Result<(), BootstrapError> {
+    let socket = |name: &str| format!("/run/{name}.sock");
+    let settings = BootstrapSettings {
+        node_id: gateway.name.to_string(),
+        node_cluster: gateway.name.to_string(),
+        admin: Address::Unix(socket("admin")),
+        xds: Xds::Unix(socket("xds")),
+        ready: None,
+        metrics: None,
+    };
+    bootstrap(gateway, &settings).map(drop)
+}
+
 fn canonical(bootstrap: &Value) -> Result<Value, BootstrapError> {
     let parsed: Bootstrap = json::parse_as(bootstrap)?;
     Ok(json::of(&parsed)?)
@@ -157,7 +174,7 @@ fn xds_cluster(xds: &Xds) -> Value {
     let (kind, address, tls) = match xds {
         Xds::Unix(path) => ("STATIC", json!({"pipe": {"path": path}}), None),
         Xds::Tcp { host, port, tls } => {
-            ("STRICT_DNS", json!({"socket_address": {"address": host, "port_value": port}}), tls.as_ref())
+            ("LOGICAL_DNS", json!({"socket_address": {"address": host, "port_value": port}}), tls.as_ref())
         }
     };
     let mut cluster = json!({
@@ -173,6 +190,11 @@ fn xds_cluster(xds: &Xds) -> Value {
             }},
         }},
     });
+    if kind == "LOGICAL_DNS" {
+        // A name may have addresses of both families where only one is listened on (`localhost`): Envoy tries them all,
+        // as it does for a logical host only (RFC 8305).
+        cluster["dns_lookup_family"] = json!("ALL");
+    }
     if let Some(tls) = tls {
         cluster["transport_socket"] = transport_socket(tls);
     }

@@ -99,8 +99,7 @@ fn is_draining(endpoint: &Endpoint) -> bool {
 
 fn zone(endpoint: &Endpoint) -> Option<String> {
     match endpoint {
-        Endpoint::Ip { zone, .. } => zone.clone(),
-        Endpoint::Unix { .. } => None,
+        Endpoint::Ip { zone, .. } | Endpoint::Unix { zone, .. } => zone.clone(),
     }
 }
 
@@ -109,7 +108,7 @@ fn lb_endpoint(endpoint: &Endpoint) -> LbEndpoint {
         Endpoint::Ip { address, port, zone: _, hostname, draining: _ } => {
             host(socket_address(&address.to_string(), *port), hostname.clone().unwrap_or_default())
         }
-        Endpoint::Unix { path } => host(pipe(path), String::new()),
+        Endpoint::Unix { path, zone: _, hostname } => host(pipe(path), hostname.clone().unwrap_or_default()),
     }
 }
 

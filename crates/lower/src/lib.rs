@@ -44,7 +44,7 @@ use ir::{Gateway, Protocol, RouteTable, Transport};
 
 pub use self::{
     args::envoy_args,
-    bootstrap::{BootstrapError, BootstrapSettings, bootstrap},
+    bootstrap::{BootstrapError, BootstrapSettings, bootstrap, check_bootstrap},
     endpoints::endpoints,
     memo::Memo,
     output::{Lowered, Origin, Resource, Resources},

@@ -4,6 +4,7 @@
 use envoy::{
     Any, core,
     core::{TransportSocket, transport_socket::ConfigType},
+    matcher::{StringMatcher, string_matcher::MatchPattern},
     tls::{
         CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
         TlsParameters, UpstreamTlsContext,
@@ -19,7 +20,7 @@ use ir::{
 };
 
 use crate::{
-    convert::{ads, exact},
+    convert::{ads, exact, pattern, quote, regex},
     secret::bundle_name,
 };
 
@@ -96,13 +97,25 @@ fn sds(name: &str) -> SdsSecretConfig {
 
 fn subject_alt_name(name: &SubjectAltName) -> SubjectAltNameMatcher {
     match name {
-        SubjectAltName::Dns(name) => san(SanType::Dns, name),
+        SubjectAltName::Dns(name) => match name.strip_prefix("*.") {
+            Some(domain) => matching(SanType::Dns, pattern(MatchPattern::SafeRegex(regex(&below(domain))))),
+            None => san(SanType::Dns, name),
+        },
         SubjectAltName::Uri(uri) => san(SanType::Uri, uri),
     }
 }
 
+/// The names right below a domain, which is how far a wildcard in a certificate reaches (RFC 9525), and that wildcard.
+fn below(domain: &str) -> String {
+    format!(r"(?i)[^.]+\.{}", quote(domain))
+}
+
 fn san(kind: SanType, name: &str) -> SubjectAltNameMatcher {
-    SubjectAltNameMatcher { san_type: kind.into(), matcher: Some(exact(name)), ..Default::default() }
+    matching(kind, exact(name))
+}
+
+fn matching(kind: SanType, matcher: StringMatcher) -> SubjectAltNameMatcher {
+    SubjectAltNameMatcher { san_type: kind.into(), matcher: Some(matcher), ..Default::default() }
 }
 
 fn params(parameters: &tls::TlsParameters) -> Option<TlsParameters> {

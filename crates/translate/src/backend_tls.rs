@@ -17,6 +17,7 @@ use crate::{
     grants::Referrer,
     problem::{Problem, condition},
     report::Condition,
+    tls_options,
 };
 
 /// Which policy holds for which back end.
@@ -36,6 +37,8 @@ pub(crate) struct TlsPolicy {
     pub(crate) resource: Arc<BackendTlsPolicy>,
     /// How the back end's certificate is checked; the authorities, where they are not the system's.
     pub(crate) checked: Checked,
+    /// What it asks for that has no effect here, or cannot be known.
+    options: Result<Option<String>, Problem>,
     /// References that do not resolve, although others do.
     problems: Vec<Problem>,
     /// An older policy, by its index, has the same target.
@@ -88,8 +91,12 @@ impl BackendTlsIndex {
                 }
             }
         }
-        let (checked, problems) = check(resources, policy);
-        self.policies.push(TlsPolicy { resource: Arc::clone(policy), checked, problems, conflict });
+        let (mut checked, problems) = check(resources, policy);
+        let options = tls_options::judge(policy.spec.options.as_ref(), "options");
+        if let Err(problem) = &options {
+            checked = Err(problem.clone());
+        }
+        self.policies.push(TlsPolicy { resource: Arc::clone(policy), checked, options, problems, conflict });
     }
 
     /// The policy for a port of a Service or Backend: one for that very port, or else one for all ports.
@@ -121,14 +128,23 @@ impl TlsPolicy {
 
     /// What its status says.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let accepted =
-            self.conflict.iter().map(|(_, problem)| problem.clone()).chain(self.checked.as_ref().err().map(|_| {
+        let unusable = match (&self.options, &self.checked) {
+            (Err(problem), _) => {
+                Some(Problem::new("Invalid", format!("{}; requests to the back end fail", problem.message)))
+            }
+            (_, Err(_)) => {
                 let message =
                     "no authority to check the back end's certificate against could be read; requests to it fail";
-                Problem::new("NoValidCACertificate", message)
-            }));
-        let accepted: Vec<_> = accepted.collect();
-        vec![condition("Accepted", "Accepted", &accepted), condition("ResolvedRefs", "ResolvedRefs", &self.problems)]
+                Some(Problem::new("NoValidCACertificate", message))
+            }
+            _ => None,
+        };
+        let refused: Vec<_> = self.conflict.iter().map(|(_, problem)| problem.clone()).chain(unusable).collect();
+        let note = self.options.as_ref().ok().and_then(Option::as_deref);
+        vec![
+            condition("Accepted", "Accepted", &refused).noting(note),
+            condition("ResolvedRefs", "ResolvedRefs", &self.problems),
+        ]
     }
 }
 

@@ -8,7 +8,7 @@ mod tls;
 
 use std::{sync::Arc, time::Duration};
 
-use api::{ObjectRef, Resources, Service, Stored, ext::Backend};
+use api::{ObjectRef, Resources, Service, Stored, ext::Backend, gateway::RedirectScheme};
 use ir::{Cluster, Discovery, Secret, UpstreamProtocol, UpstreamTls, names::fingerprint};
 
 use crate::{
@@ -33,8 +33,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) plan: &'a Plan,
     /// The gateway that the requests come through.
     pub(crate) gateway: usize,
-    /// The port that a redirect to another host of the same listener has to name: none for a scheme's own port.
-    pub(crate) redirect_port: Option<u16>,
+    /// The listener, where the location of a redirect depends on it.
+    pub(crate) redirects_from: Option<RedirectsFrom>,
     /// The client's TLS is passed through, so none of ours is added.
     pub(crate) passthrough: bool,
 }
@@ -46,6 +46,20 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn fleet(&self) -> &'a Fleet {
         &self.plan.fleets[self.gateway().fleet]
+    }
+}
+
+/// What of a listener the location of a redirect depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RedirectsFrom {
+    pub(crate) port: u16,
+    pub(crate) https: bool,
+}
+
+impl RedirectsFrom {
+    /// The scheme of a location that names none.
+    pub(crate) fn scheme(self) -> RedirectScheme {
+        if self.https { RedirectScheme::Https } else { RedirectScheme::Http }
     }
 }
 

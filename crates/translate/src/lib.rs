@@ -30,6 +30,7 @@ mod standing;
 mod status;
 mod tables;
 mod telemetry;
+mod tls_options;
 mod translator;
 mod usage;
 
@@ -42,7 +43,7 @@ pub use report::{Changed, Report, Reports};
 pub use translator::Translator;
 
 /// What the controller's own configuration decides.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Classes with this name are ours.
     pub controller_name: String,
@@ -54,7 +55,12 @@ pub struct Options {
     pub addresses: Vec<std::net::IpAddr>,
     /// Host and port of the rate limit service, if there is one.
     pub rate_limit_service: Option<(String, u16)>,
+    /// Whether Envoys can be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`.
+    pub check_bootstrap: Option<CheckBootstrap>,
 }
+
+/// Says why the Envoys of a fleet cannot be started. It is asked with a fleet that has no listeners yet.
+pub type CheckBootstrap = fn(&ir::Gateway) -> Result<(), String>;
 
 /// What became of the resources.
 #[derive(Clone, Debug)]

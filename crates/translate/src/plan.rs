@@ -10,6 +10,7 @@ mod gateways;
 mod listener_sets;
 mod listeners;
 mod overlaps;
+mod parameters;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,15 +18,15 @@ use std::{
 };
 
 use api::{
-    ObjectRef, Resources, RouteKind,
-    ext::envoy_proxy::EnvoyProxySpec,
+    ObjectRef, Resources, RouteKind, Stored,
+    ext::{EnvoyProxy, envoy_proxy::EnvoyProxySpec},
     gateway::{Gateway, ParentRef},
 };
 use ir::{DownstreamTls, IpFamily, Secret, SecretName};
 
 use crate::{
     Options, Reports, backend_tls::BackendTlsIndex, policies::Policies, problem::Problem, report::Condition,
-    selector::Namespaces,
+    selector::Namespaces, telemetry::Sinks,
 };
 
 /// What routes attach to.
@@ -62,6 +63,8 @@ pub(crate) struct Fleet {
     pub(crate) family: IpFamily,
     /// Certificates and authorities that its listeners use.
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
+    /// Where its access logs, metrics and traces go.
+    pub(crate) telemetry: Sinks,
 }
 
 /// How Envoys are run, and who says so.
@@ -69,8 +72,43 @@ pub(crate) struct Fleet {
 pub(crate) struct Proxy {
     /// The settings.
     pub(crate) spec: Arc<EnvoyProxySpec>,
-    /// The namespace of the `EnvoyProxy`, in which its references lead; empty for the controller's own settings.
-    pub(crate) namespace: String,
+    /// Who says so; nothing for the controller's own settings.
+    pub(crate) source: Option<Arc<EnvoyProxy>>,
+}
+
+impl Proxy {
+    /// The namespace in which references lead; empty for the controller's own settings.
+    pub(crate) fn namespace(&self) -> &str {
+        self.source.as_ref().map(|source| source.namespace()).unwrap_or_default()
+    }
+
+    /// Whether both come from the same resource, or both from the controller's own settings.
+    pub(crate) fn same_source(&self, other: &Self) -> bool {
+        match (&self.source, &other.source) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Fleet {
+    /// What its Envoys are started with.
+    pub(crate) fn without_listeners(&self) -> ir::Gateway {
+        let mut gateway = ir::Gateway {
+            name: Arc::clone(&self.name),
+            gateways: Vec::new(),
+            listeners: Vec::new(),
+            clusters: Arc::default(),
+            secrets: Arc::default(),
+            proxy: Arc::clone(&self.proxy.spec),
+            telemetry: ir::Telemetry::default(),
+            rate_limit_service: None,
+        };
+        gateway.telemetry =
+            self.telemetry.put_into(Arc::make_mut(&mut gateway.clusters), Arc::make_mut(&mut gateway.secrets));
+        gateway
+    }
 }
 
 /// A gateway of one of our classes.
@@ -138,6 +176,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) overlap: Option<Problem>,
     /// Whether it can be served in spite of references that do not resolve.
     pub(crate) servable: bool,
+    /// What it asks for that has no effect here.
+    pub(crate) without_effect: Option<String>,
 }
 
 /// What a listener speaks.
@@ -190,8 +230,7 @@ impl Plan {
 
 /// Makes the plan.
 pub(crate) fn plan(resources: &Resources, options: &Options) -> Plan {
-    let mut reports = Reports::new();
-    let classes = classes::classes(resources, options, &mut reports);
+    let classes = classes::classes(resources, options);
     let (mut fleets, mut gateways) = gateways::gateways(resources, options, &classes);
     let mut parents = HashMap::new();
     let mut listeners = listeners::of_gateways(resources, &mut fleets, &mut gateways, &mut parents);
@@ -201,5 +240,8 @@ pub(crate) fn plan(resources: &Resources, options: &Options) -> Plan {
     let backend_tls = BackendTlsIndex::new(resources);
     let policies = Policies::new(resources);
     let default_gateways = gateways::defaults(&gateways);
-    Plan { default_gateways, fleets, gateways, listeners, parents, backend_tls, policies, reports }
+    let mut plan =
+        Plan { default_gateways, fleets, gateways, listeners, parents, backend_tls, policies, reports: Reports::new() };
+    parameters::follow(resources, options, &classes, &mut plan);
+    plan
 }

@@ -69,6 +69,11 @@ macro_rules! policies {
                 $(self.$field.policies.is_empty())&&*
             }
 
+            /// Whether any names a resource, or a section of it, or selects it.
+            pub(crate) fn know(&self, resources: &Resources, target: Target<'_>) -> bool {
+                $(self.$field.knows(resources, target))||*
+            }
+
             /// Which policies of a listener and what is above it hold: routes whose listeners have the same need to be
             /// compiled only once.
             pub(crate) fn signature(&self, resources: &Resources, above: &[Target<'_>]) -> Signature {
@@ -173,6 +178,16 @@ impl<P: Policy> Index<P> {
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// Whether any names a resource, or a section of it, or selects it.
+    fn knows(&self, resources: &Resources, target: Target<'_>) -> bool {
+        let key = || (target.namespace.to_owned(), target.kind.to_owned(), target.name.to_owned());
+        let selects = |index: &usize| {
+            let policy = &self.policies[*index];
+            policy.spec().target_selectors().iter().any(|item| selects(resources, &**policy, item, target))
+        };
+        (!self.by_name.is_empty() && self.by_name.contains_key(&key())) || self.with_selectors.iter().any(selects)
     }
 
     /// For each target, most specific first, the policy that holds there.

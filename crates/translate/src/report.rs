@@ -110,6 +110,15 @@ impl Condition {
         Self { r#type, status: ConditionStatus::False, reason, message: message.into() }
     }
 
+    /// Tells something beside, where it holds.
+    #[must_use]
+    pub(crate) fn noting(mut self, note: Option<&str>) -> Self {
+        if let (true, Some(note)) = (self.holds(), note) {
+            self.message = note.to_owned();
+        }
+        self
+    }
+
     /// Whether it holds.
     pub fn holds(&self) -> bool {
         self.status == ConditionStatus::True

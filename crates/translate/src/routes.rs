@@ -12,7 +12,7 @@ use api::{
 
 use crate::{
     Options,
-    backends::Scope,
+    backends::{RedirectsFrom, Scope},
     names,
     plan::{ListenerPlan, Parent, Plan, Protocol},
     policies::{Effective, Signature},
@@ -195,16 +195,17 @@ fn attachment(
     let listener_plan = &plan.listeners[listener];
     let gateway = listener_plan.gateway;
     let above = Effective::above(resources, listener_plan, &plan.gateways[gateway].resource);
-    let redirect_port = redirect_port(route, listener_plan);
+    let redirects_from = redirects_from(route, listener_plan);
     let passthrough = listener_plan.protocol == Some(Protocol::TlsPassthrough);
     let mut signature = plan.policies.signature(resources, &above);
-    signature.extend([redirect_port.map(usize::from), passthrough.then_some(1)]);
+    let from = redirects_from.map(|from| usize::from(from.port) * 2 + usize::from(from.https));
+    signature.extend([from, passthrough.then_some(1)]);
     let known = compiled.iter().find(|(index, known, _)| *index == gateway && *known == signature);
     let domains = domains.into_iter().map(Arc::from).collect();
     if let Some((_, _, result)) = known {
         return Attachment { listener, domains, compiled: Arc::clone(result) };
     }
-    let scope = Scope { resources, options, plan, gateway, redirect_port, passthrough };
+    let scope = Scope { resources, options, plan, gateway, redirects_from, passthrough };
     let result = Arc::new(match route.kind {
         RouteKind::Http | RouteKind::Grpc => rules::compile(scope, route, &Effective { route, above }),
         RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => layer4::compile(scope, route),
@@ -213,14 +214,13 @@ fn attachment(
     Attachment { listener, domains, compiled: result }
 }
 
-/// The listener's port, where the route has a redirect whose target depends on it and a scheme does not imply it.
-fn redirect_port(route: &Route, listener: &ListenerPlan) -> Option<u16> {
+/// The listener, where the route has a redirect whose location depends on it: one that names no scheme.
+fn redirects_from(route: &Route, listener: &ListenerPlan) -> Option<RedirectsFrom> {
     let filters = route.spec.rules.iter().flatten().flat_map(|rule| rule.filters.iter().flatten());
     let mut redirects = filters.filter_map(|filter| filter.request_redirect.as_ref());
-    let depends =
-        redirects.any(|redirect| redirect.scheme.is_none() && redirect.port.is_none() && redirect.hostname.is_some());
-    let own_port = if listener.protocol == Some(Protocol::Https) { 443 } else { 80 };
-    listener.port.filter(|port| depends && *port != own_port)
+    let depends = redirects.any(|redirect| redirect.scheme.is_none());
+    let from = RedirectsFrom { port: listener.port?, https: listener.protocol == Some(Protocol::Https) };
+    depends.then_some(from)
 }
 
 /// The conditions of a route towards one parent.

@@ -76,7 +76,7 @@ fn transport(
     }
 }
 
-/// The oldest route of a listener for bytes or datagrams: the others lost the contest.
+/// The route of a listener for bytes or datagrams that has the traffic: the oldest.
 fn only(routes: &[Attached]) -> Option<&Attached> {
     routes.iter().min_by(|a, b| a.outcome.age.cmp(&b.outcome.age))
 }

@@ -167,7 +167,7 @@ fn of_listener_set(plan: &Plan, parent: &Parent, refused: &[Condition], counts: 
 fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) -> ListenerStatus {
     let refused = listener.conflict.iter().chain(&listener.refused);
     let mut conditions = vec![
-        condition("Accepted", "Accepted", refused),
+        condition("Accepted", "Accepted", refused).noting(listener.without_effect.as_deref()),
         condition("ResolvedRefs", "ResolvedRefs", &listener.unresolved),
         match &listener.conflict {
             Some(conflict) => Condition::yes("Conflicted", conflict.reason, conflict.message.clone()),

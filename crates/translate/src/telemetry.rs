@@ -7,7 +7,11 @@ use api::{
     ext::{
         EnvoyProxy,
         common::BackendRef,
-        envoy_proxy::{access_log::AccessLogSink, tracing::TracingProviderType},
+        envoy_proxy::{
+            access_log::AccessLogSink,
+            telemetry::Telemetry as Settings,
+            tracing::{TracingProvider, TracingProviderType},
+        },
     },
 };
 use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Secret, SecretName, Telemetry, UpstreamProtocol};
@@ -15,62 +19,122 @@ use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Secret, SecretName, Telem
 use crate::{
     backends::{Scope, Usage, named},
     grants::Referrer,
+    plan::Fleet,
+    problem::Problem,
     routes::RouteScope,
     rules::Used,
 };
 
-/// Follows the references of a fleet's telemetry settings. A sink that does not resolve is left out: no request fails
-/// for want of its log line.
+/// Where a fleet's telemetry goes, with what that needs, and what does not resolve.
+#[derive(Debug, Default)]
+pub(crate) struct Sinks {
+    telemetry: Telemetry,
+    used: Used,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// A fleet's telemetry. The clusters and key material that it uses are added to the fleet's.
 pub(crate) fn telemetry(
     scope: RouteScope<'_>,
     fleet_index: usize,
     clusters: &mut BTreeMap<ClusterName, Arc<Cluster>>,
     secrets: &mut BTreeMap<SecretName, Arc<Secret>>,
 ) -> Telemetry {
-    let fleet = &scope.plan.fleets[fleet_index];
+    scope.plan.fleets[fleet_index].telemetry.put_into(clusters, secrets)
+}
+
+impl Sinks {
+    /// The telemetry; what it uses is added to what there is.
+    pub(crate) fn put_into(
+        &self,
+        clusters: &mut BTreeMap<ClusterName, Arc<Cluster>>,
+        secrets: &mut BTreeMap<SecretName, Arc<Secret>>,
+    ) -> Telemetry {
+        clusters.extend(self.used.clusters.clone());
+        secrets.extend(self.used.secrets.clone());
+        self.telemetry.clone()
+    }
+}
+
+/// Follows the references of a fleet's telemetry settings. A sink that does not resolve is left out and told: no request
+/// fails for want of its log line.
+pub(crate) fn follow(scope: RouteScope<'_>, fleet: &Fleet) -> Sinks {
     let (Some(settings), Some(gateway)) = (&fleet.proxy.spec.telemetry, fleet.gateways.first().copied()) else {
-        return Telemetry::default();
+        return Sinks::default();
     };
-    let scope = Scope {
-        resources: scope.resources,
-        options: scope.options,
-        plan: scope.plan,
-        gateway,
-        redirect_port: None,
-        passthrough: false,
-    };
-    let from = Referrer { group: EnvoyProxy::GROUP, kind: EnvoyProxy::KIND, namespace: &fleet.proxy.namespace };
-    let mut used = Used::default();
-    let mut sink = |host: Option<&String>, port: i32, references: &[BackendRef], usage| {
-        if references.is_empty() {
-            return host.map(|host| used.note_cluster(by_name(host, port, usage)));
+    let RouteScope { resources, options, plan } = scope;
+    let scope = Scope { resources, options, plan, gateway, redirects_from: None, passthrough: false };
+    let from = Referrer { group: EnvoyProxy::GROUP, kind: EnvoyProxy::KIND, namespace: fleet.proxy.namespace() };
+    let mut follower = Follower { scope, from, used: Used::default(), problems: Vec::new() };
+    let telemetry = follower.all(settings);
+    Sinks { telemetry, used: follower.used, problems: follower.problems }
+}
+
+struct Follower<'a> {
+    scope: Scope<'a>,
+    from: Referrer<'a>,
+    used: Used,
+    problems: Vec<Problem>,
+}
+
+impl Follower<'_> {
+    fn all(&mut self, settings: &Settings) -> Telemetry {
+        let logs = settings.access_log.iter().flat_map(|log| &log.settings).enumerate();
+        let access_logs = logs.map(|(index, setting)| {
+            let sinks = setting.sinks.iter().enumerate();
+            let field = |sink: usize| format!("accessLog.settings[{index}].sinks[{sink}]");
+            sinks.map(|(sink, item)| self.log_sink(&field(sink), item)).collect()
+        });
+        let access_logs = access_logs.collect();
+        let metrics = settings.metrics.iter().flat_map(|metrics| &metrics.sinks).enumerate();
+        let metrics = metrics.map(|(index, item)| {
+            let otel = item.open_telemetry.as_ref()?;
+            let field = format!("metrics.sinks[{index}].openTelemetry");
+            self.sink(&field, (otel.host.as_ref(), otel.port), &otel.backend_refs, Usage::Grpc)
+        });
+        let metrics = metrics.collect();
+        let tracing = settings.tracing.as_ref().and_then(|tracing| self.tracing(&tracing.provider));
+        Telemetry { access_logs, metrics, tracing }
+    }
+
+    fn log_sink(&mut self, field: &str, item: &AccessLogSink) -> Option<ClusterName> {
+        match (&item.als, &item.open_telemetry) {
+            (Some(als), _) => self.sink(&format!("{field}.als"), (None, 0), &als.backend_refs, Usage::Grpc),
+            (_, Some(otel)) => {
+                let host = (otel.host.as_ref(), otel.port);
+                self.sink(&format!("{field}.openTelemetry"), host, &otel.backend_refs, Usage::Grpc)
+            }
+            _ => None,
         }
-        named(scope, from, references, usage, &mut used).ok().map(|(cluster, _)| cluster)
-    };
-    let mut log_sink = |item: &AccessLogSink| match (&item.als, &item.open_telemetry) {
-        (Some(als), _) => sink(None, 0, &als.backend_refs, Usage::Grpc),
-        (_, Some(otel)) => sink(otel.host.as_ref(), otel.port, &otel.backend_refs, Usage::Grpc),
-        _ => None,
-    };
-    let access_logs = settings.access_log.iter().flat_map(|log| &log.settings);
-    let access_logs = access_logs.map(|setting| setting.sinks.iter().map(&mut log_sink).collect()).collect();
-    let metrics = settings.metrics.iter().flat_map(|metrics| &metrics.sinks);
-    let metrics = metrics.map(|item| {
-        let otel = item.open_telemetry.as_ref()?;
-        sink(otel.host.as_ref(), otel.port, &otel.backend_refs, Usage::Grpc)
-    });
-    let metrics = metrics.collect();
-    let tracing = settings.tracing.as_ref().and_then(|tracing| {
-        let provider = &tracing.provider;
+    }
+
+    fn tracing(&mut self, provider: &TracingProvider) -> Option<ClusterName> {
         let usage = match provider.r#type {
             TracingProviderType::OpenTelemetry => Usage::Grpc,
             TracingProviderType::Zipkin | TracingProviderType::Datadog => Usage::Http,
         };
-        sink(provider.host.as_ref(), provider.port, &provider.backend_refs, usage)
-    });
-    clusters.extend(used.clusters);
-    secrets.extend(used.secrets);
-    Telemetry { access_logs, metrics, tracing }
+        self.sink("tracing.provider", (provider.host.as_ref(), provider.port), &provider.backend_refs, usage)
+    }
+
+    /// The cluster of one sink, by its references or else by its host and port.
+    fn sink(
+        &mut self,
+        field: &str,
+        (host, port): (Option<&String>, i32),
+        references: &[BackendRef],
+        usage: Usage,
+    ) -> Option<ClusterName> {
+        if let (true, Some(host)) = (references.is_empty(), host) {
+            return Some(self.used.note_cluster(by_name(host, port, usage)));
+        }
+        match named(self.scope, self.from, references, usage, &mut self.used) {
+            Ok((cluster, _)) => Some(cluster),
+            Err(Problem { reason, message }) => {
+                self.problems.push(Problem::new(reason, format!("telemetry.{field} is left out: {message}")));
+                None
+            }
+        }
+    }
 }
 
 /// A sink that is named by host and port.

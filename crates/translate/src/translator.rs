@@ -93,7 +93,7 @@ fn report(scope: RouteScope<'_>, made: &mut Made, changes: &[Change], stands: bo
     let RouteScope { resources, plan, .. } = scope;
     let touched = made.counts.note(changes);
     let mut rows: Vec<Row> = status::parents(resources, plan, &made.counts, stands.then_some(&touched));
-    if plan.has_policies() && (!stands || policies::concerned(changes)) {
+    if plan.has_policies() && (!stands || policies::concerned(resources, plan, changes)) {
         rows.extend(policies::reports(&Ancestry::new(resources, plan, made.standing.outcomes())));
     }
     let mut changed: Vec<_> = rows.iter().map(|(reference, _)| Arc::clone(reference)).collect();

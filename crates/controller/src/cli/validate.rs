@@ -1,6 +1,13 @@
 //! `portcullis validate`: what is wrong with files, and how to mend it.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, sync::Arc};
+mod place;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use api::ObjectRef;
@@ -10,7 +17,7 @@ use crate::{
     conditions, config, missing, offline,
     source::{
         Problem, Severity,
-        file::{Once, read_once},
+        file::{Once, Original, read_once},
     },
 };
 
@@ -41,14 +48,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let output = offline::translate(&once.seen, &config);
     let mut findings: Vec<_> =
         once.seen.problems.iter().filter(|problem| problem.severity != Severity::Note).cloned().collect();
+    let written = Written::new(&once);
     for (reference, status) in offline::statuses(&output, &config) {
-        findings.extend(of_status(&once, &reference, &status));
+        findings.extend(of_status(&written, &reference, &status));
     }
     for missing in missing::find(&once.seen.resources, &config.gateway.controller_name) {
-        findings.push(finding(&once, &missing.from, missing.field, missing.what));
-    }
-    if let Err(error) = offline::bootstraps(&output, &crate::infra::host::default_runtime_dir(), None) {
-        anyhow::bail!("an EnvoyProxy cannot be used: {error}");
+        let place = missing.field.clone();
+        findings.push(written.finding(&missing.from, Some(&place), missing.field, missing.what));
     }
     findings.sort();
     findings.iter().for_each(|finding| println!("{finding}"));
@@ -60,7 +66,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The conditions that say that something is wrong, each message once.
-fn of_status(once: &Once, reference: &ObjectRef, status: &Value) -> Vec<Problem> {
+fn of_status(written: &Written<'_>, reference: &ObjectRef, status: &Value) -> Vec<Problem> {
     let mut told = BTreeSet::new();
     let mut found = Vec::new();
     for part in conditions::parts(&json!({"status": status})) {
@@ -69,13 +75,32 @@ fn of_status(once: &Once, reference: &ObjectRef, status: &Value) -> Vec<Problem>
                 continue;
             }
             let what = format!("{} ({})", condition.message, condition.reason);
-            found.push(finding(once, reference, part.of.clone(), what));
+            let original = written.originals.get(reference);
+            let place = original.and_then(|original| place::of(&original.value, &part.of, &condition.message));
+            found.push(written.finding(reference, place.as_deref(), part.of.clone(), what));
         }
     }
     found
 }
 
-fn finding(once: &Once, reference: &ObjectRef, field: String, what: String) -> Problem {
-    let (file, line) = once.places.get(reference).cloned().unwrap_or_else(|| (Arc::from("?"), 0));
-    Problem { file, line, severity: Severity::Error, object: reference.to_string(), field, what }
+/// The resources as they are written, by name.
+struct Written<'a> {
+    once: &'a Once,
+    originals: BTreeMap<&'a ObjectRef, &'a Original>,
+}
+
+impl<'a> Written<'a> {
+    fn new(once: &'a Once) -> Self {
+        let originals = once.originals.iter().map(|original| (&original.reference, original));
+        Self { once, originals: originals.collect() }
+    }
+
+    /// Something that is wrong with a resource, at the line of this place in it.
+    fn finding(&self, reference: &ObjectRef, place: Option<&str>, field: String, what: String) -> Problem {
+        let (file, line) = self.once.places.get(reference).cloned().unwrap_or_else(|| (Arc::from("?"), 0));
+        // Where two files have the same resource, only one of them counts.
+        let original = self.originals.get(reference).filter(|original| original.file == file);
+        let line = original.zip(place).map_or(line, |(original, place)| original.line(place));
+        Problem { file, line, severity: Severity::Error, object: reference.to_string(), field, what }
+    }
 }

@@ -81,6 +81,34 @@ async fn http_route_external_auth_by_http() -> Result<()> {
 }
 
 #[tokio::test]
+async fn http_route_external_auth_by_http_hands_on_all_headers() -> Result<()> {
+    let double = Echo::http().name("auth").spawn().await?;
+    let route = http_route(
+        "r",
+        "rules:
+  - filters:
+    - type: ExternalAuth
+      externalAuth:
+        protocol: HTTP
+        backendRef: {name: auth, port: 80}
+        http: {allowedHeaders: [x-echo-set-header]}
+    backendRefs: [{name: a, port: 80}]",
+    );
+    let service = crate::objects::service("default", "auth", &[double.address()]);
+    let scene = Scene::start(&["a"], &(route + &service)).await?;
+    let request = scene.request(http::Method::POST, "h/").body("some text");
+    let request = request.header("x-echo-set-header", "x-user: alice, host: evil.org, trailer: x-t");
+    let seen = scene.seen(request).await?;
+    assert_eq!((seen.header("x-user"), seen.host.as_str()), (Some("alice"), "h"));
+    // What frames the service's answer says nothing of the request.
+    assert_eq!(
+        (seen.body.as_str(), seen.header("content-length"), seen.header("trailer")),
+        ("some text", Some("9"), None)
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn security_policy_ext_auth_by_grpc() -> Result<()> {
     let double = Double::authorization()?;
     let context = "contextExtensions: [{name: role, type: Value, value: reader}]";

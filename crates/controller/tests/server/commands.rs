@@ -56,7 +56,7 @@ fn findings_name_place_resource_and_what_to_mend() {
     assert_eq!(output.status.code(), Some(1), "{found}");
     assert!(found.contains("bad.yaml:12: Gateway default/bad: spec.listeners[0].port: "), "{found}");
     assert!(
-        found.lines().any(|line| line.starts_with("./route.yaml:1: HTTPRoute default/r: ") && line.contains("Backend")),
+        found.lines().any(|line| line.starts_with("./route.yaml:8: HTTPRoute default/r: ") && line.contains("Backend")),
         "{found}"
     );
 }
@@ -71,8 +71,8 @@ fn what_belongs_to_nobody_is_found() {
     let output = portcullis(&["validate", "-f", "gateway.yaml", "-f", "route.yaml"], dir.path());
     let found = text(&output.stdout);
     let wanted = [
-        "gateway.yaml:1: Gateway default/eg: spec.gatewayClassName: there is no GatewayClass eg; ",
-        "route.yaml:1: HTTPRoute default/r: spec.parentRefs[0]: there is no Gateway default/other; ",
+        "gateway.yaml:5: Gateway default/eg: spec.gatewayClassName: there is no GatewayClass eg; ",
+        "route.yaml:5: HTTPRoute default/r: spec.parentRefs[0]: there is no Gateway default/other; ",
     ];
     assert_eq!(output.status.code(), Some(1));
     assert!(wanted.iter().all(|wanted| found.contains(wanted)), "{found}");

@@ -38,7 +38,8 @@ async fn served_by_others(fleets: &[&str]) -> Result<(House, String)> {
 fn envoy_with(house: &House, port: &str, certs: &str) -> Result<envoy::Spec> {
     let certs = house.dir.path().join("certs").join(certs).display().to_string();
     let args = ["translate", "-f", "resources", "--to", "bootstrap", "-o", "json", "--xds-address"];
-    let printed = run(house, &[&args[..], &[&format!("127.0.0.1:{port}"), "--certs", &certs]].concat())?;
+    // A name, which may have an address that the server does not listen on.
+    let printed = run(house, &[&args[..], &[&format!("localhost:{port}"), "--certs", &certs]].concat())?;
     let bootstraps: Vec<serde_json::Value> = serde_json::from_str(&printed)?;
     Ok(envoy::Spec::new(bootstraps[0].to_string()))
 }

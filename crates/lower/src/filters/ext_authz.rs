@@ -6,7 +6,8 @@ use envoy::{
         AuthorizationResponse, BufferSettings, CheckSettings, ExtAuthz, ExtAuthzPerRoute, HttpService,
         ext_authz::Services, ext_authz_per_route::Override,
     },
-    matcher::{ListStringMatcher, StringMatcher},
+    matcher::{ListStringMatcher, StringMatcher, string_matcher::MatchPattern},
+    mutation_rules::HeaderMutationRules,
     types::HttpStatus,
 };
 use ir::{
@@ -16,7 +17,7 @@ use ir::{
 
 use super::instance_name;
 use crate::{
-    convert::{exact, grpc_service},
+    convert::{exact, grpc_service, pattern, regex},
     http_filters::{Chain, Instance},
 };
 
@@ -72,6 +73,8 @@ fn filter(auth: &ExtAuth) -> ExtAuthz {
         allowed_headers: allowed,
         // What the service says goes into the request: a service must not be able to break Envoy's own rules by it.
         validate_mutations: true,
+        decoder_header_mutation_rules: matches!(service, ExtAuthService::Http { response_headers: None, .. })
+            .then(all_but_framing),
         services: Some(match service {
             ExtAuthService::Grpc { cluster, authority } => {
                 Services::GrpcService(grpc_service(cluster, authority, Some(*timeout)))
@@ -85,16 +88,31 @@ fn filter(auth: &ExtAuth) -> ExtAuthz {
                     }),
                     path_prefix: if path_override.is_some() { String::new() } else { path.clone() },
                     path_override: path_override.clone().unwrap_or_default(),
-                    authorization_response: (!response_headers.is_empty()).then(|| AuthorizationResponse {
-                        allowed_upstream_headers: Some(names(response_headers)),
-                        ..Default::default()
-                    }),
+                    authorization_response: upstream_headers(response_headers.as_deref()),
                     ..Default::default()
                 })
             }
         }),
         ..Default::default()
     }
+}
+
+/// The answer's headers that are put into the request.
+fn upstream_headers(wanted: Option<&[String]>) -> Option<AuthorizationResponse> {
+    let allowed = match wanted {
+        Some([]) => return None,
+        Some(wanted) => names(wanted),
+        // All but `:status`, which is no header.
+        None => ListStringMatcher { patterns: vec![pattern(MatchPattern::SafeRegex(regex("[^:].*")))] },
+    };
+    Some(AuthorizationResponse { allowed_upstream_headers: Some(allowed), ..Default::default() })
+}
+
+/// Where all of an answer's headers go into the request: those that say how the answer itself was sent would say it of
+/// the request, and where one ends and the next begins. `Host` is guarded by Envoy.
+fn all_but_framing() -> HeaderMutationRules {
+    const FRAMING: &str = "(?i)connection|content-length|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade";
+    HeaderMutationRules { disallow_expression: Some(regex(FRAMING)), ..Default::default() }
 }
 
 /// Header names; letters of either case are the same.

@@ -137,7 +137,8 @@ fn assignment(groups: Vec<EndpointsOfGroup>) -> Value {
 fn end_points_stand_by_priority_and_zone() {
     let endpoints =
         vec![ip("10.0.0.1", Some("a"), false), ip("10.0.0.2", Some("b"), false), ip("10.0.0.3", Some("a"), true)];
-    let fallback = vec![ip("fd00::1", None, false), Endpoint::Unix { path: "/run/x.sock".to_owned() }];
+    let fallback =
+        vec![ip("fd00::1", None, false), Endpoint::Unix { path: "/run/x.sock".to_owned(), zone: None, hostname: None }];
     insta::assert_yaml_snapshot!(assignment(vec![group(None, 0, endpoints), group(None, 1, fallback)]));
 }
 

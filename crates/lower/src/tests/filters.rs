@@ -69,7 +69,7 @@ fn authorization() {
             authority: "auth.default".to_owned(),
             path: "/check".to_owned(),
             path_override: None,
-            response_headers: vec!["x-user".to_owned()],
+            response_headers: Some(vec!["x-user".to_owned()]),
         },
         body_bytes: None,
         recompute_route: false,

@@ -87,7 +87,8 @@ fn discovery(scope: Scope<'_>, backend: &Backend) -> Result<Discovery, Problem> 
 /// An end point by address or socket.
 fn fixed(endpoint: &BackendEndpoint) -> Option<Endpoint> {
     if let Some(unix) = &endpoint.unix {
-        return Some(Endpoint::Unix { path: unix.path.clone() });
+        let (zone, hostname) = (endpoint.zone.clone(), endpoint.hostname.clone());
+        return Some(Endpoint::Unix { path: unix.path.clone(), zone, hostname });
     }
     let ip = endpoint.ip.as_ref()?;
     Some(Endpoint::Ip {

@@ -69,7 +69,7 @@ fn defaults(scope: Scope<'_>, (tls, secrets): &mut (UpstreamTls, Vec<Arc<Secret>
     let proxy = &scope.fleet().proxy;
     let Some(settings) = &proxy.spec.backend_tls else { return Ok(()) };
     if let (None, Some(reference)) = (&tls.client_certificate, &settings.client_certificate_ref) {
-        let from = Referrer { group: EnvoyProxy::GROUP, kind: EnvoyProxy::KIND, namespace: &proxy.namespace };
+        let from = Referrer { group: EnvoyProxy::GROUP, kind: EnvoyProxy::KIND, namespace: proxy.namespace() };
         let secret = certificate(scope.resources, from, &secret_ref(reference), "InvalidCertificateRef")?;
         tls.client_certificate = Some(Arc::clone(&secret.name));
         secrets.push(secret);

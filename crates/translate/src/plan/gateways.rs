@@ -19,19 +19,20 @@ use crate::{
     grants::Referrer,
     problem::{Problem, condition},
     report::{Address, Condition},
+    telemetry::Sinks,
 };
 
 /// The gateways of accepted classes, ordered by age, and their fleets.
 pub(crate) fn gateways(
     resources: &Resources,
     options: &Options,
-    classes: &BTreeMap<&str, Class>,
+    classes: &BTreeMap<&str, Class<'_>>,
 ) -> (Vec<Fleet>, Vec<GatewayPlan>) {
     let mut ours: Vec<_> = resources
         .gateways
         .iter()
         .filter_map(|gateway| Some((gateway, classes.get(gateway.spec.gateway_class_name.as_str())?)))
-        .filter(|(_, class)| class.accepted)
+        .filter(|(_, class)| class.problem.is_none())
         .collect();
     ours.sort_by_cached_key(|(gateway, _)| gateway.age());
     let mut fleets: Vec<Fleet> = Vec::new();
@@ -60,7 +61,7 @@ pub(crate) fn defaults(gateways: &[GatewayPlan]) -> Vec<ParentRef> {
 }
 
 /// The fleet of a gateway: its own, or the class's.
-fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class, proxy: &Proxy) -> usize {
+fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class<'_>, proxy: &Proxy) -> usize {
     let name = match class.merged {
         true => gateway.spec.gateway_class_name.clone(),
         false => format!("{}/{}", gateway.namespace(), gateway.name()),
@@ -69,7 +70,14 @@ fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class, proxy: &Prox
         // Merged gateways share one fleet, so only the class can say how it is run.
         let proxy = if class.merged { &class.proxy } else { proxy }.clone();
         let family = ip_family(&proxy.spec);
-        fleets.push(Fleet { name: name.into(), gateways: Vec::new(), proxy, family, secrets: BTreeMap::new() });
+        fleets.push(Fleet {
+            name: name.into(),
+            gateways: Vec::new(),
+            proxy,
+            family,
+            secrets: BTreeMap::new(),
+            telemetry: Sinks::default(),
+        });
         fleets.len() - 1
     })
 }
@@ -84,7 +92,7 @@ fn ip_family(proxy: &EnvoyProxySpec) -> IpFamily {
 }
 
 /// The `EnvoyProxy` that a gateway's infrastructure names, or else its class's.
-fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class) -> Result<Proxy, Problem> {
+fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class<'_>) -> Result<Proxy, Problem> {
     let reference =
         gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
     let Some(reference) = reference else { return Ok(class.proxy.clone()) };

@@ -9,7 +9,7 @@ use api::{
 use ir::{DownstreamTls, tls::TlsParameters};
 
 use super::{Fleet, GatewayPlan, ListenerPlan, Parent, Protocol, frontend};
-use crate::{certificates::certificate, grants::Referrer, names, problem::Problem, selector::Namespaces};
+use crate::{certificates::certificate, grants::Referrer, names, problem::Problem, selector::Namespaces, tls_options};
 
 /// Who has a listener.
 pub(super) struct Owner<'a> {
@@ -67,7 +67,12 @@ pub(super) fn listener(
         conflict: None,
         overlap: None,
         servable: true,
+        without_effect: None,
     };
+    match tls_options::judge(listener.tls.as_ref().and_then(|tls| tls.options.as_ref()), "tls.options") {
+        Ok(without_effect) => plan.without_effect = without_effect,
+        Err(problem) => plan.refused.push(problem),
+    }
     if plan.port.is_none() {
         plan.refused.push(Problem::new("PortUnavailable", format!("{} is not a port; use 1 to 65535", listener.port)));
     }

@@ -88,7 +88,7 @@ fn service(
                 authority,
                 path: path.clone().unwrap_or_default(),
                 path_override: path_override.clone(),
-                response_headers: headers_to_backend.clone(),
+                response_headers: Some(headers_to_backend.clone()),
             })
         }
         _ => Err(Problem::new("Invalid", "extAuth needs exactly one of grpc and http")),
@@ -150,7 +150,8 @@ pub(crate) fn of_filter(rule: RuleScope<'_>, auth: &ExternalAuth, out: &mut Comp
         (ExtAuthService::Grpc { cluster, authority }, headers)
     } else {
         let http = auth.http.clone().unwrap_or_default();
-        let response_headers = http.allowed_response_headers.unwrap_or_default();
+        // An empty list is all, other than in a SecurityPolicy.
+        let response_headers = http.allowed_response_headers.filter(|names| !names.is_empty());
         let path = http.path.unwrap_or_default();
         (ExtAuthService::Http { cluster, authority, path, path_override: None, response_headers }, http.allowed_headers)
     };

@@ -65,11 +65,19 @@ impl<'a> Ancestry<'a> {
     }
 }
 
-/// Whether the reports of policies may be others after some changes: a policy had or has to do with one of the routes. What
-/// policies have to do with routes of bytes and datagrams is not noted, but as targets they may have them.
-pub(crate) fn concerned(changes: &[Change]) -> bool {
+/// Whether the reports of policies may be others after some changes: a policy names or selects one of the routes, or had or
+/// has to do with it.
+pub(crate) fn concerned(resources: &Resources, plan: &Plan, changes: &[Change]) -> bool {
     changes.iter().flat_map(Change::sides).any(|outcome| {
-        !matches!(outcome.route.kind, RouteKind::Http | RouteKind::Grpc)
+        let route = &*outcome.route;
+        let whole = Target {
+            kind: route.kind(),
+            namespace: route.namespace(),
+            name: route.name(),
+            section: None,
+            labels: route.metadata.labels.as_ref(),
+        };
+        plan.policies.know(resources, whole)
             || outcome.attachments().any(|attachment| {
                 let compiled = &attachment.compiled;
                 !compiled.used.tls_policies.is_empty() || !compiled.policies.is_empty()

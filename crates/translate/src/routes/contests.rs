@@ -1,7 +1,8 @@
 //! Routes that cannot both have what they ask for.
 //!
-//! A listener takes one TCPRoute or UDPRoute. A host of a listener belongs to HTTPRoutes or to GRPCRoutes, not to both
-//! (the specification of GRPCRoute). The older route wins, then the first by namespace and name.
+//! A host of a listener belongs to HTTPRoutes or to GRPCRoutes, not to both (the specification of GRPCRoute). The older route
+//! wins, then the first by namespace and name. Several TCPRoutes or UDPRoutes of a listener are no contest: all are accepted,
+//! and the oldest has the traffic (GEP-2644, GEP-2645).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +21,7 @@ pub(crate) fn possible(kinds: &[Kinds]) -> bool {
 
 fn contested(kinds: &Kinds) -> bool {
     let count = |kind: RouteKind| kinds[kind as usize];
-    count(RouteKind::Tcp) > 1 || count(RouteKind::Udp) > 1 || (count(RouteKind::Http) > 0 && count(RouteKind::Grpc) > 0)
+    count(RouteKind::Http) > 0 && count(RouteKind::Grpc) > 0
 }
 
 /// Who loses, by index, and on which listeners. `kinds` has the attachments of each listener.
@@ -59,7 +60,6 @@ fn rivals(outcomes: &[Arc<Outcome>], kinds: &[Kinds]) -> BTreeMap<usize, Vec<usi
 /// Whether two routes cannot both be on a listener.
 fn collide(winner: &Outcome, rival: &Outcome, listener: usize) -> bool {
     match (winner.route.kind, rival.route.kind) {
-        (RouteKind::Tcp, RouteKind::Tcp) | (RouteKind::Udp, RouteKind::Udp) => true,
         (RouteKind::Http, RouteKind::Grpc) | (RouteKind::Grpc, RouteKind::Http) => {
             let domains = |outcome: &Outcome| -> Vec<Arc<str>> {
                 let here = outcome.attachments().filter(|attachment| attachment.listener == listener);

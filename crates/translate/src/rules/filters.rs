@@ -10,7 +10,7 @@ use ir::route::{HeaderMutation, HostRewrite, Mirror, PathRewrite, Redirect};
 
 use super::{Compiled, RuleFilters, RuleScope, extension};
 use crate::{
-    backends::{Reference, resolve},
+    backends::{RedirectsFrom, Reference, resolve},
     policies::ext_auth,
     problem::Problem,
 };
@@ -108,21 +108,31 @@ fn redirect(rule: RuleScope<'_>, redirect: &RequestRedirect) -> Result<Redirect,
         .port
         .map(|port| u16::try_from(port).map_err(|_| Problem::new("UnsupportedValue", format!("{port} is not a port"))));
     let path = redirect.path.as_ref().map(|path| path_rewrite(rule, &same_shape(path)));
+    let port = port.transpose()?;
+    let from = rule.scope.redirects_from.filter(|_| redirect.scheme.is_none());
+    // The specification wants no port in the location where the scheme implies it, be it the listener's.
+    let of_listener = from.map(RedirectsFrom::scheme).filter(|scheme| port == Some(implied_port(scheme)));
+    let scheme = redirect.scheme.clone().or(of_listener);
+    let implied = scheme.as_ref().map(implied_port);
     // Without scheme and port the target is on this listener's port.
-    let own_port = rule.scope.redirect_port.filter(|_| redirect.scheme.is_none() && redirect.hostname.is_some());
-    // The specification wants no port in the location where the scheme implies it.
-    let implied = match redirect.scheme {
-        Some(RedirectScheme::Http) => Some(80),
-        Some(RedirectScheme::Https) => Some(443),
-        None => None,
-    };
+    let own_port = from.filter(|from| redirect.hostname.is_some() && from.port != implied_port(&from.scheme()));
     Ok(Redirect {
-        scheme: redirect.scheme.clone(),
+        port: match port {
+            Some(port) => Some(port).filter(|port| Some(*port) != implied),
+            None => own_port.map(|from| from.port),
+        },
+        scheme,
         hostname: redirect.hostname.clone(),
-        port: port.transpose()?.filter(|port| Some(*port) != implied).or(own_port),
         path: path.transpose()?,
         status: redirect.status_code.and_then(|code| u16::try_from(code).ok()).unwrap_or(302),
     })
+}
+
+fn implied_port(scheme: &RedirectScheme) -> u16 {
+    match scheme {
+        RedirectScheme::Http => 80,
+        RedirectScheme::Https => 443,
+    }
 }
 
 fn url_rewrite(rule: RuleScope<'_>, rewrite: &UrlRewrite, into: &mut RuleFilters) -> Result<(), Problem> {

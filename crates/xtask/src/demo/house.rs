@@ -67,6 +67,7 @@ impl House {
         println!("resources    {} (edit a file and try again)", self.dir.path().join("resources").display());
         println!("logs         {}", self.server.log_path().display());
         println!("             {}", self.backend.log_path().display());
+        println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
         println!("\nCtrl-C stops everything.");
     }
 

@@ -22,6 +22,9 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<PathBuf> {
     }
     let text = fs::read_to_string(example.join("standalone.yaml"))?;
     let text = swap(&text, "examples/quickstart/resources", &resources.display().to_string())?;
+    // Not that of the user, which another demo or server may be using.
+    let runtime = format!("host: {{runtimeDir: {}}}", dir.join("run").display());
+    let text = swap(&text, "host: {}", &runtime)?;
     let config = dir.join("standalone.yaml");
     fs::write(&config, swap(&text, "port: 19000", &format!("port: {}", ports.admin))?)?;
     Ok(config)
@@ -40,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_port_is_the_one_asked_for() {
+    fn ports_are_those_asked_for_and_the_runtime_directory_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let config = copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3 }).unwrap();
         let mut all = fs::read_to_string(config).unwrap();
@@ -50,5 +53,6 @@ mod tests {
         for (there, gone) in [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000")] {
             assert!(all.contains(there) && !all.contains(gone), "{all}");
         }
+        assert!(all.contains(&format!("runtimeDir: {}/run", dir.path().display())), "{all}");
     }
 }

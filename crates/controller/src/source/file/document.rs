@@ -73,11 +73,54 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> Outcome {
     outcome
 }
 
-/// The resources of a document as they are written, for commands that print them again.
-pub(super) fn originals(file: &Arc<str>, text: &str) -> Vec<(ObjectRef, Value)> {
-    let Ok(document) = Document::parse(file, &Chunk { lines_before: 0, text }) else { return Vec::new() };
-    let items = list_items(document.to_json()).unwrap_or_else(|value| vec![value]);
-    items.into_iter().filter_map(|item| Some((reference(&item)?, item))).collect()
+/// A resource as it is written, for commands that print it again or name its lines.
+#[derive(Clone, Debug)]
+pub struct Original {
+    /// Which one.
+    pub reference: ObjectRef,
+    /// What is written.
+    pub value: Value,
+    /// The file.
+    pub file: Arc<str>,
+    document: Arc<Document>,
+    /// Where in the document it stands; empty for the whole.
+    path: String,
+}
+
+impl Original {
+    /// The line of a field such as `spec.rules[0]`; of what is around it where it is not written.
+    pub fn line(&self, field: &str) -> usize {
+        self.document.position(&within(&self.path, field)).line
+    }
+}
+
+/// The resources of a part of a file as they are written.
+pub(super) fn originals(file: &Arc<str>, chunk: &Chunk<'_>) -> Vec<Original> {
+    let Ok(document) = Document::parse(file, chunk) else { return Vec::new() };
+    let document = Arc::new(document);
+    let items = match list_items(document.to_json()) {
+        Ok(items) => items.into_iter().enumerate().map(|(index, item)| (format!("items[{index}]"), item)).collect(),
+        Err(value) => vec![(String::new(), value)],
+    };
+    let original = |(path, value): (String, Value)| {
+        Some(Original {
+            reference: reference(&value)?,
+            value,
+            file: Arc::clone(file),
+            document: Arc::clone(&document),
+            path,
+        })
+    };
+    items.into_iter().filter_map(original).collect()
+}
+
+/// The path of a field of something that stands at a path of its own.
+fn within(path: &str, field: &str) -> String {
+    match (path, field) {
+        ("", field) => field.to_owned(),
+        (path, "") => path.to_owned(),
+        (path, field) => format!("{path}.{field}"),
+    }
 }
 
 /// The items of a `List`, as `kubectl get -o yaml` prints it; anything else comes back as it is.
@@ -148,11 +191,7 @@ impl Reader<'_> {
     }
 
     fn problem(&self, severity: Severity, path: &str, object: &str, field: &str, what: String) -> Problem {
-        let place = match (path, field) {
-            ("", field) => field.to_owned(),
-            (path, "") => path.to_owned(),
-            (path, field) => format!("{path}.{field}"),
-        };
+        let place = within(path, field);
         Problem {
             file: Arc::clone(self.file),
             line: self.document.position(&place).line,

@@ -26,6 +26,7 @@ use std::{
 
 use tokio::sync::watch;
 
+pub use document::Original;
 pub use once::{Once, read_once};
 
 use super::Seen;

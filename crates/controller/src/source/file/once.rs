@@ -7,11 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use api::ObjectRef;
-use serde_json::Value;
-
-use super::{contents::Contents, document, store::Store, walk::walk};
+use super::{
+    contents::Contents,
+    document::{self, Original},
+    store::Store,
+    walk::walk,
+};
 use crate::source::Seen;
+use api::ObjectRef;
 
 /// What stands for the standard input among paths.
 const STDIN: &str = "-";
@@ -24,7 +27,7 @@ pub struct Once {
     /// Where each resource stands: file and line.
     pub places: BTreeMap<ObjectRef, (Arc<str>, usize)>,
     /// The resources as they are written, in the order of files and lines.
-    pub originals: Vec<(ObjectRef, Value)>,
+    pub originals: Vec<Original>,
 }
 
 /// Reads files, directories and, for `-`, the standard input.
@@ -36,14 +39,16 @@ pub fn read_once(roots: &[PathBuf]) -> io::Result<Once> {
     let mut originals = Vec::new();
     for (name, text) in texts(roots)? {
         for chunk in kit::config::split(&text) {
-            originals.extend(document::originals(&name, chunk.text));
+            originals.extend(document::originals(&name, &chunk));
         }
         store.replace(&name, Some(Contents::read(&name, &text, &Contents::default())));
     }
     let places = store.places().map(|(reference, file, line)| (reference.clone(), (Arc::clone(file), line)));
     let places: BTreeMap<_, _> = places.collect();
     let mut printed = std::collections::BTreeSet::new();
-    originals.retain(|(reference, _)| places.contains_key(reference) && printed.insert(reference.clone()));
+    originals.retain(|original: &Original| {
+        places.contains_key(&original.reference) && printed.insert(original.reference.clone())
+    });
     Ok(Once { seen: store.seen(), places, originals })
 }
 

@@ -104,6 +104,20 @@ async fn bootstrap_merged_and_patched() -> Result<()> {
 }
 
 #[tokio::test]
+async fn bootstrap_that_does_not_fit_is_told_and_disturbs_nothing() -> Result<()> {
+    let (case, _echo, port) = with_proxy("  concurrency: 1\n").await?;
+    answers(&case, &get("any.org", port), 200).await?;
+    let good = std::fs::read_to_string(case.file("main"))?;
+    let patch = "  bootstrap:\n    type: JSONPatch\n    jsonPatches: [{op: remove, path: /nothing}]\n";
+    case.write("main", &good.replace("  concurrency: 1\n", patch))?;
+    case.reason("Gateway", "gw", "Accepted", "InvalidParameters").await?;
+    answers(&case, &get("any.org", port), 200).await?;
+    case.write("main", &good)?;
+    case.condition("Gateway", "gw", "Accepted", "True").await?;
+    answers(&case, &get("any.org", port), 200).await
+}
+
+#[tokio::test]
 async fn bootstrap_replaced() -> Result<()> {
     let (case, _echo, port) = with_proxy("  concurrency: 1\n").await?;
     answers(&case, &get("any.org", port), 200).await?;

@@ -89,3 +89,12 @@ async fn traces_and_metrics_are_sent_by_otlp() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_is_told_and_disturbs_nothing() -> Result<()> {
+    let telemetry = "{tracing: {provider: {type: OpenTelemetry, backendRefs: [{name: missing, port: 4317}]}}}";
+    let (case, _echo, port) = with_telemetry(telemetry, "").await?;
+    case.reason("Gateway", "gw", "ResolvedRefs", "BackendNotFound").await?;
+    case.condition("Gateway", "gw", "Accepted", "True").await?;
+    answers(&case, &get("a.org", port), 200).await
+}

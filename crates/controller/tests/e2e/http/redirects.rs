@@ -32,6 +32,17 @@ async fn expect(scene: &Scene, cases: &[(&str, u16, &str)]) -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn http_route_redirect_to_the_scheme_s_own_port_names_none() -> Result<()> {
+    let route =
+        redirects(&[("/own", "hostname: example.org, port: 80"), ("/other", "hostname: example.org, port: 443")]);
+    let scene = Scene::start(&[], &route).await?;
+    for (url, location) in [("h.com/own", "http://example.org/own"), ("h.com/other", "http://example.org:443/other")] {
+        assert_eq!(scene.ask(url).await?.header("location"), Some(location), "{url}");
+    }
+    Ok(())
+}
+
 /// A port that the scheme has anyway may be said or not.
 fn without_usual_port(location: &str) -> String {
     let port = if location.starts_with("https:") { ":443/" } else { ":80/" };

@@ -90,13 +90,23 @@ async fn backend_tls_policy_san_validation() -> Result<()> {
         service("default", "none", &[echo.address()])
             + &to("none")
             + &for_service("none", "ca", &sans("{type: URI, uri: 'spiffe://back/outer'}")),
+        service("default", "wild", &[echo.address()])
+            + &to("wild")
+            + &for_service("wild", "ca", &sans("{type: Hostname, hostname: '*.back.org'}")),
+        // A wildcard stands for one label.
+        service("default", "wider", &[echo.address()])
+            + &to("wider")
+            + &for_service("wider", "ca", &sans("{type: Hostname, hostname: '*.org'}")),
     ])
     .await?;
-    for name in ["name", "uri"] {
+    for name in ["name", "uri", "wild"] {
         answers(&case, &ask(name, port), 200).await?;
         assert_eq!(session(&ask(name, port)).await?.server_name, "back.org", "the SNI is the hostname all the same");
     }
-    answers(&case, &ask("none", port), 503).await
+    for name in ["none", "wider"] {
+        answers(&case, &ask(name, port), 503).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn a_filter_is_on_for_the_routes_that_enable_it_and_no_others() {
             authority: "judge".to_owned(),
             path: String::new(),
             path_override: None,
-            response_headers: Vec::new(),
+            response_headers: Some(Vec::new()),
         },
         request_headers: Vec::new(),
         body_bytes: None,
