@@ -91,7 +91,10 @@ impl Parts<'_> {
             .arg(self.services())
             // At the usual 20 calls a second, a start with an account for each controller takes four seconds more.
             .args(["--use-service-account-credentials=true", "--kube-api-qps=500", "--kube-api-burst=1000"])
-            .arg("--concurrent-service-endpoint-syncs=10")
+            .args([
+                "--concurrent-service-endpoint-syncs=10",
+                "--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins",
+            ])
             .start()
     }
 

@@ -151,9 +151,9 @@ impl Handle {
     async fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
         let kubectl = tokio::task::spawn_blocking(|| kubernetes(Program::Kubectl)).await??;
         let mut command = Command::new(kubectl);
-        command.arg("--kubeconfig").arg(self.kubeconfig()).args(args).kill_on_drop(true);
         // What kubectl learns about an API is kept by address: another cluster may have had this one.
-        command.arg("--cache-dir").arg(self.dir.join("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig()).arg("--cache-dir").arg(self.dir.join("kubectl"));
+        command.args(args).kill_on_drop(true);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().context("standard input was asked for")?;
         let feed = async {

@@ -67,8 +67,8 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Owned {
     _balancer: Balancer,
-    _daemons: Vec<Process>,
     _namespaces: Namespaces,
+    _daemons: Vec<Process>,
     _place: Place,
 }
 
