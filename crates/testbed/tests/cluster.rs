@@ -1,6 +1,5 @@
 //! A real Kubernetes comes up, does what it should, and leaves nothing behind. These tests need root.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,25 +16,17 @@ struct Traces {
     name: String,
     dir: PathBuf,
     link: String,
-    namespaces: BTreeSet<PathBuf>,
 }
 
 impl Traces {
     fn of(cluster: &Handle) -> Self {
         let dir = cluster.logs().parent().expect("logs lie in the directory of the cluster").to_owned();
-        let mentions = |id: &String| {
-            let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(&*dir.to_string_lossy())
-        };
-        let own = pid_namespace("self").expect("/proc is mounted");
-        let namespaces =
-            processes().filter(mentions).filter_map(|id| pid_namespace(&id)).filter(|id| *id != own).collect();
         let link = format!("portcullis{}", cluster.net().to_string().trim_start_matches("10."));
-        Self { name: cluster.name().to_owned(), dir, link, namespaces }
+        Self { name: cluster.name().to_owned(), dir, link }
     }
 
     fn processes(&self) -> Vec<String> {
-        processes().filter(|id| pid_namespace(id).is_some_and(|one| self.namespaces.contains(&one))).collect()
+        processes_of(&self.dir)
     }
 
     /// Everything that is there, in words.
@@ -61,18 +52,22 @@ impl Traces {
     }
 }
 
-fn processes() -> impl Iterator<Item = String> {
+/// The processes that have the directory of a cluster among their arguments or in their environment. All its daemons have, and
+/// what they start.
+fn processes_of(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|id| id.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn pid_namespace(id: &str) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{id}/ns/pid")).ok()
+    let ids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let wanted = dir.to_string_lossy().into_owned();
+    let mentions = |id: &String| {
+        let read = |file: &str| fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+        [read("cmdline"), read("environ")].iter().any(|text| String::from_utf8_lossy(text).contains(&wanted))
+    };
+    ids.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit())).filter(mentions).collect()
 }
 
 #[tokio::test]
 async fn an_api_without_a_node() {
-    let cluster = Cluster::api_only().start().await.unwrap();
+    let cluster = Cluster::api_only().kwok().start().await.unwrap();
     let traces = Traces::of(&cluster);
     assert!(traces.processes().len() >= 4, "init, etcd, API server, controllers: {:?}", traces.processes());
     assert!(cluster.components().unwrap().iter().all(|component| component.runs));
@@ -86,8 +81,13 @@ async fn an_api_without_a_node() {
 
     cluster.install_gateway_api(Channel::Standard).await.unwrap();
     cluster.apply(GATEWAY_CLASS).await.unwrap();
-    let refused = cluster.apply(&GATEWAY_CLASS.replace("controllerName", "controlerName")).await.unwrap_err();
+    let refused = cluster.apply(&GATEWAY_CLASS.replace("controllerName: example.com/gateway", "")).await.unwrap_err();
     assert!(refused.to_string().contains("controllerName"), "{refused}");
+
+    // Nodes and pods that are only numbers.
+    cluster.apply("{apiVersion: v1, kind: Node, metadata: {name: fake}}").await.unwrap();
+    cluster.kubectl(&["create", "deployment", "web", "--image=example.com/none:1", "--replicas=20"]).await.unwrap();
+    cluster.wait(&["--for=condition=Available", "deployment/web"]).await.unwrap();
 
     cluster.stop().await.unwrap();
     assert_eq!(traces.found(), Vec::<String>::new());
@@ -99,14 +99,6 @@ kind: GatewayClass
 metadata: {name: eg}
 spec: {controllerName: example.com/gateway}
 ";
-
-#[tokio::test]
-async fn nodes_and_pods_that_are_only_numbers() {
-    let cluster = Cluster::api_only().kwok().start().await.unwrap();
-    cluster.apply("{apiVersion: v1, kind: Node, metadata: {name: fake}}").await.unwrap();
-    cluster.kubectl(&["create", "deployment", "web", "--image=example.com/none:1", "--replicas=20"]).await.unwrap();
-    cluster.wait(&["--for=condition=Available", "deployment/web"]).await.unwrap();
-}
 
 /// Builds what is not in the cache, which may take minutes, so that what follows takes seconds.
 async fn prepare() {
@@ -126,11 +118,7 @@ async fn an_interrupted_start_leaves_nothing() {
     }
     assert!(!is_held(&name).unwrap());
     assert!(!logs.exists());
-    let mentions = |id: &String| {
-        fs::read(format!("/proc/{id}/cmdline"))
-            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(logs.parent().unwrap().to_str().unwrap()))
-    };
-    assert_eq!(processes().find(mentions), None);
+    assert_eq!(processes_of(logs.parent().expect("it has one")), Vec::<String>::new());
 }
 
 /// Set for a run of this very test binary that is to be killed.
