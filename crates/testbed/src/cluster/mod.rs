@@ -46,7 +46,7 @@ pub use handle::{Channel, Handle};
 pub use image::Image;
 pub use net::Net;
 pub use place::{held, holder, is_held, sweep_all};
-pub use spec::Spec;
+pub use spec::{Spec, check_root};
 
 use balancer::Balancer;
 use namespaces::Namespaces;

@@ -207,7 +207,8 @@ async fn ready(what: &str, daemons: &mut [Process], mut look: impl AsyncFnMut() 
     }
 }
 
-fn check_root() -> Result<()> {
+/// Says what is missing where this process is not root.
+pub fn check_root() -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     // This process itself belongs to whom it acts for.
     let user = Path::new("/proc/self").metadata().context("/proc is not mounted")?.uid();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use testbed::cluster::{Handle, is_held};
+use testbed::cluster::{Handle, check_root, is_held};
 use testbed::progress;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,6 +30,8 @@ pub(crate) struct Options {
 
 /// Starts a cluster unless it is there, and says how to use it.
 pub(super) async fn run(options: &Options) -> Result<()> {
+    // Before minutes of building.
+    check_root()?;
     let name = &options.wanted.which.name;
     if let Some(handle) = Handle::open(name)? {
         println!("cluster {name} is up already");
