@@ -9,6 +9,7 @@
 //! ([`wait`]). No other room may be needed here: a test of any room can use this one.
 
 pub mod client;
+pub mod cluster;
 pub mod echo;
 pub mod envoy;
 pub mod pki;

@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 #[derive(Debug)]
 pub struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    key: String,
 }
 
 /// A certificate and its private key, both PEM.
@@ -35,7 +36,9 @@ impl Ca {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+        let pair = KeyPair::generate()?;
+        let key = pair.serialize_pem();
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, pair)?, key })
     }
 
     /// Its certificate, PEM (`ca.crt` of a ConfigMap).
@@ -59,6 +62,19 @@ impl Ca {
     /// A client's certificate: the first name is also its common name. A name with a scheme (`spiffe://…`) becomes a URI SAN.
     pub fn client(&self, names: &[&str]) -> Result<Identity> {
         self.sign(&leaf(names, ExtendedKeyUsagePurpose::ClientAuth)?)
+    }
+
+    /// A client's certificate of that common name for a member of an organisation, as Kubernetes knows users and groups.
+    pub fn member(&self, name: &str, organization: &str) -> Result<Identity> {
+        let mut params = leaf(&[], ExtendedKeyUsagePurpose::ClientAuth)?;
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        params.distinguished_name.push(DnType::CommonName, name);
+        self.sign(&params)
+    }
+
+    /// Its own private key, PEM, for a program that signs in its name.
+    pub fn key_pem(&self) -> &str {
+        &self.key
     }
 
     fn sign(&self, params: &CertificateParams) -> Result<Identity> {
@@ -92,6 +108,12 @@ impl Identity {
     pub(crate) fn private_key(&self) -> Result<PrivateKeyDer<'static>> {
         Ok(PrivateKeyDer::from_pem_slice(self.key.as_bytes())?)
     }
+}
+
+/// A key pair for signing tokens: the private key (PKCS 8) and the public one, both PEM.
+pub fn signing_key() -> Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    Ok((key.serialize_pem(), key.public_key_pem()))
 }
 
 fn leaf(names: &[&str], purpose: ExtendedKeyUsagePurpose) -> Result<CertificateParams> {

@@ -32,6 +32,7 @@ const TAIL: usize = 60;
 #[derive(Debug)]
 pub struct Spec {
     program: OsString,
+    name: Option<String>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
@@ -41,7 +42,15 @@ pub struct Spec {
 impl Spec {
     /// A program by path, or by its name on PATH.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { program: program.as_ref().to_owned(), args: Vec::new(), env: Vec::new(), dir: None, log: None }
+        let program = program.as_ref().to_owned();
+        Self { program, name: None, args: Vec::new(), env: Vec::new(), dir: None, log: None }
+    }
+
+    /// What messages call it, for a program that only starts the one that matters.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
     }
 
     /// Adds one argument.
@@ -95,7 +104,8 @@ impl Spec {
         if let Some(dir) = self.dir {
             command.current_dir(dir);
         }
-        let name = Path::new(&self.program).file_name().unwrap_or(&self.program).to_string_lossy().into_owned();
+        let file = Path::new(&self.program).file_name().unwrap_or(&self.program);
+        let name = self.name.unwrap_or_else(|| file.to_string_lossy().into_owned());
         let child = spawn_on_lasting_thread(command).with_context(|| format!("cannot start {name} by setpriv"))?;
         Ok(Process { name, child, log, _temporary: temporary })
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, generate, rooms, test};
+use crate::{bench, cluster, demo, generate, rooms, test};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", after_help = EXAMPLES)]
@@ -19,6 +19,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo                     a real Envoy serves the quickstart until Ctrl-C
   cargo xtask test                     everything that must hold before a change goes in
   cargo xtask test --filter redirect   only the tests with `redirect` in their name
+  cargo xtask cluster up               a real Kubernetes of one node, until `cluster down`
   cargo xtask gen                      write the generated files anew";
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// A real Kubernetes of one node on this machine.
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::Command,
+    },
     /// Fetches the outside tools that are not there yet, and prints where each one is.
     Tools,
 }
@@ -61,6 +68,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Rooms => rooms::run(),
         Command::Gen { check } => generate::run(check),
         Command::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
+        Command::Cluster { command } => cluster::run(&command),
         Command::Tools => tools(),
     };
     match outcome {

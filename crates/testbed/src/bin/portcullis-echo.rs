@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use testbed::client::Request;
 use testbed::echo::Echo;
 
 /// Answers every HTTP request with what it saw of it, as JSON. Speaks HTTP/1.1, h2c, gRPC and WebSocket.
@@ -15,11 +16,20 @@ struct Args {
     /// The name it shows as `pod`.
     #[arg(long, default_value = "echo")]
     name: String,
+    /// Instead of listening, asks this URL once and prints the answer: a look around from inside a container.
+    #[arg(long, value_name = "URL")]
+    get: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(url) = args.get {
+        let answer = Request::get(&url).send().await?;
+        println!("{}", answer.text());
+        anyhow::ensure!(answer.status.is_success(), "{url} answers {}", answer.status);
+        return Ok(());
+    }
     let mut echo = Echo::http().name(&args.name).bind(args.listen).spawn().await?;
     println!("listening on {}", echo.address());
     tokio::select! {

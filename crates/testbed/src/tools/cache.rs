@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// Where fetched tools live; it is not created by asking.
 pub fn cache_dir() -> Result<PathBuf> {
@@ -14,10 +15,15 @@ pub fn cache_dir() -> Result<PathBuf> {
         .context("no place for fetched tools: set PORTCULLIS_CACHE to a directory")
 }
 
+/// Twelve digits that tell one text from another, for names of entries that depend on much.
+pub(crate) fn key(text: &str) -> String {
+    digest(&SHA256, text.as_bytes()).as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The directory `name` of the cache, filled by `fill` if it is not there yet.
 ///
 /// `fill` works in a directory beside it that is renamed at the end: a fetch that was cut short leaves nothing that looks whole.
-pub(super) fn entry(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn entry(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let tools = cache_dir()?.join("tools");
     let ready = tools.join(name);
     if ready.is_dir() {

@@ -10,13 +10,41 @@ use anyhow::{Context, Result, bail};
 use super::cache;
 use crate::progress;
 
-const BY_HAND: &str = "run `apt-get update && apt-get install redis-server` as root, then try again";
-
 /// A `redis-server` that runs from the cache.
 pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
-    let dir =
-        cache::entry("redis", |dir| progress::step("redis-server: downloading (2 MB)", || unpack(packages, dir)))?;
+    let by_hand = "run `apt-get update && apt-get install redis-server` as root, then try again";
+    let dir = cache::entry("redis", |dir| {
+        progress::step("redis-server: downloading (2 MB)", || unpack(packages, dir)).context(by_hand)?;
+        launcher(dir).context(by_hand)
+    })?;
     Ok(dir.join("redis-server"))
+}
+
+/// A tree for `/usr` with what a Kubernetes node runs beside Kubernetes, to be laid over the machine's own.
+pub(super) fn node(packages: &[String]) -> Result<PathBuf> {
+    let dir = cache::entry(&format!("node-{}", cache::key(&packages.join(" "))), |dir| {
+        progress::step("containerd, runc, CNI plugins, nftables: downloading (38 MB)", || unpack(packages, dir))?;
+        merge_usr(&dir.join("root"))
+    })?;
+    Ok(dir.join("root/usr"))
+}
+
+/// Moves what the packages put into `/bin`, `/sbin` and `/lib` to where a Debian with a merged `/usr` has it, and gives
+/// iptables the names that its installation script would give it.
+fn merge_usr(root: &Path) -> Result<()> {
+    for name in ["bin", "sbin", "lib"] {
+        let top = root.join(name);
+        if top.is_dir() {
+            let copied = Command::new("cp").arg("-a").arg(top.join(".")).arg(root.join("usr").join(name)).output()?;
+            if !copied.status.success() {
+                bail!("cannot merge {name}: {}", text(&copied));
+            }
+        }
+    }
+    for name in ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"] {
+        std::os::unix::fs::symlink("xtables-nft-multi", root.join("usr/sbin").join(name))?;
+    }
+    Ok(())
 }
 
 fn unpack(packages: &[String], dir: &Path) -> Result<()> {
@@ -26,10 +54,10 @@ fn unpack(packages: &[String], dir: &Path) -> Result<()> {
     fs::set_permissions(&debs, fs::Permissions::from_mode(0o777))?;
     if !download(packages, &debs)?.status.success() {
         // Fresh machines have no package lists yet, and only root may fetch them.
-        let updated = apt().args(["update", "-qq"]).output().with_context(|| format!("no apt-get here: {BY_HAND}"))?;
+        let updated = apt().args(["update", "-qq"]).output().context("no apt-get here")?;
         let again = download(packages, &debs)?;
         if !again.status.success() {
-            bail!("{}{}\n{BY_HAND}", text(&updated), text(&again));
+            bail!("{}{}", text(&updated), text(&again));
         }
     }
     let root = dir.join("root");
@@ -39,8 +67,7 @@ fn unpack(packages: &[String], dir: &Path) -> Result<()> {
             bail!("cannot unpack: {}", text(&unpacked));
         }
     }
-    fs::remove_dir_all(&debs)?;
-    launcher(dir)
+    Ok(fs::remove_dir_all(&debs)?)
 }
 
 fn apt() -> Command {
@@ -48,12 +75,7 @@ fn apt() -> Command {
 }
 
 fn download(packages: &[String], into: &Path) -> Result<Output> {
-    apt()
-        .args(["download", "-qq"])
-        .args(packages)
-        .current_dir(into)
-        .output()
-        .with_context(|| format!("no apt-get here: {BY_HAND}"))
+    apt().args(["download", "-qq"]).args(packages).current_dir(into).output().context("no apt-get here")
 }
 
 fn text(output: &Output) -> String {
@@ -71,7 +93,7 @@ fn launcher(dir: &Path) -> Result<()> {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     let run = Command::new(&script).arg("--version").output()?;
     if !run.status.success() {
-        bail!("the unpacked redis-server does not run: {}\n{BY_HAND}", text(&run));
+        bail!("the unpacked redis-server does not run: {}", text(&run));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod debian;
+mod kubernetes;
 mod versions;
 mod wheel;
 
@@ -15,6 +16,8 @@ use std::process::Command;
 use anyhow::Result;
 
 pub use cache::cache_dir;
+pub(crate) use cache::{entry as cached, key as cache_key};
+pub use kubernetes::{Program, kubernetes, module_dir, module_version};
 pub use versions::versions;
 
 /// The pinned Envoy. `PORTCULLIS_ENVOY` names another binary to use instead.
@@ -31,6 +34,11 @@ pub fn redis() -> Result<PathBuf> {
         Some(path) => Ok(path),
         None => debian::redis(&versions().redis.packages),
     }
+}
+
+/// A tree for `/usr` with containerd, runc, CNI plugins, nftables, iptables and iproute2, to be laid over the machine's own.
+pub fn node() -> Result<PathBuf> {
+    debian::node(&versions().node.packages)
 }
 
 /// The `go` command: the one on PATH if it is new enough, else the pinned one. Its GOROOT is two directories above it.

@@ -15,7 +15,9 @@ pub struct Versions {
     /// The C front end that bindgen loads.
     pub libclang: Wheel,
     /// The store of the rate limit service.
-    pub redis: Redis,
+    pub redis: Packages,
+    /// What a Kubernetes node runs beside Kubernetes.
+    pub node: Packages,
 }
 
 /// A tool that comes as a Python wheel.
@@ -42,11 +44,11 @@ pub struct Go {
     pub minimum: String,
 }
 
-/// Redis as Debian ships it.
+/// A tool as Debian ships it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Redis {
-    /// The packages to unpack: the server and the libraries that a small Debian lacks.
+pub struct Packages {
+    /// The packages to unpack: the programs and the libraries that a small Debian lacks.
     pub packages: Vec<String>,
 }
 

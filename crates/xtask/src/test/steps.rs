@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use testbed::cluster::Cluster;
 
 use crate::workspace::{cargo, root};
 use crate::{demo, generate, rooms};
@@ -31,6 +32,8 @@ pub(super) fn before_tests(profile: &str) -> Vec<Step> {
             let targets = ["clippy", "--workspace", "--all-targets", "--profile", &clippy];
             quietly(cargo().args(targets).args(["--", "-D", "warnings"]))
         }),
+        // Tests would do it themselves, but nobody would see what takes so long.
+        Step::new("Kubernetes", || Cluster::full().prepare()),
         Step::new("docs", move || {
             let docs = ["doc", "--workspace", "--no-deps", "--profile", &doc];
             quietly(cargo().args(docs).env("RUSTDOCFLAGS", "-D warnings"))

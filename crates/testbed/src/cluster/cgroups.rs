@@ -1,0 +1,74 @@
+//! The node's place in each cgroup hierarchy of the machine.
+//!
+//! The kubelet wants its root to exist in every hierarchy of version 1, the named one of systemd too, and makes the pods' groups
+//! below. Only the node's pods are in these groups.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::wait::wait_until_blocking;
+
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// How long dead processes may stay in a group.
+const LETTING_GO: Duration = Duration::from_secs(10);
+
+/// The path of the node's group in each hierarchy, as the kubelet is told.
+pub(super) fn path(name: &str) -> String {
+    format!("/portcullis-{name}")
+}
+
+/// Makes the node's group in every hierarchy.
+pub(super) fn create(name: &str) -> Result<()> {
+    if Path::new(ROOT).join("cgroup.controllers").exists() {
+        bail!(
+            "{ROOT} is one unified hierarchy; the node needs the hierarchies of cgroup version 1 \
+             (boot with systemd.unified_cgroup_hierarchy=0), or take a cluster without pods"
+        );
+    }
+    for group in groups(name) {
+        fs::create_dir_all(&group).with_context(|| format!("cannot create {}", group.display()))?;
+        let above = group.parent().unwrap_or(Path::new(ROOT));
+        // A new cpuset has neither processors nor memory, and no process can be put into it.
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if above.join(file).exists() && above.ends_with("cpuset") {
+                fs::write(group.join(file), fs::read(above.join(file))?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the node's groups with all groups below. Their processes must be dead or dying.
+pub(super) fn remove(name: &str) -> Result<()> {
+    for group in groups(name) {
+        let what = format!("{} to be empty", group.display());
+        wait_until_blocking(&what, LETTING_GO, || {
+            remove_tree(&group);
+            !group.exists()
+        })?;
+    }
+    Ok(())
+}
+
+fn groups(name: &str) -> Vec<PathBuf> {
+    let Ok(hierarchies) = fs::read_dir(ROOT) else { return Vec::new() };
+    let below = path(name);
+    let real = |hierarchy: &PathBuf| hierarchy.join("cgroup.procs").exists();
+    let hierarchies = hierarchies.filter_map(|entry| Some(entry.ok()?.path())).filter(real);
+    hierarchies.map(|hierarchy| hierarchy.join(below.trim_start_matches('/'))).collect()
+}
+
+/// A group is removed like an empty directory, though it shows files.
+fn remove_tree(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path());
+        }
+    }
+    // Not yet empty: the caller tries again.
+    let _ = fs::remove_dir(group);
+}

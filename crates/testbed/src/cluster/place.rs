@@ -1,0 +1,210 @@
+//! Where a cluster keeps its files, and the claim on its name.
+//!
+//! ```text
+//!   <cache>/clusters/NAME/        everything, gone when the cluster is
+//!   <cache>/clusters/NAME.lock    held by the process that the cluster lives and dies with
+//! ```
+//!
+//! The kernel releases the lock with its holder, however that ended. So a directory whose lock is free belongs to nobody: whoever
+//! comes next sweeps it up, with the one other thing that outlives its makers, the cgroups.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::cgroups;
+use crate::tools::cache_dir;
+use crate::wait::wait_until_blocking;
+
+/// How long dead processes may take to let go of their files.
+const LETTING_GO: Duration = Duration::from_secs(10);
+
+/// A claimed name and its directory. Dropping it removes both.
+#[derive(Debug)]
+pub(super) struct Place {
+    name: String,
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Place {
+    /// Claims a name, after sweeping up what clusters that nobody holds have left.
+    pub(super) fn claim(name: &str) -> Result<Self> {
+        check_name(name)?;
+        let _turn = turn()?;
+        sweep(&names()?)?;
+        let Some(mut lock) = try_lock(name)? else { bail!("a cluster {name} runs already") };
+        lock.set_len(0)?;
+        write!(lock, "{}", std::process::id())?;
+        let dir = dir_of(name)?;
+        fs::create_dir_all(dir.join("log"))?;
+        Ok(Self { name: name.to_owned(), dir, _lock: lock })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the log of a part of the cluster is.
+    pub(super) fn log(&self, part: &str) -> PathBuf {
+        self.dir.join(format!("log/{part}.log"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.name) {
+            eprintln!("cannot clean up after cluster {}: {error:#}", self.name);
+        }
+    }
+}
+
+/// The directory of the cluster of that name.
+pub(super) fn dir_of(name: &str) -> Result<PathBuf> {
+    Ok(root()?.join(name))
+}
+
+/// The names of all clusters that some process holds.
+pub fn held() -> Result<Vec<String>> {
+    let _turn = turn()?;
+    let mut names = names()?;
+    names.retain(|name| matches!(try_lock(name), Ok(None)));
+    Ok(names)
+}
+
+/// Whether some process holds the cluster of that name.
+pub fn is_held(name: &str) -> Result<bool> {
+    check_name(name)?;
+    let _turn = turn()?;
+    Ok(root()?.join(format!("{name}.lock")).exists() && try_lock(name)?.is_none())
+}
+
+/// The process that holds the cluster of that name, if one does.
+pub fn holder(name: &str) -> Result<Option<u32>> {
+    if !is_held(name)? {
+        return Ok(None);
+    }
+    Ok(fs::read_to_string(root()?.join(format!("{name}.lock")))?.parse().ok())
+}
+
+/// Removes what clusters that nobody holds have left.
+pub fn sweep_all() -> Result<()> {
+    let _turn = turn()?;
+    sweep(&names()?)
+}
+
+fn sweep(names: &[String]) -> Result<()> {
+    for name in names {
+        if let Some(_lock) = try_lock(name)? {
+            remove(name).with_context(|| format!("cannot sweep up after cluster {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Asking for a lock takes it for a moment; whoever asks or claims takes turns, so that nobody takes a question for an answer.
+fn turn() -> Result<File> {
+    let root = root()?;
+    fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
+    let file = File::create(root.join("turn"))?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn root() -> Result<PathBuf> {
+    let root = std::path::absolute(cache_dir()?.join("clusters"))?;
+    // The node has directories of its own in these places.
+    if ["/run", "/var/lib", "/var/log", "/usr", "/proc", "/sys"].iter().any(|covered| root.starts_with(covered)) {
+        bail!("a cluster cannot live in {}: set PORTCULLIS_CACHE to another directory", root.display());
+    }
+    Ok(root)
+}
+
+/// The names that have a lock file.
+fn names() -> Result<Vec<String>> {
+    let Ok(entries) = fs::read_dir(root()?) else { return Ok(Vec::new()) };
+    let lock = |name: String| name.strip_suffix(".lock").map(str::to_owned);
+    Ok(entries.filter_map(|entry| lock(entry.ok()?.file_name().into_string().ok()?)).collect())
+}
+
+fn try_lock(name: &str) -> Result<Option<File>> {
+    let path = root()?.join(format!("{name}.lock"));
+    loop {
+        let file = File::options().create(true).append(true).open(&path)?;
+        match file.try_lock() {
+            // The last holder removes the file; a lock on a removed file says nothing.
+            Ok(()) if same_file(&file, &path) => return Ok(Some(file)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+}
+
+fn same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(ref a), Ok(ref b)) if inode(a) == inode(b))
+}
+
+/// Removes all that is left of a cluster; its lock must be held.
+fn remove(name: &str) -> Result<()> {
+    cgroups::remove(name)?;
+    let dir = dir_of(name)?;
+    // Mounts of a namespace that is just ending may keep a directory busy for a moment.
+    wait_until_blocking("its files to be released", LETTING_GO, || {
+        matches!(fs::remove_dir_all(&dir), Err(error) if error.kind() == std::io::ErrorKind::NotFound) || !dir.exists()
+    })?;
+    Ok(fs::remove_file(root()?.join(format!("{name}.lock")))?)
+}
+
+/// A name is part of host names, paths and cgroups.
+fn check_name(name: &str) -> Result<()> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || name.len() > 40 || !name.bytes().all(fits) || name.starts_with('-') || name.ends_with('-') {
+        bail!("{name:?} is no name for a cluster: up to 40 of a-z, 0-9 and -, such as dev");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_claimed_once_and_leaves_nothing() {
+        let name = format!("place-{}", std::process::id());
+        let place = Place::claim(&name).unwrap();
+        assert!(Place::claim(&name).unwrap_err().to_string().contains("runs already"));
+        assert!(held().unwrap().contains(&name));
+        assert_eq!(holder(&name).unwrap(), Some(std::process::id()));
+        fs::write(place.dir().join("file"), "x").unwrap();
+        let dir = place.dir().to_owned();
+        drop(place);
+        assert!(!dir.exists() && !is_held(&name).unwrap());
+    }
+
+    #[test]
+    fn what_nobody_holds_is_swept_up() {
+        let name = format!("swept-{}", std::process::id());
+        let dir = dir_of(&name).unwrap();
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(root().unwrap().join(format!("{name}.lock")), "").unwrap();
+        sweep_all().unwrap();
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for wrong in ["", "A", "a/b", "-a", "a-", "a.b", &"a".repeat(41)] {
+            assert!(Place::claim(wrong).unwrap_err().to_string().contains("such as dev"), "{wrong}");
+        }
+    }
+}

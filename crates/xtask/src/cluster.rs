@@ -1,0 +1,107 @@
+//! `cargo xtask cluster`: a real Kubernetes of one node, up until it is told to go down.
+//!
+//! ```text
+//!   up ──starts──▶ keep (a process of its own, owner of the cluster) ◀──SIGTERM── down
+//!    └── shows what keep prints until the cluster is ready
+//! ```
+
+mod down;
+mod keep;
+mod status;
+mod up;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use testbed::cluster::{Cluster, Image, Net, Spec};
+
+/// Shown below `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  cargo xtask cluster up
+  cargo xtask cluster up --name api --api-only   no node and no pods: ready in three seconds
+  cargo xtask cluster up --name two --net 10.222
+  cargo xtask cluster load                       build the controller again and give it to the node
+  cargo xtask cluster status
+  cargo xtask cluster down";
+
+/// The cluster that is meant when no name is given.
+const DEFAULT_NAME: &str = "dev";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts a cluster, or says that it is up.
+    Up(up::Options),
+    /// Builds the controller and the echo backend, and gives their images to a running cluster.
+    Load {
+        #[command(flatten)]
+        which: Which,
+        /// The cargo profile to build with.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// Says which clusters are up, what runs in them, and how to use them.
+    Status,
+    /// Ends a cluster and all that belongs to it.
+    Down {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Owns a cluster until SIGTERM.
+    #[command(hide = true)]
+    Keep(Wanted),
+}
+
+/// One cluster by name.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// The name of the cluster.
+    #[arg(long, default_value = DEFAULT_NAME)]
+    name: String,
+}
+
+/// What a cluster should be like.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Wanted {
+    #[command(flatten)]
+    which: Which,
+    /// Its addresses, as 10.N: IPv4 10.N.0.0/16, and an IPv6 network that follows from it [default: free ones].
+    #[arg(long, value_name = "10.N")]
+    net: Option<Net>,
+    /// No node and no pods: etcd, API server and controllers only.
+    #[arg(long)]
+    api_only: bool,
+    /// Lets kwok play nodes and pods that are only numbers.
+    #[arg(long, requires = "api_only")]
+    kwok: bool,
+}
+
+impl Wanted {
+    fn spec(&self) -> Spec {
+        let spec = if self.api_only { Cluster::api_only() } else { Cluster::full() }.name(&self.which.name);
+        let spec = if self.kwok { spec.kwok() } else { spec };
+        match self.net {
+            Some(net) => spec.net(net),
+            None => spec,
+        }
+    }
+}
+
+/// Runs one of the commands.
+pub(crate) fn run(command: &Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    match command {
+        Command::Up(options) => runtime.block_on(up::run(options)),
+        Command::Load { which, profile } => runtime.block_on(up::load(&which.name, profile)),
+        Command::Status => status::run(),
+        Command::Down { which } => down::run(&which.name),
+        Command::Keep(wanted) => runtime.block_on(keep::run(wanted)),
+    }
+}
+
+/// The images of our own programs, built with that profile.
+fn own_images(profile: &str) -> Result<Vec<Image>> {
+    let binaries = crate::workspace::build(profile, &["controller", "testbed"], &["portcullis", "portcullis-echo"])?;
+    let image = |name: &str, binary: &std::path::Path| {
+        Image::of(&format!("docker.io/portcullis/{name}:dev"), binary).user("65532:65532")
+    };
+    Ok(vec![image("portcullis", &binaries[0]), image("portcullis-echo", &binaries[1])])
+}
