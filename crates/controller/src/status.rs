@@ -121,14 +121,15 @@ fn say_programmed(status: &mut Value, programmed: &Programmed) {
     }
 }
 
-/// Gives each condition its time: that of the same condition before, if its status did not change.
-fn keep_times(old: Option<&Value>, new: &mut Value, now: &str) {
+/// Gives each condition its time: that of the same condition before, if its status did not change; else its own, or `now`.
+pub(crate) fn keep_times(old: Option<&Value>, new: &mut Value, now: &str) {
     const PARTS: [(&str, &str); 3] = [("listeners", "name"), ("parents", "parentRef"), ("ancestors", "ancestorRef")];
     for condition in new.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
         let before = old.and_then(|old| find(old, "conditions", "type", &condition["type"]));
         let time =
             before.filter(|before| before["status"] == condition["status"]).map(|before| &before["lastTransitionTime"]);
-        condition["lastTransitionTime"] = time.cloned().unwrap_or_else(|| json!(now));
+        let own = condition.get("lastTransitionTime");
+        condition["lastTransitionTime"] = time.or(own).cloned().unwrap_or_else(|| json!(now));
     }
     for (list, key) in PARTS {
         for part in new.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {

@@ -77,5 +77,5 @@ fn of_status(once: &Once, reference: &ObjectRef, status: &Value) -> Vec<Problem>
 
 fn finding(once: &Once, reference: &ObjectRef, field: String, what: String) -> Problem {
     let (file, line) = once.places.get(reference).cloned().unwrap_or_else(|| (Arc::from("?"), 0));
-    Problem { file, line, severity: Severity::Error, object: reference.to_string(), field, what }
+    Problem { file: Some(file), line, severity: Severity::Error, object: reference.to_string(), field, what }
 }
