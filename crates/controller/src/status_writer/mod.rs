@@ -67,12 +67,23 @@ struct Taken {
     stands: u64,
 }
 
+/// What was written.
+struct Write {
+    reference: Arc<ObjectRef>,
+    /// A hash of what was wanted.
+    wanted: u64,
+    /// The state that it was made for.
+    version: Box<str>,
+}
+
 /// What a task comes to.
 enum Step {
     /// The server's answer to a write.
-    Written(Arc<ObjectRef>, u64, Result<Value, kube::Error>),
-    /// It's time to try again.
+    Written(Write, Result<Value, kube::Error>),
+    /// It's time to try again what failed.
     Again(Arc<ObjectRef>),
+    /// It's time to look whether there is something to write.
+    Look(Arc<ObjectRef>),
 }
 
 impl StatusWriter {
@@ -170,28 +181,31 @@ impl StatusWriter {
             return None;
         }
         let request = request(reference, &record, &patch);
-        let (client, reference) = (self.client.clone(), Arc::clone(reference));
-        Some(Box::pin(async move { Step::Written(reference, wanted, send(&client, request).await) }))
+        let write = Write { reference: Arc::clone(reference), wanted, version: record.resource_version };
+        let client = self.client.clone();
+        Some(Box::pin(async move { Step::Written(write, send(&client, request).await) }))
     }
 
     fn step(&mut self, step: Step) {
-        let (reference, wanted, answer) = match step {
+        match step {
+            Step::Written(write, answer) => {
+                self.writing -= 1;
+                self.written(write, answer);
+            }
             Step::Again(reference) => {
                 self.busy.remove(&reference);
                 self.queue.insert(reference);
-                return;
             }
-            Step::Written(reference, wanted, answer) => (reference, wanted, answer),
-        };
-        self.writing -= 1;
-        let outcome = match &answer {
-            Ok(_) => "written",
-            Err(error) if code(error) == Some(409) => "conflict",
-            Err(_) => "error",
-        };
-        self.metrics.status_written(&reference.kind, outcome);
+            Step::Look(reference) => drop(self.queue.insert(reference)),
+        }
+    }
+
+    fn written(&mut self, write: Write, answer: Result<Value, kube::Error>) {
+        let Write { reference, wanted, version } = write;
+        let count = |outcome: &str| self.metrics.status_written(&reference.kind, outcome);
         match answer {
             Ok(object) => {
+                count("written");
                 self.busy.remove(&reference);
                 self.backoffs.remove(&reference);
                 self.taken.insert(Arc::clone(&reference), Taken { wanted, stands: hash(&object["status"]) });
@@ -200,8 +214,15 @@ impl StatusWriter {
             }
             // It's gone. Its record will go, too.
             Err(error) if code(&error) == Some(404) => drop(self.busy.remove(&reference)),
-            Err(error) if code(&error) == Some(409) => self.again(reference, AFTER_CONFLICT),
+            Err(error) if code(&error) == Some(409) => {
+                count("conflict");
+                self.busy.remove(&reference);
+                // The newer state comes soon, if it's not there yet.
+                let is_there = self.records.get(&reference).is_none_or(|record| record.resource_version != version);
+                self.later(if is_there { Duration::ZERO } else { AFTER_CONFLICT }, Step::Look(reference));
+            }
             Err(error) => {
+                count("error");
                 let wait = self.backoffs.entry(Arc::clone(&reference)).or_default().after(&error);
                 tracing::warn!(
                     component = "provider",
@@ -209,15 +230,15 @@ impl StatusWriter {
                     ?wait,
                     "the status of {reference} cannot be written"
                 );
-                self.again(reference, wait);
+                self.later(wait, Step::Again(reference));
             }
         }
     }
 
-    fn again(&mut self, reference: Arc<ObjectRef>, wait: Duration) {
+    fn later(&mut self, wait: Duration, step: Step) {
         self.tasks.push(Box::pin(async move {
             tokio::time::sleep(wait).await;
-            Step::Again(reference)
+            step
         }));
     }
 }
