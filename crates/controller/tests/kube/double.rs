@@ -213,6 +213,8 @@ fn list(server: &ApiServer, target: &Target) -> Response {
         object
     });
     let items: Vec<_> = items.collect();
+    // As in a real list of metadata, none is null.
+    let items = if items.is_empty() { Value::Null } else { items.into() };
     Json(json!({"metadata": {"resourceVersion": inner.version.to_string()}, "items": items})).into_response()
 }
 

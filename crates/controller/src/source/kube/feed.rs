@@ -64,8 +64,9 @@ pub(super) enum Broken {
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     pub(super) metadata: PageMetadata,
+    /// Null when there are none, in a list of metadata.
     #[serde(default)]
-    pub(super) items: Vec<Box<RawValue>>,
+    pub(super) items: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Debug, Deserialize)]

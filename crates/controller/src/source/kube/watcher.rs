@@ -184,7 +184,7 @@ impl Running {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),
             };
-            for item in page.items {
+            for item in page.items.into_iter().flatten() {
                 match serde_json::from_str(item.get()) {
                     Ok(document) => self.put(document).await?,
                     Err(error) => return Ok(Err(kube::Error::SerdeError(error).into())),
