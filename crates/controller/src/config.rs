@@ -73,8 +73,8 @@ pub fn log_settings(logging: &Logging) -> LogSettings {
             settings.level.components.insert((*target).to_owned(), level(logging.level(component)));
         }
     }
-    // It warns of every answer that is no success, such as of a kind that is not served: we say what matters of it.
-    settings.level.components.insert("kube_client".to_owned(), Level::Error);
+    // It tells of every answer that is no success, such as of a kind that is not served: we say what matters of it.
+    settings.level.components.insert("kube_client".to_owned(), Level::Off);
     settings.format = match logging.encoder {
         Encoder::Text => Format::Text,
         Encoder::JSON => Format::Json,

@@ -14,7 +14,7 @@ use kube::{Api, api::PostParams};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    api_server::{ApiServer, FIELD_MANAGER, code, spread},
+    api_server::{ApiServer, FIELD_MANAGER, code, spread, words},
     metrics::Metrics,
 };
 
@@ -61,7 +61,9 @@ impl Candidate {
             match timeout(left, self.attempt()).await {
                 Ok(Ok(true)) => renewed = Some(began),
                 Ok(Ok(false)) => renewed = None,
-                Ok(Err(error)) => tracing::warn!(component = "provider", %error, "the Lease {LEASE} cannot be had"),
+                Ok(Err(error)) => {
+                    tracing::warn!(component = "provider", error = words(&error), "the Lease {LEASE} cannot be had");
+                }
                 Err(_) => {
                     tracing::warn!(component = "provider", "the API server does not answer about the Lease {LEASE}")
                 }

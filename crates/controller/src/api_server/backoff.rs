@@ -8,7 +8,7 @@ use std::{
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait.
-const LAST: Duration = Duration::from_secs(30);
+const LAST: Duration = Duration::from_secs(10);
 
 /// Waits that double with each failure. They are spread, so that many who lost the server at once do not come back at once.
 #[derive(Debug)]

@@ -132,13 +132,13 @@ mod tests {
     #[test]
     fn entries_of_others_stay() {
         let theirs = parent("b.example/theirs", "eg", "False", "0");
-        let seen = json!({"parents": [parent(OURS, "old", "True", "1"), theirs.clone()]});
+        let seen = json!({"parents": [parent(OURS, "old", "True", "1"), theirs]});
         let new = parent(OURS, "eg", "True", "2");
-        let wanted = json!({"parents": [theirs.clone(), new.clone()]});
+        let wanted = json!({"parents": [theirs, new]});
         assert_eq!(patch(&seen, Some(json!({"parents": [new]})), OURS), Some(wanted.clone()));
         assert_eq!(patch(&wanted, Some(json!({"parents": [wanted["parents"][1]]})), OURS), None);
         // A route that is none of ours any more.
-        assert_eq!(patch(&seen, None, OURS), Some(json!({"parents": [theirs.clone()]})));
+        assert_eq!(patch(&seen, None, OURS), Some(json!({"parents": [theirs]})));
         assert_eq!(patch(&json!({"parents": [theirs]}), None, OURS), None);
     }
 

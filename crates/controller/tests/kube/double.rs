@@ -180,7 +180,7 @@ async fn answer(
     }
     match (method, &target.name) {
         (Method::GET, None) if query.contains_key("watch") => watch(&server, &target, &query),
-        (Method::GET, None) => list(&server, &target),
+        (Method::GET, None) => list(&server, &target, &query),
         (Method::GET, Some(_)) => one(&server, &target),
         (Method::PATCH, Some(_)) => patch(&server, &target, &serde_json::from_slice(&body).expect("it is JSON")),
         _ => status(405, "not in this double"),
@@ -199,13 +199,19 @@ fn one(server: &ApiServer, target: &Target) -> Response {
     }
 }
 
-fn list(server: &ApiServer, target: &Target) -> Response {
+/// Whether an object has the one label that a selector asks for.
+fn is_selected(object: &Value, query: &HashMap<String, String>) -> bool {
+    let label = query.get("labelSelector").and_then(|selector| selector.split_once('='));
+    label.is_none_or(|(key, value)| object["metadata"]["labels"][key] == *value)
+}
+
+fn list(server: &ApiServer, target: &Target, query: &HashMap<String, String>) -> Response {
     let inner = server.lock();
     let objects = inner.objects.get(&target.collection).into_iter().flatten();
     let wanted =
         objects.filter(|((namespace, _), _)| target.namespace.as_ref().is_none_or(|wanted| wanted == namespace));
     // As in a real list, the items do not say what they are.
-    let items = wanted.map(|(_, object)| {
+    let items = wanted.filter(|(_, object)| is_selected(object, query)).map(|(_, object)| {
         let mut object = object.clone();
         let fields = object.as_object_mut().expect("it is an object");
         fields.remove("apiVersion");
@@ -226,8 +232,9 @@ fn watch(server: &ApiServer, target: &Target, query: &HashMap<String, String>) -
     }
     let start = (server.clone(), since, inner.restarts, server.ticks.subscribe());
     let (collection, namespace) = (target.collection.clone(), target.namespace.clone());
+    let query = query.clone();
     let lines = stream::unfold(start, move |(server, since, restarts, mut ticks)| {
-        let (collection, namespace) = (collection.clone(), namespace.clone());
+        let (collection, namespace, query) = (collection.clone(), namespace.clone(), query.clone());
         async move {
             loop {
                 ticks.mark_unchanged();
@@ -240,6 +247,7 @@ fn watch(server: &ApiServer, target: &Target, query: &HashMap<String, String>) -
                         let lives_in = event["object"]["metadata"]["namespace"].as_str();
                         *version > since
                             && *of == collection
+                            && is_selected(&event["object"], &query)
                             && (namespace.is_none() || namespace.as_deref() == lives_in)
                     };
                     inner.history.iter().find(is_wanted).map(|(version, _, event)| (*version, format!("{event}\n")))

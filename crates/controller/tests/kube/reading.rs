@@ -262,3 +262,28 @@ async fn a_burst_is_few_publications() {
     }
     assert!(publications < 100, "{publications}");
 }
+
+#[tokio::test]
+async fn namespaces_are_chosen_by_label_as_they_come_and_go() {
+    let server = ApiServer::new();
+    let namespace = |name: &str| {
+        let labels = json!({"edge": "yes"});
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    };
+    let mut other = route("other", "x", "v");
+    other["metadata"]["namespace"] = json!("other");
+    server.put(namespace("default"));
+    server.put(route("a", "a.example", "v"));
+    server.put(other);
+    let selector = serde_json::from_value(json!({"matchLabels": {"edge": "yes"}})).unwrap();
+    let watch =
+        Watch { r#type: WatchType::NamespaceSelector, namespaces: Vec::new(), namespace_selector: Some(selector) };
+    let source = KubeSource::start(&server.client(), Some(&watch));
+    let mut seen = listed(&source).await;
+    assert_eq!(seen.borrow().resources.http_routes.len(), 1);
+    server.put(namespace("other"));
+    until(&mut seen, |seen| seen.resources.http_routes.len() == 2).await;
+    server.delete(&namespace("default"));
+    let now = until(&mut seen, |seen| seen.resources.http_routes.len() == 1).await;
+    assert!(host(&now, "a").is_none());
+}

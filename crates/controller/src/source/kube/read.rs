@@ -87,7 +87,7 @@ mod tests {
 
     const GROUP: &str = "gateway.networking.k8s.io";
 
-    fn gateway(port: Value) -> Item {
+    fn gateway(port: &Value) -> Item {
         let document = json!({
             "metadata": {"name": "eg", "namespace": "a", "resourceVersion": "42", "managedFields": [{}]},
             "spec": {"gatewayClassName": "eg", "listeners": [{"name": "http", "port": port, "protocol": "HTTPS",
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_list_item_is_read_with_what_it_refers_to() {
-        let item = gateway(json!(443));
+        let item = gateway(&json!(443));
         assert_eq!(item.reference.to_string(), "Gateway a/eg");
         assert_eq!(item.object.unwrap().meta().resource_version, None);
         assert_eq!(item.references, [ObjectRef::new("", "Secret", "a", "c")]);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_malformed_one_is_named_with_its_field() {
-        let item = gateway(json!("https"));
+        let item = gateway(&json!("https"));
         assert!(item.object.is_none());
         let text = item.problems[0].to_string();
         assert!(text.starts_with("Gateway a/eg: spec.listeners[0].port: invalid type"), "{text}");
