@@ -143,14 +143,14 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     let state = State::new(config::pipeline_settings(&config, addresses));
     let engine = Engine::new(state, &config.gateway.controller_name, outlets.clone(), metrics.clone(), plan);
     let (seen, ledger) = (source.seen(), book.watch());
-    let mut output = outlets.output.subscribe();
+    // Before the engine runs: what it wants first must not be missed.
+    let (mut output, wanted) = (outlets.output.subscribe(), outlets.wanted.subscribe());
     let running = tokio::task::spawn_blocking(move || engine.run(seen, ledger));
     source.write_statuses(&kit, &config.gateway.controller_name, &outlets, &metrics);
     if let Some(envoy) = envoy {
         tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(), "Envoys run on this machine");
         let host = Host::new(Arc::clone(&runtime), &envoy);
         let (stop, force) = (kit.shutdown.clone(), kit.shutdown.clone());
-        let wanted = outlets.wanted.subscribe();
         kit.tasks.spawn("envoys", async move {
             host.run(wanted, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
             Ok::<(), BoxError>(())
