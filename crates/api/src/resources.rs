@@ -128,6 +128,13 @@ impl Resources {
         }
     }
 
+    /// Whether nothing was changed between the two: comparisons of pointers.
+    pub fn same(&self, other: &Self) -> bool {
+        self.same_surroundings(other)
+            && RouteKind::ALL.into_iter().all(|kind| self.routes(kind).same(other.routes(kind)))
+            && self.endpoint_slices.same(&other.endpoint_slices)
+    }
+
     /// Whether the two differ in nothing that a route's translation looks at but the routes themselves. End points
     /// don't count: they travel their own way.
     pub fn same_surroundings(&self, other: &Self) -> bool {

@@ -74,6 +74,8 @@ pub fn log_settings(logging: &Logging) -> LogSettings {
             settings.level.components.insert((*target).to_owned(), level(logging.level(component)));
         }
     }
+    // It tells of every answer that is no success, such as of a kind that is not served: we say what matters of it.
+    settings.level.components.insert("kube_client".to_owned(), Level::Off);
     settings.format = match logging.encoder {
         Encoder::Text => Format::Text,
         Encoder::JSON => Format::Json,
@@ -84,7 +86,9 @@ pub fn log_settings(logging: &Logging) -> LogSettings {
 /// The modules of a component.
 fn targets(component: Component) -> &'static [&'static str] {
     match component {
-        Component::Provider => &["controller::source"],
+        Component::Provider => {
+            &["controller::source", "controller::status_writer", "controller::leader", "controller::api_server"]
+        }
         Component::GatewayApi => &["translate", "controller::engine"],
         Component::XdsTranslator => &["lower"],
         Component::XdsServer => &["xds", "controller::nack"],

@@ -7,20 +7,24 @@
 //! [`server`] puts the parts together, [`offline`] uses the pipeline without them, [`cli`] is the way in.
 
 pub mod admin;
+pub mod api_server;
 pub mod authority;
 pub mod cli;
 pub mod conditions;
 pub mod config;
 pub mod engine;
 pub mod infra;
+pub mod leader;
 pub mod metrics;
 pub mod missing;
 pub mod nack;
 pub mod offline;
+pub mod origin;
 pub mod pipeline;
 pub mod programmed;
 pub mod server;
 pub mod source;
 pub mod status;
+pub mod status_writer;
 pub mod unix_http;
 pub mod xds_server;

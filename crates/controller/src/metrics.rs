@@ -26,11 +26,19 @@ pub enum Name {
     Problems,
     /// Envoys that ended by themselves and were started again.
     Restarts,
+    /// Answers of the API server.
+    ApiCalls,
+    /// Writes of status.
+    StatusWrites,
+    /// Statuses that wait to be written.
+    StatusQueue,
+    /// Whether this controller is the leader.
+    Leader,
 }
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::TranslateSeconds,
         Self::LowerSeconds,
         Self::SnapshotSeconds,
@@ -39,6 +47,10 @@ impl Name {
         Self::Envoys,
         Self::Problems,
         Self::Restarts,
+        Self::ApiCalls,
+        Self::StatusWrites,
+        Self::StatusQueue,
+        Self::Leader,
     ];
 
     /// The name, what it says, and its labels.
@@ -70,6 +82,18 @@ impl Name {
                 "How often an Envoy on this machine ended by itself and was started again, by fleet.",
                 &["fleet"],
             ),
+            Self::ApiCalls => (
+                "portcullis_api_calls_total",
+                "Requests to the Kubernetes API server, by HTTP status; without one, it could not be reached.",
+                &["code"],
+            ),
+            Self::StatusWrites => (
+                "portcullis_status_writes_total",
+                "Writes of status, by kind and outcome (written, conflict, error).",
+                &["kind", "outcome"],
+            ),
+            Self::StatusQueue => ("portcullis_status_queue", "Statuses that wait to be written.", &[]),
+            Self::Leader => ("portcullis_leader", "1 while this controller is the one that writes, else 0.", &[]),
         }
     }
 }
@@ -85,6 +109,10 @@ pub struct Metrics {
     envoys: IntGaugeVec,
     problems: IntGaugeVec,
     restarts: IntGaugeVec,
+    api_calls: IntCounterVec,
+    status_writes: IntCounterVec,
+    status_queue: IntGaugeVec,
+    leader: IntGaugeVec,
 }
 
 impl Metrics {
@@ -102,6 +130,10 @@ impl Metrics {
             envoys: gauge(registry, Name::Envoys),
             problems: gauge(registry, Name::Problems),
             restarts: gauge(registry, Name::Restarts),
+            api_calls: counter(registry, Name::ApiCalls),
+            status_writes: counter(registry, Name::StatusWrites),
+            status_queue: gauge(registry, Name::StatusQueue),
+            leader: gauge(registry, Name::Leader),
         }
     }
 
@@ -136,6 +168,25 @@ impl Metrics {
             let count = problems.iter().filter(|problem| problem.severity == severity).count();
             self.problems.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    pub(crate) fn api_call(&self, code: Option<u16>) {
+        let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        self.api_calls.with_label_values(&[code.as_str()]).inc();
+    }
+
+    pub(crate) fn status_written(&self, kind: &str, outcome: &str) {
+        self.status_writes.with_label_values(&[kind, outcome]).inc();
+    }
+
+    pub(crate) fn status_queue(&self, length: usize) {
+        let none: [&str; 0] = [];
+        self.status_queue.with_label_values(&none).set(i64::try_from(length).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn leader(&self, leads: bool) {
+        let none: [&str; 0] = [];
+        self.leader.with_label_values(&none).set(leads.into());
     }
 
     pub(crate) fn restarts(&self, fleet: &str, restarts: u32) {

@@ -1,9 +1,10 @@
 //! `portcullis server`: all parts put together, and their orderly end.
 //!
 //! ```text
-//! FileSource ─▶ Engine ─▶ Cache ─▶ xDS server ◀── Envoys ◀── Host
-//!                 ▲  └──▶ Outlets ─▶ admin page            │
-//!                 └────── LedgerBook ◀─────────────────────┘
+//! Origin (files, API server) ─▶ Engine ─▶ Cache ─▶ xDS server ◀── Envoys ◀── Host
+//!      ▲                          ▲  └──▶ Outlets ─▶ admin page            │
+//!      └── statuses ── leader ────┼──────────┘                             │
+//!                                 └────── LedgerBook ◀─────────────────────┘
 //! ```
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use api::config::{Custom, EnvoyGateway};
+use api::config::{Custom, EnvoyGateway, HostInfrastructure, ProviderType};
 use kit::{
     Kit,
     admin::Part,
@@ -28,8 +29,8 @@ use crate::{
     engine::{Engine, Outlets},
     infra::host::{Host, Plan, RuntimeDir, States, default_runtime_dir, find_envoy},
     metrics::Metrics,
+    origin::{Origin, Source},
     pipeline::State,
-    source::file::FileSource,
     xds_server::{self, Network},
 };
 
@@ -53,7 +54,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Prepared {
     config: EnvoyGateway,
-    paths: Vec<PathBuf>,
+    origin: Origin,
     runtime: Arc<RuntimeDir>,
     envoy: Option<PathBuf>,
     network: Option<Network>,
@@ -69,18 +70,11 @@ const XDS: &str = "127.0.0.1:18000";
 pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxError> {
     let file = &options.config_path;
     let wrong = |field: &str, what: String| BoxError::from(config::wrong_here(file, field, what));
-    let Some(custom) = config.provider.custom.clone() else {
-        return Err(wrong("provider.type", "Kubernetes is not supported by this build; write Custom".to_owned()));
+    let (origin, host) = match (config.provider.r#type, &config.provider.custom) {
+        (ProviderType::Custom, Some(custom)) => (files(custom, &wrong)?, host_of(custom)),
+        _ => (Origin::Cluster(config.provider.kubernetes.clone().unwrap_or_default()), None),
     };
-    let paths = custom.resource.file.iter().flat_map(|files| files.paths.clone()).collect::<Vec<_>>();
-    for (index, path) in paths.iter().enumerate() {
-        if !path.exists() {
-            let field = format!("provider.custom.resource.file.paths[{index}]");
-            return Err(wrong(&field, format!("{} does not exist", path.display())));
-        }
-    }
-    let host = custom.infrastructure.as_ref().map(|infrastructure| infrastructure.host.clone().unwrap_or_default());
-    let directory = runtime_dir(&custom);
+    let directory = config.provider.custom.as_ref().map_or_else(default_runtime_dir, runtime_dir);
     let runtime = RuntimeDir::open(&directory)
         .map_err(|error| wrong("provider.custom.infrastructure.host.runtimeDir", error.to_string()))?;
     let envoy = match &host {
@@ -90,7 +84,24 @@ pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxE
     let nobody_starts_envoys = host.is_none().then(|| Network { address: XDS.to_owned(), certificates: None });
     let network = options.network.clone().or(nobody_starts_envoys);
     network.as_ref().map_or(Ok(()), Network::check)?;
-    Ok(Prepared { config, paths, runtime: Arc::new(runtime), envoy, network })
+    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network })
+}
+
+/// The files that a configuration names.
+fn files(custom: &Custom, wrong: &impl Fn(&str, String) -> BoxError) -> Result<Origin, BoxError> {
+    let paths = custom.resource.file.iter().flat_map(|files| files.paths.clone()).collect::<Vec<_>>();
+    for (index, path) in paths.iter().enumerate() {
+        if !path.exists() {
+            let field = format!("provider.custom.resource.file.paths[{index}]");
+            return Err(wrong(&field, format!("{} does not exist", path.display())));
+        }
+    }
+    Ok(Origin::Files(paths))
+}
+
+/// Where Envoys are run on this machine; `None` where others start them.
+fn host_of(custom: &Custom) -> Option<HostInfrastructure> {
+    custom.infrastructure.as_ref().map(|infrastructure| infrastructure.host.clone().unwrap_or_default())
 }
 
 /// The runtime directory that a configuration asks for.
@@ -104,7 +115,7 @@ pub fn runtime_dir(custom: &Custom) -> PathBuf {
 /// # Errors
 /// Something cannot be started, such as a port that is in use.
 pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
-    let Prepared { config, paths, runtime, envoy, network } = prepared;
+    let Prepared { config, origin, runtime, envoy, network } = prepared;
     for ignored in config.without_effect() {
         tracing::warn!("the configuration asks for what has no effect: {ignored}");
     }
@@ -112,7 +123,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     let metrics = Metrics::register(kit.metrics.registry());
     let states = watch::Sender::new(States::new());
     let ready = kit.gates.gate("resources");
-    let source = FileSource::start(paths)?;
+    let source = origin.start(&metrics).await?;
     let view = View {
         controller: config.gateway.controller_name.clone(),
         seen: source.seen(),
@@ -123,18 +134,23 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     };
     serve_admin(&kit, &config, &runtime, view).await?;
     xds_server::serve(&kit, &runtime.xds_socket(), network.as_ref(), &outlets.cache, &book).await?;
+    observe(&kit, metrics.clone(), &book, source.seen(), states.subscribe());
+    if kit.shutdown.unless_stopping(source.listed(&ready)).await.is_none() {
+        return Ok(());
+    }
     let plan = envoy.is_some().then(|| Plan::new(Arc::clone(&runtime)));
-    let state = State::new(config::pipeline_settings(&config, addresses()));
+    let addresses = if matches!(source, Source::Files(_)) { addresses() } else { Vec::new() };
+    let state = State::new(config::pipeline_settings(&config, addresses));
     let engine = Engine::new(state, &config.gateway.controller_name, outlets.clone(), metrics.clone(), plan);
     let (seen, ledger) = (source.seen(), book.watch());
-    let mut output = outlets.output.subscribe();
+    // Before the engine runs: what it wants first must not be missed.
+    let (mut output, wanted) = (outlets.output.subscribe(), outlets.wanted.subscribe());
     let running = tokio::task::spawn_blocking(move || engine.run(seen, ledger));
-    observe(&kit, metrics, &book, source.seen(), states.subscribe());
+    source.write_statuses(&kit, &config.gateway.controller_name, &outlets, &metrics);
     if let Some(envoy) = envoy {
         tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(), "Envoys run on this machine");
         let host = Host::new(Arc::clone(&runtime), &envoy);
         let (stop, force) = (kit.shutdown.clone(), kit.shutdown.clone());
-        let wanted = outlets.wanted.subscribe();
         kit.tasks.spawn("envoys", async move {
             host.run(wanted, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
             Ok::<(), BoxError>(())
@@ -173,7 +189,7 @@ fn observe(
 ) {
     let (mut events, mut ledger) = (book.events(), book.watch());
     let shutdown = kit.shutdown.clone();
-    crate::source::file::tell_problems(&seen.borrow(), &crate::source::Seen::default());
+    crate::source::tell_problems(&seen.borrow(), &crate::source::Seen::default());
     metrics.problems(&seen.borrow().problems);
     let watching = async move {
         loop {

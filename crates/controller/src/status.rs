@@ -30,6 +30,24 @@ impl Said {
     }
 }
 
+/// The resources of which not the same is said in both, in order. Walks along both: what is the same in memory costs the
+/// comparison of two pointers.
+pub fn differences(before: &Statuses, now: &Statuses) -> Vec<Arc<ObjectRef>> {
+    let mut different = Vec::new();
+    let mut known = before.into_iter().peekable();
+    for (reference, said) in now {
+        while let Some((gone, _)) = known.next_if(|(before, _)| !Arc::ptr_eq(before, reference) && *before < reference) {
+            different.push(Arc::clone(gone));
+        }
+        let before = known.next_if(|(before, _)| Arc::ptr_eq(before, reference) || *before == reference);
+        if !before.is_some_and(|(_, before)| Arc::ptr_eq(before, said)) {
+            different.push(Arc::clone(reference));
+        }
+    }
+    different.extend(known.map(|(gone, _)| Arc::clone(gone)));
+    different
+}
+
 /// Whether what a report says is in force in Envoy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Programmed {
@@ -129,14 +147,15 @@ fn say_programmed(status: &mut Value, programmed: &Programmed) {
     }
 }
 
-/// Gives each condition its time: that of the same condition before, if its status did not change.
-fn keep_times(old: Option<&Value>, new: &mut Value, now: &str) {
+/// Gives each condition its time: that of the same condition before, if its status did not change; else its own, or `now`.
+pub(crate) fn keep_times(old: Option<&Value>, new: &mut Value, now: &str) {
     const PARTS: [(&str, &str); 3] = [("listeners", "name"), ("parents", "parentRef"), ("ancestors", "ancestorRef")];
     for condition in new.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
         let before = old.and_then(|old| find(old, "conditions", "type", &condition["type"]));
         let time =
             before.filter(|before| before["status"] == condition["status"]).map(|before| &before["lastTransitionTime"]);
-        condition["lastTransitionTime"] = time.cloned().unwrap_or_else(|| json!(now));
+        let own = condition.get("lastTransitionTime");
+        condition["lastTransitionTime"] = time.or(own).cloned().unwrap_or_else(|| json!(now));
     }
     for (list, key) in PARTS {
         for part in new.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {

@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Kubernetes;
+
 /// Where resources come from and where Envoy is run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provider {
     /// Kubernetes for both, or something else for each.
     pub r#type: ProviderType,
+    /// With `type: Kubernetes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
     /// With `type: Custom`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<Custom>,
@@ -101,6 +106,14 @@ pub struct HostInfrastructure {
 
 impl Provider {
     pub(super) fn validate(&self, found: &mut Vec<String>) {
+        match (self.r#type, &self.kubernetes) {
+            (ProviderType::Custom, Some(_)) => found.push(
+                "provider.kubernetes: is for `type: Kubernetes` only; change `provider.type` or leave it out"
+                    .to_owned(),
+            ),
+            (ProviderType::Kubernetes, Some(kubernetes)) => kubernetes.validate(found),
+            (_, None) => {}
+        }
         match (self.r#type, &self.custom) {
             (ProviderType::Custom, None) => {
                 found.push("provider.custom: is missing; `type: Custom` needs it".to_owned())

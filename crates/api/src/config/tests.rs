@@ -88,3 +88,41 @@ fn what_has_no_effect_is_told() {
         "{told:?}"
     );
 }
+
+#[test]
+fn the_kubernetes_provider_is_read_and_checked() {
+    let kubernetes = |fields: Value| read(json!({"provider": {"type": "Kubernetes", "kubernetes": fields}}));
+    let config = kubernetes(json!({
+        "watch": {"type": "NamespaceSelector", "namespaceSelector": {"matchLabels": {"edge": "yes"}}},
+        "leaderElection": {"leaseDuration": "6s", "renewDeadline": "4s", "retryPeriod": "500ms"},
+        "client": {"rateLimit": {"qps": 20}},
+    }));
+    let config = config.unwrap();
+    assert_eq!(config.validate(), Vec::<String>::new());
+    let kubernetes_fields = config.provider.kubernetes.unwrap();
+    assert_eq!(kubernetes_fields.leader_election.times().retry.as_millis(), 500);
+    assert_eq!(kubernetes_fields.client.rate_limit, ClientRateLimit { qps: 20, burst: 1000 });
+
+    let unknown = json!({"watch": {"type": "NamespaceSelector", "namespaceSelector": {"labels": {}}}});
+    assert!(kubernetes(unknown).unwrap_err().contains("unknown field `labels`"));
+    let expression = json!([{"key": "a", "operator": "Is", "values": ["b"]}]);
+    for (fields, field) in [
+        (json!({"watch": {"type": "Namespaces"}}), "watch.namespaces: is empty"),
+        (json!({"watch": {"type": "NamespaceSelector"}}), "watch.namespaceSelector: is missing"),
+        (
+            json!({"watch": {"type": "NamespaceSelector", "namespaceSelector": {"matchExpressions": expression}}}),
+            "watch.namespaceSelector.matchExpressions[0]: ",
+        ),
+        (json!({"leaderElection": {"renewDeadline": "15s"}}), "leaderElection.renewDeadline: "),
+        (json!({"leaderElection": {"retryPeriod": "0s"}}), "leaderElection.retryPeriod: "),
+        (json!({"leaderElection": {"leaseDuration": "long"}}), "leaderElection.leaseDuration: "),
+        (json!({"client": {"rateLimit": {"qps": 0}}}), "client.rateLimit.qps: "),
+    ] {
+        let found = kubernetes(fields.clone()).unwrap().validate();
+        let field = format!("provider.kubernetes.{field}");
+        assert!(found.len() == 1 && found[0].starts_with(&field), "{fields}: {found:?}");
+    }
+    let misplaced = json!({"provider": {"type": "Custom", "kubernetes": {},
+        "custom": {"resource": {"type": "File", "file": {"paths": ["a"]}}}}});
+    assert!(read(misplaced).unwrap().validate()[0].starts_with("provider.kubernetes: "));
+}

@@ -46,7 +46,10 @@ fn problems(page: &mut String, problems: &Value) {
     }
     page.push_str("<h2 class=\"bad\">Problems of documents</h2>");
     let rows = all.iter().map(|problem| {
-        let place = format!("{}:{}", text(&problem["file"]), problem["line"]);
+        let place = match problem["file"].as_str() {
+            Some(file) => format!("{file}:{}", problem["line"]),
+            None => "the cluster".to_owned(),
+        };
         vec![
             code(&place),
             escape(&text(&problem["object"])),

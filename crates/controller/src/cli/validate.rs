@@ -101,6 +101,6 @@ impl<'a> Written<'a> {
         // Where two files have the same resource, only one of them counts.
         let original = self.originals.get(reference).filter(|original| original.file == file);
         let line = original.zip(place).map_or(line, |(original, place)| original.line(place));
-        Problem { file, line, severity: Severity::Error, object: reference.to_string(), field, what }
+        Problem { file: Some(file), line, severity: Severity::Error, object: reference.to_string(), field, what }
     }
 }

@@ -16,14 +16,16 @@ pub enum Severity {
     Note,
 }
 
-/// Something to say about a place in a file. Its author mends it.
+/// Something to say about a place in a file, or about an object of a cluster. Its author mends it.
 ///
-/// Shown as `file:line: Kind namespace/name: field: what`.
+/// Shown as `file:line: Kind namespace/name: field: what`, without the place where there is no file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Problem {
-    /// The file, as it was named by the user.
-    pub file: Arc<str>,
-    /// The line, from 1; 0 when the whole file is meant.
+    /// The file, as it was named by the user; `None` for what stands in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
+    /// The line, from 1; 0 when the whole file is meant, or there is none.
+    #[serde(default)]
     pub line: usize,
     /// How bad it is.
     pub severity: Severity,
@@ -46,15 +48,40 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-        }
-        for part in [&self.object, &self.field, &self.what] {
-            if !part.is_empty() {
-                write!(f, ": {part}")?;
-            }
+        let place = match &self.file {
+            Some(file) if self.line > 0 => format!("{file}:{}", self.line),
+            Some(file) => file.to_string(),
+            None => String::new(),
+        };
+        let parts = [&place, &self.object, &self.field, &self.what];
+        for (index, part) in parts.into_iter().filter(|part| !part.is_empty()).enumerate() {
+            f.write_str(if index > 0 { ": " } else { "" })?;
+            f.write_str(part)?;
         }
         Ok(())
     }
+}
+
+/// `field: what` of a parse error; the field may be missing.
+pub(super) fn split_field(text: &str) -> (&str, &str) {
+    match text.split_once(": ") {
+        Some((field, what)) if !field.contains([' ', '`']) => (field, what),
+        _ => ("", text),
+    }
+}
+
+/// `spec.listeners.0.prot` as `spec.listeners[0].prot`.
+pub(super) fn indexed(path: &str) -> String {
+    let mut text = String::with_capacity(path.len() + 4);
+    for step in path.split('.').filter(|step| *step != "?") {
+        match step.parse::<usize>() {
+            Ok(index) => text.push_str(&format!("[{index}]")),
+            Err(_) if text.is_empty() => text.push_str(step),
+            Err(_) => {
+                text.push('.');
+                text.push_str(step);
+            }
+        }
+    }
+    text
 }

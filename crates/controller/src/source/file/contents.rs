@@ -51,7 +51,7 @@ impl Contents {
     /// The file cannot be read: all stays as it was in `old`.
     pub(super) fn unreadable(file: &Arc<str>, why: String, old: &Self) -> Self {
         let problem = Problem {
-            file: Arc::clone(file),
+            file: Some(Arc::clone(file)),
             line: 0,
             severity: Severity::Error,
             object: String::new(),
@@ -121,7 +121,7 @@ impl Contents {
 /// The problem of a second document of the same name.
 pub(super) fn double(file: &Arc<str>, line: usize, reference: &api::ObjectRef, first: &str) -> Problem {
     Problem {
-        file: Arc::clone(file),
+        file: Some(Arc::clone(file)),
         line,
         severity: Severity::Error,
         object: reference.to_string(),

@@ -11,7 +11,10 @@ use api::{Object, ObjectRef, ParseError, Scope, parse::kind_of};
 use kit::config::{Chunk, Document};
 use serde_json::{Value, json};
 
-use crate::source::{Problem, Severity};
+use crate::source::{
+    Problem, Severity,
+    problem::{indexed, split_field},
+};
 
 /// The label that the API server puts on every namespace.
 pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
@@ -61,7 +64,7 @@ pub(super) fn read(file: &Arc<str>, text: &str) -> Outcome {
         Err(finding) => {
             outcome.unreadable = true;
             outcome.problems.push(Problem {
-                file: Arc::clone(file),
+                file: Some(Arc::clone(file)),
                 line: finding.at.map_or(1, |at| at.line),
                 severity: Severity::Error,
                 object: guess_name(text),
@@ -193,7 +196,7 @@ impl Reader<'_> {
     fn problem(&self, severity: Severity, path: &str, object: &str, field: &str, what: String) -> Problem {
         let place = within(path, field);
         Problem {
-            file: Arc::clone(self.file),
+            file: Some(Arc::clone(self.file)),
             line: self.document.position(&place).line,
             severity,
             object: object.to_owned(),
@@ -275,30 +278,6 @@ fn body_hash(value: &Value) -> u64 {
         }
     }
     hasher.finish()
-}
-
-/// `field: what` of a parse error; the field may be missing.
-fn split_field(text: &str) -> (&str, &str) {
-    match text.split_once(": ") {
-        Some((field, what)) if !field.contains([' ', '`']) => (field, what),
-        _ => ("", text),
-    }
-}
-
-/// `spec.listeners.0.prot` as `spec.listeners[0].prot`.
-fn indexed(path: &str) -> String {
-    let mut text = String::with_capacity(path.len() + 4);
-    for step in path.split('.').filter(|step| *step != "?") {
-        match step.parse::<usize>() {
-            Ok(index) => text.push_str(&format!("[{index}]")),
-            Err(_) if text.is_empty() => text.push_str(step),
-            Err(_) => {
-                text.push('.');
-                text.push_str(step);
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 pub use document::Original;
 pub use once::{Once, read_once};
 
-use super::Seen;
+use super::{Seen, tell_problems};
 use reader::Reader;
 use watcher::{Message, Watcher};
 
@@ -94,17 +94,6 @@ fn turn(watcher: &mut Watcher, reader: &mut Reader, sender: &watch::Sender<Seen>
 fn log_time(took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::debug!(component = "provider", micros, "files read");
-}
-
-/// Logs the problems that are new.
-pub(crate) fn tell_problems(new: &Seen, old: &Seen) {
-    for problem in new.problems.iter().filter(|problem| !old.problems.contains(problem)) {
-        match problem.severity {
-            super::Severity::Error => tracing::error!(component = "provider", "{problem}"),
-            super::Severity::Note => tracing::info!(component = "provider", "{problem}"),
-            super::Severity::Warning => tracing::warn!(component = "provider", "{problem}"),
-        }
-    }
 }
 
 /// Reads a directory step by step, for tests of what follows.

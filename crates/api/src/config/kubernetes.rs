@@ -1,0 +1,224 @@
+//! The provider Kubernetes: what is watched, how hard the API server is asked, and who writes.
+
+use std::time;
+
+use serde::{Deserialize, Serialize};
+
+use super::strict;
+use crate::{LabelSelector, ext::Duration};
+
+/// Resources from the API server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Kubernetes {
+    /// The namespaces whose resources are read; all unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
+    /// How one of several controllers is chosen to write.
+    #[serde(default)]
+    pub leader_election: LeaderElection,
+    /// How the API server is asked.
+    #[serde(default)]
+    pub client: Client,
+}
+
+/// The namespaces whose resources are read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Watch {
+    /// By name or by label.
+    pub r#type: WatchType,
+    /// With `type: Namespaces`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// With `type: NamespaceSelector`: the labels that a namespace has to have.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub namespace_selector: Option<LabelSelector>,
+}
+
+/// How namespaces are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WatchType {
+    /// By name. Nothing of other namespaces is asked for, so a Role in each of them is enough, and a ClusterRole for
+    /// GatewayClasses.
+    Namespaces,
+    /// By label.
+    NamespaceSelector,
+}
+
+/// How one of several controllers is chosen to write: all of them serve Envoys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LeaderElection {
+    /// How long a leader that is not heard of stays leader; 15 s unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_duration: Option<Duration>,
+    /// How long a leader tries to stay leader before it stops writing; 10 s unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_deadline: Option<Duration>,
+    /// How often everybody looks; 2 s unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_period: Option<Duration>,
+    /// Whether this controller writes without asking: for one that is alone.
+    #[serde(default)]
+    pub disable: bool,
+}
+
+/// How the API server is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Client {
+    /// How often.
+    #[serde(default)]
+    pub rate_limit: ClientRateLimit,
+}
+
+/// How often the API server is asked. Its own priority and fairness protects it from all its clients together, so this
+/// bounds what a fault of ours may cost and not the writing of many statuses at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientRateLimit {
+    /// Requests a second, averaged over a burst; 500 unless set.
+    #[serde(default = "qps")]
+    pub qps: u32,
+    /// Requests that may come at once; 1000 unless set.
+    #[serde(default = "burst")]
+    pub burst: u32,
+}
+
+impl Default for ClientRateLimit {
+    fn default() -> Self {
+        Self { qps: qps(), burst: burst() }
+    }
+}
+
+fn qps() -> u32 {
+    500
+}
+
+fn burst() -> u32 {
+    1000
+}
+
+/// The times of a leader election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderTimes {
+    /// How long a leader that is not heard of stays leader.
+    pub lease: time::Duration,
+    /// How long a leader tries to stay leader.
+    pub renew: time::Duration,
+    /// How often everybody looks.
+    pub retry: time::Duration,
+}
+
+impl LeaderElection {
+    /// The times, with defaults for those that are not set.
+    pub fn times(&self) -> LeaderTimes {
+        let time = |value: &Option<Duration>, default| {
+            let parsed = value.as_ref().and_then(|value| value.parse().ok());
+            parsed.unwrap_or(time::Duration::from_secs(default))
+        };
+        LeaderTimes {
+            lease: time(&self.lease_duration, 15),
+            renew: time(&self.renew_deadline, 10),
+            retry: time(&self.retry_period, 2),
+        }
+    }
+
+    fn validate(&self, found: &mut Vec<String>) {
+        const FIELD: &str = "provider.kubernetes.leaderElection";
+        let fields = [
+            ("leaseDuration", &self.lease_duration),
+            ("renewDeadline", &self.renew_deadline),
+            ("retryPeriod", &self.retry_period),
+        ];
+        let before = found.len();
+        for (field, value) in fields {
+            if let Some(Err(error)) = value.as_ref().map(Duration::parse) {
+                found.push(format!("{FIELD}.{field}: {error}"));
+            }
+        }
+        if found.len() > before {
+            return;
+        }
+        let LeaderTimes { lease, renew, retry } = self.times();
+        if lease.as_secs() < 1 {
+            found.push(format!("{FIELD}.leaseDuration: is less than a second; a Lease counts in seconds"));
+        }
+        if renew >= lease {
+            found.push(format!(
+                "{FIELD}.renewDeadline: {renew:?} is not shorter than leaseDuration {lease:?}: two would write at once"
+            ));
+        }
+        if retry.is_zero() || retry * 2 > renew {
+            found.push(format!(
+                "{FIELD}.retryPeriod: {retry:?} has to be more than zero and at most half of renewDeadline {renew:?}"
+            ));
+        }
+    }
+}
+
+impl Kubernetes {
+    pub(super) fn validate(&self, found: &mut Vec<String>) {
+        if let Some(watch) = &self.watch {
+            watch.validate(found);
+        }
+        self.leader_election.validate(found);
+        let ClientRateLimit { qps, burst } = self.client.rate_limit;
+        for (field, value) in [("qps", qps), ("burst", burst)] {
+            if value == 0 {
+                found.push(format!(
+                    "provider.kubernetes.client.rateLimit.{field}: is 0; write how many, or leave it out"
+                ));
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn validate(&self, found: &mut Vec<String>) {
+        const FIELD: &str = "provider.kubernetes.watch";
+        match self.r#type {
+            WatchType::Namespaces => {
+                if self.namespaces.is_empty() {
+                    found
+                        .push(format!("{FIELD}.namespaces: is empty; name at least one, or leave `watch` out for all"));
+                }
+                if self.namespaces.iter().any(String::is_empty) {
+                    found.push(format!("{FIELD}.namespaces: has an empty name"));
+                }
+                if self.namespace_selector.is_some() {
+                    found.push(format!("{FIELD}.namespaceSelector: is for `type: NamespaceSelector` only"));
+                }
+            }
+            WatchType::NamespaceSelector => {
+                if !self.namespaces.is_empty() {
+                    found.push(format!("{FIELD}.namespaces: is for `type: Namespaces` only"));
+                }
+                self.validate_selector(found);
+            }
+        }
+    }
+
+    fn validate_selector(&self, found: &mut Vec<String>) {
+        const FIELD: &str = "provider.kubernetes.watch.namespaceSelector";
+        let Some(selector) = &self.namespace_selector else {
+            found.push(format!("{FIELD}: is missing; `type: NamespaceSelector` needs it"));
+            return;
+        };
+        for (index, expression) in selector.match_expressions.iter().flatten().enumerate() {
+            let values = expression.values.as_deref().unwrap_or_default();
+            let fits = match expression.operator.as_str() {
+                "In" | "NotIn" => !values.is_empty(),
+                "Exists" | "DoesNotExist" => values.is_empty(),
+                _ => false,
+            };
+            if !fits {
+                found.push(format!(
+                    "{FIELD}.matchExpressions[{index}]: write the operator In or NotIn with values, or Exists or \
+                     DoesNotExist without"
+                ));
+            }
+        }
+    }
+}
