@@ -3,6 +3,7 @@
 //! It has the shape of a resource (`apiVersion`, `kind`), but is none: it has no metadata, and every field that it
 //! does not know is an error. Only what works is declared.
 
+mod kubernetes_deploy;
 mod logging;
 mod provider;
 mod rate_limit;
@@ -12,6 +13,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    kubernetes_deploy::{KubernetesDeploy, KubernetesDeployType, ShutdownManager},
     logging::{Component, Encoder, Level, Logging},
     provider::{
         Custom, FileResources, HostInfrastructure, Infrastructure, InfrastructureType, Provider, ProviderType,
