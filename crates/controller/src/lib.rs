@@ -1,7 +1,7 @@
 //! The controller: everything that touches the world. Sources, status, infrastructure and the command line; no semantics.
 //!
 //! ```text
-//! source ─▶ engine (pipeline, nack, programmed, status) ─▶ xds server · infra::host · admin page
+//! source ─▶ engine (pipeline, nack, programmed, status) ─▶ xds server · infra · admin page
 //! ```
 //!
 //! [`server`] puts the parts together, [`offline`] uses the pipeline without them, [`cli`] is the way in.

@@ -28,6 +28,10 @@ pub(super) async fn apply(client: &Client, object: &Object, live: Option<&Seen>)
         let by = PatchParams::apply(HANDOVER).force();
         api.patch(&object.name, &by, &Patch::Apply(&number)).await.map_err(failed)?;
     }
+    if let Some(change) = without_rolling_update(object, live) {
+        let by = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch(&object.name, &by, &Patch::Merge(&change)).await.map_err(failed)?;
+    }
     let by = PatchParams::apply(MANAGER).force();
     let written = api.patch(&object.name, &by, &Patch::Apply(&object.value)).await.map_err(failed)?;
     Ok(Seen::new(written, MANAGER))
@@ -38,6 +42,17 @@ fn handed_over(object: &Object, live: Option<&Seen>) -> Option<Value> {
     let live = live.filter(|live| object.kind == Kind::Deployment && live.owns_replicas)?;
     let says = object.value.pointer("/spec/replicas").is_some();
     (!says).then(|| live.object.data.pointer("/spec/replicas").cloned()).flatten()
+}
+
+/// Another strategy than RollingUpdate does not bear that one's settings. The API server has filled them in by itself, so
+/// an apply does not take them out.
+fn without_rolling_update(object: &Object, live: Option<&Seen>) -> Option<Value> {
+    ["strategy", "updateStrategy"].into_iter().find_map(|field| {
+        let wanted = object.value.pointer(&format!("/spec/{field}/type"))?;
+        let left = live?.object.data.pointer(&format!("/spec/{field}/rollingUpdate")).is_some_and(Value::is_object);
+        let change = json!({"spec": {field: {"type": wanted, "rollingUpdate": null}}});
+        (left && wanted != "RollingUpdate").then_some(change)
+    })
 }
 
 /// Deletes an object, if it is still the one that was seen.

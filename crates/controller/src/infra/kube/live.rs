@@ -6,10 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{
-    StreamExt as _,
-    stream::{BoxStream, SelectAll},
-};
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client,
@@ -20,9 +17,13 @@ use kube::{
     },
 };
 use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinSet};
 use translate::report::Address;
 
 use super::{Kind, render, state};
+
+/// How much may be said before it is heard: watches wait while we write.
+const BOUND: usize = 256;
 
 /// Names one of our objects: kind, namespace, name.
 pub(super) type Key = (Kind, String, String);
@@ -96,7 +97,8 @@ pub(super) struct Live {
     client: Client,
     manager: &'static str,
     watches: Vec<Watch>,
-    events: SelectAll<BoxStream<'static, Said>>,
+    said: (mpsc::Sender<Said>, mpsc::Receiver<Said>),
+    listeners: JoinSet<()>,
     pub(super) objects: BTreeMap<Key, Seen>,
     /// The addresses of the nodes by their names, once somebody needs them.
     nodes: Option<BTreeMap<String, Vec<Address>>>,
@@ -115,7 +117,8 @@ impl Live {
             client: client.clone(),
             manager,
             watches: Vec::new(),
-            events: SelectAll::new(),
+            said: mpsc::channel(BOUND),
+            listeners: JoinSet::new(),
             objects: BTreeMap::new(),
             nodes: None,
         };
@@ -128,7 +131,7 @@ impl Live {
             };
             let index = live.watches.len();
             let events = watcher(api, watcher::Config::default().labels(&selector)).default_backoff();
-            live.events.push(events.map(move |event| Said::Object(index, event)).boxed());
+            live.listen(events.map(move |event| Said::Object(index, event)));
             let (namespace, listed) = (namespace.clone(), BTreeSet::new());
             live.watches.push(Watch { kind, namespace, listed, is_synced: false });
         }
@@ -140,13 +143,27 @@ impl Live {
         self.watches.iter().all(|watch| watch.is_synced)
     }
 
+    /// Hears what a watch says, until we are dropped.
+    fn listen(&mut self, events: impl Stream<Item = Said> + Send + 'static) {
+        let sender = self.said.0.clone();
+        self.listeners.spawn(async move {
+            let mut events = std::pin::pin!(events);
+            while let Some(said) = events.next().await {
+                if sender.send(said).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Waits for news. Cancel safe.
     pub(super) async fn next(&mut self) -> Said {
-        match self.events.next().await {
-            Some(said) => said,
-            // Watches go on for ever.
-            None => std::future::pending().await,
-        }
+        self.said.1.recv().await.expect("we have a sender ourselves")
+    }
+
+    /// News, if there are some already.
+    pub(super) fn more(&mut self) -> Option<Said> {
+        self.said.1.try_recv().ok()
     }
 
     /// Takes news in. Returns the objects that changed.
@@ -211,7 +228,7 @@ impl Live {
         if needs_nodes && self.nodes.is_none() {
             self.nodes = Some(BTreeMap::new());
             let nodes = watcher(Api::<Node>::all(self.client.clone()), watcher::Config::default()).default_backoff();
-            self.events.push(nodes.map(|event| Said::Node(Box::new(event))).boxed());
+            self.listen(nodes.map(|event| Said::Node(Box::new(event))));
         }
         self.objects.insert(key.clone(), seen);
         vec![key]

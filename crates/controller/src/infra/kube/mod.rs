@@ -20,7 +20,13 @@ mod state;
 use std::{collections::BTreeMap, sync::Arc};
 
 use self::render::Object;
-pub use self::{kind::Kind, live::Scope, plan::Plan, runner::Runner, state::FleetState};
+pub use self::{
+    kind::Kind,
+    live::Scope,
+    plan::{Identify, Plan},
+    runner::Runner,
+    state::FleetState,
+};
 
 /// The fleets that are wanted.
 pub type Wanted = BTreeMap<Arc<str>, Arc<WantedFleet>>;

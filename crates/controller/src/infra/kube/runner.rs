@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use kube::Client;
 use tokio::{
     sync::watch,
@@ -111,7 +111,7 @@ impl Runner {
                 said = self.live.next() => {
                     self.hear(said);
                     // Much is said at once where much changes: it's looked at once.
-                    while let Some(said) = self.live.next().now_or_never() {
+                    while let Some(said) = self.live.more() {
                         self.hear(said);
                     }
                 }

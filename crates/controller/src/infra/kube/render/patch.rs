@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn patched(r#type: Option<PatchType>, value: Value) -> Result<Value, String> {
+    fn patched(r#type: Option<PatchType>, value: &Value) -> Result<Value, String> {
         let object = json!({"kind": "Deployment", "metadata": {"name": "a"}, "spec": {
             "containers": [{"name": "envoy", "image": "x", "args": ["1", "2"]}, {"name": "side"}],
             "ports": [{"port": 53, "protocol": "UDP", "name": "u"}, {"port": 53, "protocol": "TCP", "name": "t"}],
@@ -144,14 +144,14 @@ mod tests {
             "containers": [{"name": "envoy", "image": "y"}, {"name": "more"}],
             "ports": [{"port": 53, "protocol": "UDP", "name": "u"}, {"port": 53, "protocol": "TCP", "name": "t", "nodePort": 30000}],
             "tolerations": [{"key": "b"}], "labels": {"b": "2", "c": "3"}});
-        assert_eq!(patched(None, value), Ok(expected));
+        assert_eq!(patched(None, &value), Ok(expected));
     }
 
     #[test]
     fn directives_replace_and_delete() {
         let value = json!({"labels": {"$patch": "replace", "z": "1"}, "ports": {"$patch": "delete"},
             "containers": [{"$patch": "replace"}, {"name": "only"}]});
-        let result = patched(Some(PatchType::StrategicMerge), value).unwrap();
+        let result = patched(Some(PatchType::StrategicMerge), &value).unwrap();
         assert_eq!(result["labels"], json!({"z": "1"}));
         assert_eq!(result.get("ports"), None);
         assert_eq!(result["containers"], json!([{"name": "only"}]));
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_json_merge_replaces_lists() {
-        let result = patched(Some(PatchType::JSONMerge), json!({"containers": [{"name": "only"}]})).unwrap();
+        let result = patched(Some(PatchType::JSONMerge), &json!({"containers": [{"name": "only"}]})).unwrap();
         assert_eq!(result["containers"], json!([{"name": "only"}]));
     }
 

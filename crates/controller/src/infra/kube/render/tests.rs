@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc};
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -117,6 +118,25 @@ fn a_fleet_knows_the_controller_and_is_known_by_it() {
     let files: Vec<&String> = secret["data"].as_object().unwrap().keys().collect();
     assert_eq!(files, ["ca.crt", "tls.crt", "tls.key", "xds-authorities.json", "xds-certificate.json"]);
     assert_eq!(secret["data"]["tls.key"], "S0VZ");
+}
+
+#[test]
+fn envoy_takes_what_it_is_given() {
+    let objects = objects(&json!({}));
+    let dir = tempfile::tempdir().unwrap();
+    let ca = testbed::pki::Ca::new("ca").unwrap();
+    let envoy = ca.client(&["envoy"]).unwrap();
+    for (name, text) in [("ca.crt", &ca.pem()), ("tls.crt", &envoy.cert), ("tls.key", &envoy.key)] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let moved = |text: &str| text.replace("/certs", &dir.path().display().to_string());
+    for name in ["xds-authorities.json", "xds-certificate.json"] {
+        let document = of(&objects, Kind::Secret)["data"][name].as_str().unwrap().to_owned();
+        let document = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(document).unwrap()).unwrap();
+        fs::write(dir.path().join(name), moved(&document)).unwrap();
+    }
+    let bootstrap = take_bootstrap(&mut of(&objects, Kind::Deployment));
+    testbed::envoy::validate(&moved(&bootstrap.to_string())).unwrap();
 }
 
 #[test]
