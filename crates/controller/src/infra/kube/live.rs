@@ -79,7 +79,7 @@ fn fingerprint(object: &DynamicObject) -> u64 {
 
 /// What a watch says.
 pub(super) enum Said {
-    Object(usize, Result<Event<DynamicObject>, watcher::Error>),
+    Object(usize, Box<Result<Event<DynamicObject>, watcher::Error>>),
     Node(Box<Result<Event<Node>, watcher::Error>>),
 }
 
@@ -131,7 +131,7 @@ impl Live {
             };
             let index = live.watches.len();
             let events = watcher(api, watcher::Config::default().labels(&selector)).default_backoff();
-            live.listen(events.map(move |event| Said::Object(index, event)));
+            live.listen(events.map(move |event| Said::Object(index, Box::new(event))));
             let (namespace, listed) = (namespace.clone(), BTreeSet::new());
             live.watches.push(Watch { kind, namespace, listed, is_synced: false });
         }
@@ -168,22 +168,21 @@ impl Live {
 
     /// Takes news in. Returns the objects that changed.
     pub(super) fn take(&mut self, said: Said) -> Vec<Key> {
-        match said {
-            Said::Object(_, Err(error)) => {
-                tracing::warn!(component = "infrastructure", %error, "our objects cannot be watched, it is tried again");
-                Vec::new()
-            }
-            Said::Object(index, Ok(event)) => self.object(index, event),
-            Said::Node(event) => {
-                match *event {
-                    Ok(event) => self.node(event),
-                    Err(error) => {
-                        tracing::warn!(component = "infrastructure", %error, "nodes cannot be watched: NodePort Services have no addresses");
-                    }
+        let (of, error) = match said {
+            Said::Object(index, event) => match *event {
+                Ok(event) => return self.object(index, event),
+                Err(error) => ("our objects", error),
+            },
+            Said::Node(event) => match *event {
+                Ok(event) => {
+                    self.node(event);
+                    return Vec::new();
                 }
-                Vec::new()
-            }
-        }
+                Err(error) => ("nodes, by which NodePort Services are reached,", error),
+            },
+        };
+        tracing::warn!(component = "infrastructure", %error, "{of} cannot be watched, it is tried again");
+        Vec::new()
     }
 
     fn object(&mut self, index: usize, event: Event<DynamicObject>) -> Vec<Key> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use api::ext::envoy_proxy::provider::kubernetes::{EnvoyDaemonSet, EnvoyDeployment};
 use k8s_openapi::{
-    api::apps::v1::{DaemonSet, DaemonSetSpec, Deployment, DeploymentSpec},
+    api::apps::v1::{
+        DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec, DeploymentStrategy,
+    },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use lower::bootstrap::TlsFiles;
@@ -40,12 +42,13 @@ fn deployment(
 ) -> Result<Object, Error> {
     let (pod, container) = (wanted.pod.clone().unwrap_or_default(), wanted.container.clone().unwrap_or_default());
     let is_scaled = fleet.kubernetes().is_some_and(|kubernetes| kubernetes.envoy_hpa.is_some());
+    let strategy = wanted.strategy.clone().unwrap_or_default();
     let deployment = Deployment {
         metadata: place.meta(wanted.name.as_ref(), &BTreeMap::new(), &BTreeMap::new()),
         spec: Some(DeploymentSpec {
             // Who scales has the number; it would be taken from them with every apply.
             replicas: wanted.replicas.filter(|_| !is_scaled),
-            strategy: wanted.strategy.clone(),
+            strategy: Some(DeploymentStrategy { type_: Some(strategy_type(strategy.type_.as_ref())), ..strategy }),
             revision_history_limit: Some(HISTORY),
             selector: selector(place),
             template: pod::template(fleet, place, settings, tls, (&pod, &container, &wanted.init_containers))?,
@@ -64,10 +67,14 @@ fn daemon_set(
     wanted: &EnvoyDaemonSet,
 ) -> Result<Object, Error> {
     let (pod, container) = (wanted.pod.clone().unwrap_or_default(), wanted.container.clone().unwrap_or_default());
+    let strategy = wanted.strategy.clone().unwrap_or_default();
     let daemon_set = DaemonSet {
         metadata: place.meta(wanted.name.as_ref(), &BTreeMap::new(), &BTreeMap::new()),
         spec: Some(DaemonSetSpec {
-            update_strategy: wanted.strategy.clone(),
+            update_strategy: Some(DaemonSetUpdateStrategy {
+                type_: Some(strategy_type(strategy.type_.as_ref())),
+                ..strategy
+            }),
             revision_history_limit: Some(HISTORY),
             selector: selector(place),
             template: pod::template(fleet, place, settings, tls, (&pod, &container, &[]))?,
@@ -76,6 +83,11 @@ fn daemon_set(
         ..DaemonSet::default()
     };
     object(Kind::DaemonSet, &daemon_set, wanted.patch.as_ref().map(|patch| ("envoyDaemonSet", patch)))
+}
+
+/// Said even if it is the usual one: otherwise a type that was said before would stay.
+fn strategy_type(wanted: Option<&String>) -> String {
+    wanted.cloned().unwrap_or_else(|| "RollingUpdate".to_owned())
 }
 
 /// The labels by which the fleet's pods are known.
