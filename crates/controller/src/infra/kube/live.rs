@@ -100,8 +100,16 @@ pub(super) struct Live {
     said: (mpsc::Sender<Said>, mpsc::Receiver<Said>),
     listeners: JoinSet<()>,
     pub(super) objects: BTreeMap<Key, Seen>,
-    /// The addresses of the nodes by their names, once somebody needs them.
-    nodes: Option<BTreeMap<String, Vec<Address>>>,
+    /// Once somebody needs them.
+    nodes: Option<Nodes>,
+}
+
+/// The addresses of the nodes by their names.
+#[derive(Default)]
+struct Nodes {
+    known: BTreeMap<String, Vec<Address>>,
+    /// What a list that is under way has brought so far.
+    listed: BTreeMap<String, Vec<Address>>,
 }
 
 impl Live {
@@ -225,7 +233,7 @@ impl Live {
         let needs_nodes = key.0 == Kind::Service
             && seen.object.data.pointer("/spec/type").and_then(Value::as_str) == Some("NodePort");
         if needs_nodes && self.nodes.is_none() {
-            self.nodes = Some(BTreeMap::new());
+            self.nodes = Some(Nodes::default());
             let nodes = watcher(Api::<Node>::all(self.client.clone()), watcher::Config::default()).default_backoff();
             self.listen(nodes.map(|event| Said::Node(Box::new(event))));
         }
@@ -234,21 +242,20 @@ impl Live {
     }
 
     fn node(&mut self, event: Event<Node>) {
+        let name = |node: &Node| node.metadata.name.clone().unwrap_or_default();
         let nodes = self.nodes.get_or_insert_default();
         match event {
-            Event::Init => nodes.clear(),
-            Event::InitApply(node) | Event::Apply(node) => {
-                let name = node.metadata.name.clone().unwrap_or_default();
-                nodes.insert(name, of_node(&node));
-            }
-            Event::Delete(node) => drop(nodes.remove(node.metadata.name.as_deref().unwrap_or_default())),
-            Event::InitDone => {}
+            Event::Init => nodes.listed.clear(),
+            Event::InitApply(node) => drop(nodes.listed.insert(name(&node), of_node(&node))),
+            Event::InitDone => nodes.known = std::mem::take(&mut nodes.listed),
+            Event::Apply(node) => drop(nodes.known.insert(name(&node), of_node(&node))),
+            Event::Delete(node) => drop(nodes.known.remove(&name(&node))),
         }
     }
 
     /// The addresses of all nodes.
     pub(super) fn nodes(&self) -> Vec<Address> {
-        self.nodes.iter().flat_map(BTreeMap::values).flatten().cloned().collect()
+        self.nodes.iter().flat_map(|nodes| nodes.known.values()).flatten().cloned().collect()
     }
 }
 

@@ -62,7 +62,8 @@ impl std::fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// Begins to watch the objects of an instance; nothing is written yet.
+    /// Begins to watch the objects of an instance ([`Settings::instance`](super::render::Settings::instance)), by tasks of the runtime that it is called
+    /// in. Nothing is written yet.
     pub fn new(client: Client, scope: &Scope, instance: &str) -> Self {
         let live = Live::start(&client, scope, instance, MANAGER);
         Self {
