@@ -1,7 +1,7 @@
 //! The controller: everything that touches the world. Sources, status, infrastructure and the command line; no semantics.
 //!
 //! ```text
-//! source ─▶ engine (pipeline, nack, programmed, status) ─▶ xds server · infra::host · admin page
+//! source ─▶ engine (pipeline, nack, programmed, status) ─▶ xds server · infra · admin page
 //! ```
 //!
 //! [`server`] puts the parts together, [`offline`] uses the pipeline without them, [`cli`] is the way in.
@@ -15,6 +15,7 @@ pub mod config;
 pub mod engine;
 pub mod infra;
 pub mod leader;
+pub mod local_http;
 pub mod metrics;
 pub mod missing;
 pub mod nack;
@@ -26,5 +27,4 @@ pub mod server;
 pub mod source;
 pub mod status;
 pub mod status_writer;
-pub mod unix_http;
 pub mod xds_server;

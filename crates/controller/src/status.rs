@@ -36,7 +36,8 @@ pub fn differences(before: &Statuses, now: &Statuses) -> Vec<Arc<ObjectRef>> {
     let mut different = Vec::new();
     let mut known = before.into_iter().peekable();
     for (reference, said) in now {
-        while let Some((gone, _)) = known.next_if(|(before, _)| !Arc::ptr_eq(before, reference) && *before < reference) {
+        while let Some((gone, _)) = known.next_if(|(before, _)| !Arc::ptr_eq(before, reference) && *before < reference)
+        {
             different.push(Arc::clone(gone));
         }
         let before = known.next_if(|(before, _)| Arc::ptr_eq(before, reference) || *before == reference);

@@ -1,14 +1,9 @@
 //! Envoy's command line.
 
-use std::time::Duration;
-
 use ir::api::ext::{EnvoyProxySpec, envoy_proxy::LogLevel};
 
 /// The key of the level of all components that have no level of their own.
 const DEFAULT: &str = "default";
-
-/// How long requests in flight are waited for unless set, as Envoy Gateway has it.
-const DRAIN: Duration = Duration::from_secs(60);
 
 /// The arguments that an Envoy of these settings is started with, beside those that say where its configuration is.
 pub fn envoy_args(proxy: &EnvoyProxySpec) -> Vec<String> {
@@ -27,9 +22,7 @@ pub fn envoy_args(proxy: &EnvoyProxySpec) -> Vec<String> {
     if let Some(workers) = proxy.concurrency {
         flag("--concurrency", workers.to_string());
     }
-    let drain =
-        proxy.shutdown.as_ref().and_then(|shutdown| shutdown.drain_timeout.as_ref()?.parse().ok()).unwrap_or(DRAIN);
-    flag("--drain-time-s", drain.as_secs().to_string());
+    flag("--drain-time-s", proxy.drain_timeout().as_secs().to_string());
     // All connections are asked to close at once, instead of ever more of them: whoever stops an Envoy waits for it.
     flag("--drain-strategy", "immediate".to_owned());
     // Envoy looks through every field of every update for unknown ones, to count them. Ours come from the same protobufs;
@@ -53,7 +46,7 @@ mod tests {
         let proxy = EnvoyProxySpec {
             logging: Logging { level: level.map(|(name, level)| (name.to_owned(), level)).into() },
             concurrency: Some(2),
-            shutdown: Some(Shutdown { drain_timeout: Some("90s".into()) }),
+            shutdown: Some(Shutdown { drain_timeout: Some("90s".into()), ..Shutdown::default() }),
             extra_args: vec!["--cpuset-threads".to_owned()],
             ..EnvoyProxySpec::default()
         };

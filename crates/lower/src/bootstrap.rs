@@ -3,6 +3,8 @@
 mod patch;
 mod stats;
 
+use std::collections::BTreeMap;
+
 use envoy::{bootstrap::Bootstrap, json, json::JsonError};
 use ir::Gateway;
 use serde_json::{Value, json};
@@ -60,6 +62,46 @@ pub struct TlsFiles {
     pub key: String,
     /// The name that the server's certificate must have.
     pub server_name: String,
+    /// The directory of [`TlsFiles::documents`], when Envoy is to follow the files as they are replaced. Without it they
+    /// are read once.
+    pub documents: Option<String>,
+}
+
+/// The name of the document with the certificate and key, and of the secret in it.
+const CERTIFICATE: &str = "xds-certificate";
+/// The name of the document with the authorities, and of the secret in it.
+const AUTHORITIES: &str = "xds-authorities";
+
+impl TlsFiles {
+    /// Documents that name the files, by file name. Envoy watches files only for what it gets by secret discovery, of which
+    /// these are the answers. Each file is looked for when something in its directory is moved, as it is in a volume of
+    /// Kubernetes.
+    pub fn documents(&self) -> BTreeMap<String, Value> {
+        let watched = |file: &str| json!({"path": file.rsplit_once('/').map_or(".", |(directory, _)| directory)});
+        let document = |name: &str, kind: &str, secret: Value| {
+            let resource = json!({
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+                "name": name,
+                kind: secret,
+            });
+            (document_file(name), json!({"resources": [resource]}))
+        };
+        let certificate = json!({
+            "certificate_chain": {"filename": self.certificate},
+            "private_key": {"filename": self.key},
+            "watched_directory": watched(&self.certificate),
+        });
+        let authorities =
+            json!({"trusted_ca": {"filename": self.authorities}, "watched_directory": watched(&self.authorities)});
+        BTreeMap::from([
+            document(CERTIFICATE, "tls_certificate", certificate),
+            document(AUTHORITIES, "validation_context", authorities),
+        ])
+    }
+}
+
+fn document_file(name: &str) -> String {
+    format!("{name}.json")
 }
 
 /// Why there is no bootstrap. It is the user's setting that is wrong, ours is always right.
@@ -133,7 +175,11 @@ fn ours(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, Bootst
         listeners.push(stats::metrics_listener(address, gateway));
     }
     clusters.extend(stats.clusters);
-    let from_ads = json!({"ads": {}, "resource_api_version": "V3"});
+    let mut from_ads = json!({"ads": {}, "resource_api_version": "V3"});
+    if settings.ready.is_some() {
+        // Without an end: an Envoy that has no configuration yet is not ready.
+        from_ads["initial_fetch_timeout"] = json!("0s");
+    }
     let mut bootstrap = json!({
         "node": {"id": settings.node_id, "cluster": settings.node_cluster},
         "admin": {"address": address(&settings.admin)},
@@ -202,20 +248,36 @@ fn xds_cluster(xds: &Xds) -> Value {
 }
 
 fn transport_socket(files: &TlsFiles) -> Value {
-    let TlsFiles { authorities, certificate, key, server_name } = files;
+    let TlsFiles { authorities, certificate, key, server_name, documents } = files;
+    let mut common = json!({
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+    });
+    let server = json!([{"san_type": "DNS", "matcher": {"exact": server_name}}]);
+    match documents {
+        None => {
+            common["tls_certificates"] =
+                json!([{"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}}]);
+            common["validation_context"] =
+                json!({"trusted_ca": {"filename": authorities}, "match_typed_subject_alt_names": server});
+        }
+        Some(directory) => {
+            let secret = |name: &str| {
+                let path = format!("{directory}/{}", document_file(name));
+                json!({"name": name, "sds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"}})
+            };
+            common["tls_certificate_sds_secret_configs"] = json!([secret(CERTIFICATE)]);
+            common["combined_validation_context"] = json!({
+                "default_validation_context": {"match_typed_subject_alt_names": server},
+                "validation_context_sds_secret_config": secret(AUTHORITIES),
+            });
+        }
+    }
     json!({
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
             "sni": server_name,
-            "common_tls_context": {
-                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-                "tls_certificates": [{"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}}],
-                "validation_context": {
-                    "trusted_ca": {"filename": authorities},
-                    "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": server_name}}],
-                },
-            },
+            "common_tls_context": common,
         },
     })
 }
@@ -224,7 +286,12 @@ fn address(address: &Address) -> Value {
     match address {
         Address::Unix(path) => json!({"pipe": {"path": path}}),
         Address::Ip(address) => {
-            json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+            let mut socket = json!({"address": address.ip().to_string(), "port_value": address.port()});
+            if address.is_ipv6() && address.ip().is_unspecified() {
+                // `::` is for IPv4 too.
+                socket["ipv4_compat"] = json!(true);
+            }
+            json!({"socket_address": socket})
         }
     }
 }

@@ -25,6 +25,7 @@ mod listener;
 mod memo;
 mod metadata;
 mod output;
+mod ports;
 mod rate_limit;
 mod route;
 mod scope;
@@ -48,6 +49,7 @@ pub use self::{
     endpoints::endpoints,
     memo::Memo,
     output::{Lowered, Origin, Resource, Resources},
+    ports::{POD_PORTS, bound_ports},
     rate_limit::rate_limit_config,
     settings::{RateLimitSettings, Settings},
     static_bootstrap::static_bootstrap,

@@ -49,6 +49,7 @@ struct Context {
     rate_limit_service: Option<ir::ClusterName>,
     dynamic_families: BTreeSet<IpFamily>,
     port: u16,
+    bound: u16,
     any_tls: bool,
 }
 
@@ -86,8 +87,9 @@ fn encode(
     tables: &Tables<'_>,
     memo: &mut ListenerMemo,
 ) -> (Bytes, Vec<ObjectRef>) {
+    let bound = scope.bound(listener.port);
     let chains = match &listener.transport {
-        Transport::Udp(proxy) => return (udp::lower(listener, proxy).encode_to_vec().into(), Vec::new()),
+        Transport::Udp(proxy) => return (udp::lower(listener, bound, proxy).encode_to_vec().into(), Vec::new()),
         Transport::Tcp(chains) => chains,
     };
     let any_tls = chains.iter().any(|chain| chain.matches_tls);
@@ -97,6 +99,7 @@ fn encode(
         rate_limit_service: scope.gateway.rate_limit_service.clone(),
         dynamic_families: scope.dynamic_families.clone(),
         port: listener.port,
+        bound,
         any_tls,
     };
     if memo.context.as_ref() != Some(&context) {
@@ -146,7 +149,7 @@ fn same_but_routes(one: &FilterChain, other: &FilterChain) -> bool {
 }
 
 fn shell(scope: &Scope<'_>, listener: &Listener, any_tls: bool) -> envoy_listener::Listener {
-    let (address, additional_addresses) = address::bind(listener);
+    let (address, additional_addresses) = address::bind(listener, scope.bound(listener.port));
     envoy_listener::Listener {
         name: listener.name.to_string(),
         address: Some(address),

@@ -1,13 +1,13 @@
 //! What is the same for all resources of a fleet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ir::{
     Gateway, IpFamily,
     api::ext::envoy_proxy::{metrics::Metrics, telemetry::Telemetry},
 };
 
-use crate::{access_log, route::RouteOptions, settings::Settings};
+use crate::{access_log, ports::bound_ports, route::RouteOptions, settings::Settings};
 
 /// What is the same for all resources of a fleet.
 pub(crate) struct Scope<'a> {
@@ -15,11 +15,18 @@ pub(crate) struct Scope<'a> {
     pub(crate) settings: &'a Settings,
     /// The ways in which hosts that requests name are looked up.
     pub(crate) dynamic_families: BTreeSet<IpFamily>,
+    ports: BTreeMap<u16, u16>,
 }
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(gateway: &'a Gateway, settings: &'a Settings, dynamic_families: BTreeSet<IpFamily>) -> Self {
-        Self { gateway, settings, dynamic_families }
+        let ports = bound_ports(gateway, settings.in_pod);
+        Self { gateway, settings, dynamic_families, ports }
+    }
+
+    /// The port that Envoy binds for a listener's.
+    pub(crate) fn bound(&self, port: u16) -> u16 {
+        self.ports.get(&port).copied().unwrap_or(port)
     }
 
     pub(crate) fn telemetry(&self) -> Option<&'a Telemetry> {

@@ -9,6 +9,8 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
     /// The file with the authorities that the system trusts, on the machine that Envoy runs on.
     pub system_authorities: String,
+    /// Whether Envoy runs in a pod, where it cannot bind every port ([`crate::bound_ports()`]).
+    pub in_pod: bool,
 }
 
 /// How the rate limit service is asked.
@@ -26,6 +28,7 @@ impl Default for Settings {
         Self {
             rate_limit: RateLimitSettings { fail_closed: false, timeout: Duration::from_millis(20) },
             system_authorities: "/etc/ssl/certs/ca-certificates.crt".to_owned(),
+            in_pod: false,
         }
     }
 }

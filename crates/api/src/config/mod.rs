@@ -4,6 +4,7 @@
 //! does not know is an error. Only what works is declared.
 
 mod kubernetes;
+mod kubernetes_deploy;
 mod logging;
 mod provider;
 mod rate_limit;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     kubernetes::{Client, ClientRateLimit, Kubernetes, LeaderElection, LeaderTimes, Watch, WatchType},
+    kubernetes_deploy::{KubernetesDeploy, KubernetesDeployType, ShutdownManager},
     logging::{Component, Encoder, Level, Logging},
     provider::{
         Custom, FileResources, HostInfrastructure, Infrastructure, InfrastructureType, Provider, ProviderType,

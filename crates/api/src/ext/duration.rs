@@ -59,6 +59,23 @@ pub fn parse(text: &str) -> Result<time::Duration, DurationError> {
     Err(error())
 }
 
+/// In whole milliseconds, and at most 99999 hours.
+impl From<time::Duration> for Duration {
+    fn from(length: time::Duration) -> Self {
+        let millis = length.as_millis().min(99_999 * 3_600_000);
+        let parts = [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+        let mut text = String::new();
+        let mut rest = millis;
+        for (unit, name) in parts {
+            if rest >= unit {
+                text += &format!("{}{name}", rest / unit);
+                rest %= unit;
+            }
+        }
+        Self(if text.is_empty() { "0s".to_owned() } else { text })
+    }
+}
+
 impl From<&str> for Duration {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
@@ -90,6 +107,14 @@ mod tests {
         assert_eq!(parsed("10s"), Some(10_000));
         assert_eq!(parsed("1h1m1s1ms"), Some(3_661_001));
         assert_eq!(parsed("0s"), Some(0));
+    }
+
+    #[test]
+    fn lengths_are_written_as_they_are_read() {
+        for text in ["1h30m", "10s", "1h1m1s1ms", "0s", "90ms"] {
+            assert_eq!(Duration::from(parse(text).unwrap()).0, text);
+        }
+        assert_eq!(Duration::from(time::Duration::MAX).0, "99999h");
     }
 
     #[test]

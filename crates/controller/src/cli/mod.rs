@@ -2,6 +2,7 @@
 
 mod certgen;
 mod completion;
+mod envoy;
 mod print;
 mod server;
 mod status;
@@ -33,6 +34,9 @@ enum Command {
     Translate(translate::Args),
     Validate(validate::Args),
     Certgen(certgen::Args),
+    /// What stands beside an Envoy in its pod.
+    #[command(subcommand)]
+    Envoy(envoy::Command),
     /// Prints the version.
     #[command(after_help = "Examples:\n  portcullis version")]
     Version,
@@ -48,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Translate(args) => report(translate::run(&args)),
         Command::Validate(args) => report(validate::run(&args)),
         Command::Certgen(args) => report(certgen::run(&args)),
+        Command::Envoy(command) => report(envoy::run(&command)),
         Command::Completion(args) => {
             completion::print(&args, Cli::command());
             ExitCode::SUCCESS

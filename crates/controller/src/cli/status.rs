@@ -5,10 +5,11 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, bail};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
+use kit::net::Address;
 use serde_json::Value;
 
 use super::print::{table, yaml};
-use crate::{conditions, config, infra::host, server, unix_http};
+use crate::{conditions, config, infra::host, local_http, server};
 
 /// Prints the conditions of every resource that a running server of this machine has.
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn ask(args: &Args) -> anyhow::Result<()> {
-    let socket = socket(args)?;
+    let file = socket(args)?;
+    let socket = Address::Unix(file.clone());
     let mut path = format!("/api/resources?watch={}", args.watch);
     if let Some(kind) = &args.kind {
         if !kind.chars().all(|c| c.is_ascii_alphanumeric()) {
@@ -65,14 +67,14 @@ async fn ask(args: &Args) -> anyhow::Result<()> {
     let hint = || {
         format!(
             "is the server running? Its socket is {}; choose another with --socket or --config-path",
-            socket.display()
+            file.display()
         )
     };
     if !args.watch {
-        let (status, body) = unix_http::send(&socket, Method::GET, &path).await.with_context(hint)?;
+        let (status, body) = local_http::send(&socket, Method::GET, &path).await.with_context(hint)?;
         return show(args, status, &body);
     }
-    let answer = unix_http::open(&socket, Method::GET, &path).await.with_context(hint)?;
+    let answer = local_http::open(&socket, Method::GET, &path).await.with_context(hint)?;
     let (status, mut body) = (answer.status(), answer.into_body());
     let mut line = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -69,6 +69,7 @@ fn remote(args: &Args) -> anyhow::Result<Option<Xds>> {
         certificate: format!("{certs}/tls.crt"),
         key: format!("{certs}/tls.key"),
         server_name: SERVER_NAME.to_owned(),
+        documents: None,
     };
     let port = port.parse().context("--xds-address: the port is not a number")?;
     Ok(Some(Xds::Tcp { host: host.trim_matches(['[', ']']).to_owned(), port, tls: Some(tls) }))

@@ -1,3 +1,5 @@
 //! Where Envoys run.
 
+pub mod drain;
 pub mod host;
+pub mod kube;

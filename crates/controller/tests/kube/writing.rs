@@ -10,7 +10,7 @@ use controller::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::timeout};
 use translate::{
-    Report, Reports,
+    Changed, Report, Reports,
     report::{Condition, ParentStatus, Status},
 };
 
@@ -63,7 +63,7 @@ impl Desk {
         if let Some(accepted) = accepted {
             report("r", accepted);
         }
-        self.book.update(&reports, |_, _| Programmed::Yes, "2026-01-01T00:00:00Z");
+        self.book.update(&reports, &Changed::All, |_, _| Programmed::Yes, "2026-01-01T00:00:00Z");
         self.statuses.send_replace(Arc::clone(self.book.statuses()));
     }
 

@@ -5,4 +5,5 @@ mod faults;
 mod house;
 mod live;
 mod network;
+mod pod;
 mod refusals;

@@ -11,8 +11,8 @@ use ir::{IpFamily, Listener, Transport};
 
 use crate::convert::address_of;
 
-/// The address, and further ones.
-pub(super) fn bind(listener: &Listener) -> (Address, Vec<AdditionalAddress>) {
+/// The address, and further ones. `port` is the one that is bound.
+pub(super) fn bind(listener: &Listener, port: u16) -> (Address, Vec<AdditionalAddress>) {
     let protocol = match listener.transport {
         Transport::Tcp(_) => Protocol::Tcp,
         Transport::Udp(_) => Protocol::Udp,
@@ -23,7 +23,7 @@ pub(super) fn bind(listener: &Listener) -> (Address, Vec<AdditionalAddress>) {
             address: address.to_owned(),
             // `::` with IPv4 clients too, as IPv4-mapped addresses.
             ipv4_compat,
-            port_specifier: Some(PortSpecifier::PortValue(listener.port.into())),
+            port_specifier: Some(PortSpecifier::PortValue(port.into())),
             ..Default::default()
         })
     };

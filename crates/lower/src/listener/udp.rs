@@ -21,14 +21,14 @@ use ir::{Listener, UdpProxy, WeightedCluster};
 
 use super::address;
 
-/// A listener for datagrams. Without clusters they are dropped.
-pub(super) fn lower(listener: &Listener, proxy: &UdpProxy) -> envoy_listener::Listener {
+/// A listener for datagrams, bound to `port`. Without clusters they are dropped.
+pub(super) fn lower(listener: &Listener, port: u16, proxy: &UdpProxy) -> envoy_listener::Listener {
     let config = UdpProxyConfig {
         stat_prefix: proxy.name.to_string(),
         route_specifier: Some(RouteSpecifier::Matcher(matcher(&proxy.clusters))),
         ..Default::default()
     };
-    let (address, additional_addresses) = address::bind(listener);
+    let (address, additional_addresses) = address::bind(listener, port);
     envoy_listener::Listener {
         name: listener.name.to_string(),
         address: Some(address),

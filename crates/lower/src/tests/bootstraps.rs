@@ -78,6 +78,7 @@ fn a_server_elsewhere_is_spoken_to_with_tls() {
         certificate: "/certs/tls.crt".to_owned(),
         key: "/certs/tls.key".to_owned(),
         server_name: "portcullis".to_owned(),
+        documents: None,
     };
     let xds = Xds::Tcp { host: "xds.example".to_owned(), port: 18000, tls: Some(tls) };
     let bootstrap = bootstrap(&with_proxy(json!({})), &BootstrapSettings { xds, ..settings() }).unwrap();

@@ -11,8 +11,11 @@ use ir::{
 };
 use testbed::pki::Ca;
 
-use crate::testing::{
-    accepted, cluster, forward, gateway, host, http_chain, json, prefix, share, simple, table, tcp_listener, to,
+use crate::{
+    Memo, Settings, lower,
+    testing::{
+        accepted, cluster, forward, gateway, host, http_chain, json, prefix, share, simple, table, tcp_listener, to,
+    },
 };
 
 #[test]
@@ -27,6 +30,16 @@ fn a_plain_gateway() {
     assert_eq!(lowered.sources(type_url::ROUTE, "http-80")[0].kind, "HTTPRoute");
     assert_eq!(lowered.sources(type_url::LISTENER, "tcp-80")[0].kind, "Gateway");
     assert!(lowered.sources(type_url::LISTENER, "tcp-81").is_empty());
+}
+
+#[test]
+fn in_a_pod_another_port_is_bound() {
+    let gateway = simple([to("r", prefix("/"), forward("c"))], vec![cluster("c")]);
+    let settings = Settings { in_pod: true, ..Settings::default() };
+    let lowered = lower(&gateway, &settings, &mut Memo::default());
+    // The name stays: by it the listener is known in logs and statistics.
+    let listener = json(&lowered, type_url::LISTENER, "tcp-80");
+    assert_eq!(listener["address"]["socket_address"]["port_value"], 10080);
 }
 
 fn secret(name: &str, material: SecretMaterial) -> (Arc<str>, Arc<Secret>) {

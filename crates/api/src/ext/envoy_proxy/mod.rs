@@ -7,13 +7,17 @@ pub mod provider;
 pub mod telemetry;
 pub mod tracing;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::{bootstrap::Bootstrap, provider::Provider, telemetry::Telemetry};
+use self::{
+    bootstrap::Bootstrap,
+    provider::{Provider, kubernetes::KubernetesProvider},
+    telemetry::Telemetry,
+};
 use super::{
     common::SecretObjectReference,
     duration::Duration,
@@ -149,6 +153,45 @@ pub struct Shutdown {
     /// How long requests in flight are waited for; 60 s unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<Duration>,
+    /// How long Envoy goes on in any case, for load balancers that have not heard yet; 10 s unless set. In Kubernetes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_drain_duration: Option<Duration>,
+    /// How long Envoy says to be healthy after its connections have begun to drain; not at all unless set. In Kubernetes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_failure_delay: Option<Duration>,
+}
+
+impl Shutdown {
+    /// How long requests in flight are waited for, unless it's said.
+    pub const DRAIN_TIMEOUT: time::Duration = time::Duration::from_secs(60);
+    /// How long Envoy goes on in any case, unless it's said.
+    pub const MIN_DRAIN: time::Duration = time::Duration::from_secs(10);
+}
+
+impl EnvoyProxySpec {
+    /// How long requests in flight are waited for.
+    pub fn drain_timeout(&self) -> time::Duration {
+        self.shutdown(|shutdown| shutdown.drain_timeout.as_ref()).unwrap_or(Shutdown::DRAIN_TIMEOUT)
+    }
+
+    /// How long Envoy goes on in any case.
+    pub fn min_drain(&self) -> time::Duration {
+        self.shutdown(|shutdown| shutdown.min_drain_duration.as_ref()).unwrap_or(Shutdown::MIN_DRAIN)
+    }
+
+    /// How long Envoy says to be healthy while it drains.
+    pub fn health_check_failure_delay(&self) -> time::Duration {
+        self.shutdown(|shutdown| shutdown.health_check_failure_delay.as_ref()).unwrap_or_default()
+    }
+
+    fn shutdown(&self, field: impl Fn(&Shutdown) -> Option<&Duration>) -> Option<time::Duration> {
+        field(self.shutdown.as_ref()?)?.parse().ok()
+    }
+
+    /// How Envoy is run in Kubernetes, where it's said.
+    pub fn kubernetes(&self) -> Option<&KubernetesProvider> {
+        self.provider.as_ref()?.kubernetes.as_ref()
+    }
 }
 
 /// TLS towards back ends.

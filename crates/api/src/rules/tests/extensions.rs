@@ -294,3 +294,37 @@ fn envoy_proxies() {
         ],
     );
 }
+
+/// An EnvoyProxy that says much of how it is run in Kubernetes.
+fn kubernetes() -> Value {
+    json!({"provider": {"type": "Kubernetes", "kubernetes": {
+        "envoyDeployment": {"replicas": 2, "pod": {"tolerations": [{"key": "a"}]},
+            "container": {"image": "registry.example:5000/envoy:v1", "resources": {"requests": {"cpu": 1, "memory": "1Gi"}}},
+            "patch": {"value": {"any": ["thing"]}}},
+        "envoyService": {"loadBalancerIP": "192.0.2.1"},
+        "envoyHpa": {"minReplicas": 1, "maxReplicas": 2, "metrics": [{"type": "Resource", "resource":
+            {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}]},
+        "envoyPDB": {"minAvailable": "50%"}}}})
+}
+
+#[test]
+fn envoy_proxies_in_kubernetes() {
+    table_at(
+        "EnvoyProxy",
+        kubernetes(),
+        "spec.provider.kubernetes",
+        &[
+            ("envoyDeployment.container.image", json!("not an image"), "=", "repository:tag"),
+            ("envoyDeployment.container.imageRepository", json!("envoy"), "envoyDeployment.container", "set one of"),
+            ("envoyService.type", json!("NodePort"), "envoyService", "needs `type: LoadBalancer`"),
+            ("envoyService.loadBalancerIP", json!("fd00::1"), "=", "IPv4 address"),
+            ("envoyHpa.minReplicas", json!(3), "envoyHpa", "cannot be less"),
+            ("envoyHpa.minReplicas", json!(0), "=", "at least one"),
+            ("envoyPDB.maxUnavailable", json!(1), "envoyPDB", "set one of"),
+        ],
+    );
+    let scaled = json!({"provider": {"type": "Kubernetes", "kubernetes": {"envoyHpa": {"maxReplicas": 2}}}});
+    table_at("EnvoyProxy", scaled, "spec.provider.kubernetes", &[("envoyDaemonSet", json!({}), "", "is not scaled")]);
+    let deployed = json!({"provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": {}}}});
+    table_at("EnvoyProxy", deployed, "spec.provider.kubernetes", &[("envoyDaemonSet", json!({}), "", "not both")]);
+}

@@ -79,6 +79,8 @@ impl Host {
         stop: impl Future<Output = ()>,
         force: impl Future<Output = ()>,
     ) {
+        // What was said before we listened counts, too.
+        wanted.mark_changed();
         let mut stop = std::pin::pin!(stop);
         let mut look = tokio::time::interval(std::time::Duration::from_millis(250));
         loop {

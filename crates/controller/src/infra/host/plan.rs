@@ -1,6 +1,6 @@
 //! Which Envoy a fleet wants: its bootstrap and arguments.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use lower::{
     BootstrapSettings,
@@ -9,9 +9,6 @@ use lower::{
 
 use super::{EnvoySpec, RuntimeDir, Wanted, envoy_admin_socket};
 use crate::pipeline::Output;
-
-/// How long requests in flight are waited for unless the fleet says otherwise, as Envoy Gateway has it.
-const DRAIN: Duration = Duration::from_secs(60);
 
 /// Plans the Envoys of this machine.
 #[derive(Debug)]
@@ -75,12 +72,10 @@ fn wants_the_same(before: &Arc<ir::Gateway>, now: &Arc<ir::Gateway>) -> bool {
 fn spec(runtime: &RuntimeDir, gateway: &ir::Gateway) -> Result<EnvoySpec, lower::BootstrapError> {
     let settings = settings(&envoy_admin_socket(runtime.path(), &gateway.name), &runtime.xds_socket(), &gateway.name);
     let bootstrap = lower::bootstrap(gateway, &settings)?;
-    let shutdown = gateway.proxy.shutdown.as_ref();
-    let drain = shutdown.and_then(|shutdown| shutdown.drain_timeout.as_ref()?.parse().ok());
     Ok(EnvoySpec {
         bootstrap: bootstrap.to_string().into(),
         args: lower::envoy_args(&gateway.proxy),
-        drain_timeout: drain.unwrap_or(DRAIN),
+        drain_timeout: gateway.proxy.drain_timeout(),
     })
 }
 

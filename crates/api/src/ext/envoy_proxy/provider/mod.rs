@@ -1,7 +1,11 @@
 //! Where Envoy is run.
 
+pub mod kubernetes;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use self::kubernetes::KubernetesProvider;
 
 /// Where Envoy is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,6 +16,9 @@ pub struct Provider {
     /// With `type: Host`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostProvider>,
+    /// With `type: Kubernetes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesProvider>,
 }
 
 /// Where Envoy is run.

@@ -1,13 +1,18 @@
-//! HTTP requests over a Unix socket: to the admin interface of a controller or an Envoy on this machine.
+//! HTTP requests on this machine: to the admin interface of a controller or an Envoy.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::{net::UnixStream, time::timeout};
+use kit::net::Address;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,10 +23,10 @@ const LARGEST: usize = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens.
-    #[error("cannot connect to {path}: {why}")]
+    #[error("cannot connect to {address}: {why}")]
     Connect {
-        /// The socket.
-        path: String,
+        /// Where.
+        address: Address,
         /// What the system says.
         why: io::Error,
     },
@@ -40,9 +45,9 @@ pub enum Error {
 ///
 /// # Errors
 /// When nobody listens, or there is no whole answer within ten seconds.
-pub async fn send(socket: &Path, method: Method, path: &str) -> Result<(StatusCode, Bytes), Error> {
+pub async fn send(at: &Address, method: Method, path: &str) -> Result<(StatusCode, Bytes), Error> {
     let exchange = async {
-        let response = open(socket, method, path).await?;
+        let response = open(at, method, path).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(Error::Body)?;
         Ok((status, body.to_bytes()))
@@ -54,9 +59,18 @@ pub async fn send(socket: &Path, method: Method, path: &str) -> Result<(StatusCo
 ///
 /// # Errors
 /// When nobody listens, or the answer does not begin.
-pub async fn open(socket: &Path, method: Method, path: &str) -> Result<Response<Incoming>, Error> {
-    let stream = UnixStream::connect(socket).await;
-    let stream = stream.map_err(|why| Error::Connect { path: socket.display().to_string(), why })?;
+pub async fn open(at: &Address, method: Method, path: &str) -> Result<Response<Incoming>, Error> {
+    let failed = |why| Error::Connect { address: at.clone(), why };
+    match at {
+        Address::Unix(socket) => exchange(UnixStream::connect(socket).await.map_err(failed)?, method, path).await,
+        Address::Tcp(address) => exchange(TcpStream::connect(address).await.map_err(failed)?, method, path).await,
+    }
+}
+
+async fn exchange<S>(stream: S, method: Method, path: &str) -> Result<Response<Incoming>, Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the answer; what goes wrong with it goes wrong with the request, too.
     tokio::spawn(connection);

@@ -1,0 +1,110 @@
+//! Which objects each fleet wants.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use api::gateway::Gateway;
+
+use super::{
+    Wanted, WantedFleet,
+    render::{self, Fleet, Identity, Settings},
+};
+use crate::pipeline::{self, Output};
+
+/// Knows who a fleet's Envoys are. What it says of a fleet stays the same until its certificate is replaced.
+pub type Identify = Box<dyn FnMut(&ir::Gateway) -> Arc<Identity> + Send>;
+
+/// Plans the fleets.
+pub struct Plan {
+    settings: Settings,
+    identify: Identify,
+    made: BTreeMap<Arc<str>, Made>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Plan").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// What was planned the last time, and from what.
+struct Made {
+    from: Source,
+    wanted: Arc<WantedFleet>,
+    error: Option<String>,
+}
+
+#[derive(Clone)]
+struct Source {
+    gateway: Arc<ir::Gateway>,
+    gateways: Vec<Arc<Gateway>>,
+    identity: Arc<Identity>,
+}
+
+impl Source {
+    /// Whether both make the same objects: of what a fleet serves only the ports are in them.
+    fn is_same(&self, other: &Self) -> bool {
+        let same_gateway = || {
+            let (one, other) = (&self.gateway, &other.gateway);
+            one.proxy == other.proxy
+                && one.telemetry == other.telemetry
+                && Fleet { gateway: one, gateways: &[], identity: &self.identity }.ports()
+                    == Fleet { gateway: other, gateways: &[], identity: &self.identity }.ports()
+        };
+        self.identity == other.identity
+            && self.gateways.len() == other.gateways.len()
+            && self.gateways.iter().zip(&other.gateways).all(|(one, other)| {
+                Arc::ptr_eq(one, other) || (one.spec == other.spec && one.metadata.uid == other.metadata.uid)
+            })
+            && (Arc::ptr_eq(&self.gateway, &other.gateway) || same_gateway())
+    }
+}
+
+impl Plan {
+    /// Nothing is planned yet.
+    pub fn new(settings: Settings, identify: Identify) -> Self {
+        Self { settings, identify, made: BTreeMap::new() }
+    }
+
+    /// The fleets that an output wants. One whose `EnvoyProxy` is wrong keeps what it had; [`Plan::errors`] has the reason.
+    pub fn make(&mut self, output: &Output) -> Wanted {
+        self.made.retain(|name, _| output.fleets.contains_key(name));
+        for (name, fleet) in &output.fleets {
+            let from = self.from(output, fleet);
+            let known = self.made.get(name);
+            if !known.is_some_and(|made| made.from.is_same(&from)) {
+                let made = self.render(name, from, known.map(|made| &*made.wanted));
+                self.made.insert(Arc::clone(name), made);
+            }
+        }
+        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted))).collect()
+    }
+
+    /// What is wrong with the `EnvoyProxy` of a fleet.
+    pub fn errors(&self) -> impl Iterator<Item = (&Arc<str>, &String)> {
+        self.made.iter().filter_map(|(name, made)| Some((name, made.error.as_ref()?)))
+    }
+
+    fn from(&mut self, output: &Output, fleet: &pipeline::Fleet) -> Source {
+        let gateways = fleet.gateway.gateways.iter();
+        let gateways = gateways.filter_map(|of| output.resources.gateways.get(&of.namespace, &of.name));
+        Source {
+            gateway: Arc::clone(&fleet.gateway),
+            gateways: gateways.cloned().collect(),
+            identity: (self.identify)(&fleet.gateway),
+        }
+    }
+
+    fn render(&self, name: &Arc<str>, from: Source, before: Option<&WantedFleet>) -> Made {
+        let fleet = Fleet { gateway: &from.gateway, gateways: &from.gateways, identity: &from.identity };
+        let (objects, error) = match render::render(&fleet, &self.settings) {
+            Ok(objects) => (Some(objects), None),
+            Err(error) => {
+                let error = error.to_string();
+                tracing::error!(component = "infrastructure", fleet = &**name, error, "the EnvoyProxy cannot be used");
+                (before.and_then(|before| before.objects.clone()), Some(error))
+            }
+        };
+        let wanted = Arc::new(WantedFleet { owner: fleet.owner(&self.settings), objects });
+        Made { from, wanted, error }
+    }
+}
