@@ -21,7 +21,7 @@ pub mod rules;
 pub use kinds::{KINDS, Kind, Object, Scope};
 pub use object::{ObjectRef, Stored};
 pub use parse::{ParseError, Parsed, parse};
-pub use resources::{Facts, Rejection, Resources, Table};
+pub use resources::{Addresses, Facts, Rejection, Resources, Table};
 pub use route::{Route, RouteKind};
 
 pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};

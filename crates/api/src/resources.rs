@@ -157,11 +157,16 @@ impl Resources {
     }
 }
 
+/// Addresses by the name of the fleet, as type and value.
+pub type Addresses = BTreeMap<Arc<str>, Vec<(String, String)>>;
+
 /// What was learned outside of the resources and goes into the next translation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Resources that Envoy refused, with its words.
     pub rejected: BTreeMap<ObjectRef, Rejection>,
+    /// Where each fleet of Envoys is reached; `None` where that is not for the cluster to say.
+    pub addresses: Option<Addresses>,
 }
 
 /// Why Envoy refused what was made from a resource.

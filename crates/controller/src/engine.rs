@@ -7,7 +7,10 @@
 //!                       └── Facts: what Envoy refused
 //! ```
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::Facts;
 use tokio::sync::watch;
@@ -15,7 +18,7 @@ use translate::Changed;
 use xds::{Cache, Ledger};
 
 use crate::{
-    infra::host::{Plan, Wanted},
+    infra::{Planner, kube::States},
     metrics::Metrics,
     nack::Nacks,
     pipeline::{Output, State, compile},
@@ -33,19 +36,39 @@ pub struct Outlets {
     pub statuses: watch::Sender<Arc<Statuses>>,
     /// What Envoys get.
     pub cache: Cache,
-    /// The Envoys that are to run on this machine; `None` before the first output.
-    pub wanted: watch::Sender<Option<Wanted>>,
 }
 
 impl Default for Outlets {
     fn default() -> Self {
-        Self {
-            output: watch::Sender::new(None),
-            statuses: watch::Sender::default(),
-            cache: Cache::new(),
-            wanted: watch::Sender::new(None),
-        }
+        Self { output: watch::Sender::new(None), statuses: watch::Sender::default(), cache: Cache::new() }
     }
+}
+
+/// What has been waited for.
+enum Event {
+    /// Something was read.
+    Seen,
+    /// An Envoy answered, came or went.
+    Answer,
+    /// A fleet in the cluster changed.
+    Fleets,
+    /// Time went by: certificates come to their end.
+    Time,
+    /// A source came to its end.
+    End,
+}
+
+/// How often it is planned anew though nothing changed.
+const PLAN_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Waits for a change; for ever where there is nothing to change.
+async fn changed(fleets: &mut Option<watch::Receiver<States>>) {
+    if let Some(fleets) = fleets
+        && fleets.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Turns input into output.
@@ -57,14 +80,16 @@ pub struct Engine {
     book: StatusBook,
     outlets: Outlets,
     metrics: Metrics,
-    plan: Option<Plan>,
+    planner: Option<Planner>,
+    /// How fleets in the cluster are; `None` where that is not for the cluster to say.
+    fleets: Option<watch::Receiver<States>>,
     /// Whose reports changed since statuses were told.
     untold: Changed,
 }
 
 impl Engine {
-    /// Nothing is done yet. `controller` is the name in statuses; with `plan` Envoys are run on this machine.
-    pub fn new(state: State, controller: &str, outlets: Outlets, metrics: Metrics, plan: Option<Plan>) -> Self {
+    /// Nothing is done yet. `controller` is the name in statuses; with a planner Envoys are run.
+    pub fn new(state: State, controller: &str, outlets: Outlets, metrics: Metrics, planner: Option<Planner>) -> Self {
         let book = StatusBook::new(controller);
         Self {
             state,
@@ -73,14 +98,23 @@ impl Engine {
             book,
             outlets,
             metrics,
-            plan,
+            planner,
+            fleets: None,
             untold: Changed::default(),
         }
+    }
+
+    /// Has statuses say how the fleets in the cluster are.
+    #[must_use]
+    pub fn with_fleets(mut self, fleets: watch::Receiver<States>) -> Self {
+        self.fleets = Some(fleets);
+        self
     }
 
     /// Runs until a source ends. Blocks: it wants a thread of its own, inside of a runtime.
     pub fn run(mut self, mut seen: watch::Receiver<Seen>, mut ledger: watch::Receiver<Arc<Ledger>>) {
         let runtime = tokio::runtime::Handle::current();
+        self.look_at_fleets();
         let mut output = self.take(&seen.borrow_and_update().clone());
         loop {
             let answers = Arc::clone(&ledger.borrow_and_update());
@@ -88,18 +122,36 @@ impl Engine {
                 output = self.again(&output);
             }
             self.tell(&output, &answers);
-            let changed = runtime.block_on(async {
+            let event = runtime.block_on(async {
                 tokio::select! {
-                    changed = seen.changed() => changed.map(|()| true),
-                    changed = ledger.changed() => changed.map(|()| false),
+                    changed = seen.changed() => changed.map_or(Event::End, |()| Event::Seen),
+                    changed = ledger.changed() => changed.map_or(Event::End, |()| Event::Answer),
+                    () = changed(&mut self.fleets) => Event::Fleets,
+                    () = tokio::time::sleep(PLAN_AGAIN) => Event::Time,
                 }
             });
-            match changed {
-                Ok(true) => output = self.take(&seen.borrow_and_update().clone()),
-                Ok(false) => {}
-                Err(_) => return,
+            match event {
+                Event::Seen => output = self.take(&seen.borrow_and_update().clone()),
+                Event::Answer => {}
+                Event::Fleets => {
+                    if self.look_at_fleets() {
+                        output = self.again(&output);
+                    }
+                }
+                Event::Time => self.planner.iter_mut().for_each(|planner| planner.make(&output)),
+                Event::End => return,
             }
         }
+    }
+
+    /// Takes note of where fleets are reached. True when that changed.
+    fn look_at_fleets(&mut self) -> bool {
+        let Some(fleets) = &mut self.fleets else { return false };
+        let states = Arc::clone(&fleets.borrow_and_update());
+        let pair = |address: &translate::report::Address| (address.r#type.clone(), address.value.clone());
+        let addresses =
+            states.iter().map(|(name, state)| (Arc::clone(name), state.addresses.iter().map(pair).collect())).collect();
+        self.nacks.take_addresses(addresses)
     }
 
     fn take(&mut self, seen: &Seen) -> Arc<Output> {
@@ -141,13 +193,8 @@ impl Engine {
                 self.metrics.snapshot(name);
             }
         }
-        if let Some(plan) = &mut self.plan {
-            let wanted = Some(plan.make(output));
-            self.outlets.wanted.send_if_modified(|now| {
-                let changed = *now != wanted;
-                *now = wanted;
-                changed
-            });
+        if let Some(planner) = &mut self.planner {
+            planner.make(output);
         }
         self.outlets.output.send_replace(Some(Arc::clone(output)));
     }
@@ -155,9 +202,10 @@ impl Engine {
     fn tell(&mut self, output: &Output, ledger: &Ledger) {
         let now = now();
         let mut refused = self.nacks.refused().clone();
-        let of_plan = self.plan.iter().flat_map(Plan::errors);
-        refused.extend(of_plan.map(|(fleet, error)| (Arc::clone(fleet), error.clone())));
-        let programmed = |reference: &_, report: &_| self.progress.of(reference, report, ledger, &refused);
+        refused.extend(self.planner.iter().flat_map(Planner::errors));
+        let there = self.fleets.as_ref().map(|fleets| Arc::clone(&fleets.borrow()));
+        let programmed =
+            |reference: &_, report: &_| self.progress.of(reference, report, ledger, &refused, there.as_deref());
         if let Changed::Some(changed) = &mut self.untold {
             changed.extend(self.progress.waiting().cloned());
         }

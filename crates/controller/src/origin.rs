@@ -21,7 +21,7 @@ pub enum Origin {
     /// These files and directories.
     Files(Vec<PathBuf>),
     /// The API server.
-    Cluster(Kubernetes),
+    Cluster(Box<Kubernetes>),
 }
 
 /// A source that reads. It ends when this is dropped.
@@ -40,7 +40,10 @@ pub struct Cluster {
     pub server: ApiServer,
     /// What is read.
     pub source: KubeSource,
-    config: Kubernetes,
+    /// How.
+    pub config: Kubernetes,
+    /// Whether this controller is the leader, who writes.
+    pub leads: watch::Sender<bool>,
 }
 
 impl Origin {
@@ -54,7 +57,8 @@ impl Origin {
             Self::Cluster(config) => {
                 let server = ApiServer::find(config.client.rate_limit, metrics).await?;
                 let source = KubeSource::start(&server.client, config.watch.as_ref());
-                Ok(Source::Cluster(Box::new(Cluster { server, source, config })))
+                let leads = watch::Sender::new(config.leader_election.disable);
+                Ok(Source::Cluster(Box::new(Cluster { server, source, config: *config, leads })))
             }
         }
     }
@@ -88,8 +92,8 @@ impl Source {
     /// Writes statuses, while this controller is the leader. Files have none to write.
     pub fn write_statuses(&self, kit: &Kit, controller: &str, outlets: &Outlets, metrics: &Metrics) {
         let Self::Cluster(cluster) = self else { return };
-        let Cluster { server, source, config } = &**cluster;
-        let leads = watch::Sender::new(config.leader_election.disable);
+        let Cluster { server, source, config, leads } = &**cluster;
+        let leads = leads.clone();
         let (client, records) = (server.client.clone(), source.records().clone());
         let writer = StatusWriter::new(client.clone(), controller, records.clone(), metrics.clone());
         let writing = writer.run(outlets.statuses.subscribe(), leads.subscribe());

@@ -9,7 +9,7 @@ use api::ObjectRef;
 use translate::{Changed, Report};
 use xds::Ledger;
 
-use crate::{pipeline::Output, status::Programmed};
+use crate::{infra::kube::FleetState, pipeline::Output, status::Programmed};
 
 /// Since which revision each report stands.
 #[derive(Debug, Default)]
@@ -56,17 +56,33 @@ impl Progress {
     }
 
     /// Whether a report is in force. `refused` has Envoy's words where it does not take a fleet's configuration and no
-    /// single resource can be left out.
+    /// single resource can be left out; `there` says how the fleets in the cluster are.
+    ///
+    /// An Envoy in the cluster may be connected to another controller than this one. It is ready only when it has its
+    /// configuration, and every controller has the same: so an Envoy that is ready and not connected here has it.
     pub fn of(
         &self,
         reference: &ObjectRef,
         report: &Report,
         ledger: &Ledger,
         refused: &BTreeMap<Arc<str>, String>,
+        there: Option<&BTreeMap<Arc<str>, FleetState>>,
     ) -> Programmed {
         let (Some(fleet), Some(since)) = (&report.fleet, self.0.get(reference)) else { return Programmed::Yes };
         if let Some(why) = refused.get(fleet) {
             return Programmed::Refused(why.clone());
+        }
+        if let Some(there) = there {
+            let state = there.get(fleet);
+            if let Some(error) = state.and_then(|state| state.error.as_ref()) {
+                return Programmed::Refused(error.clone());
+            }
+            if state.is_none_or(|state| state.available == 0) {
+                return Programmed::Pending("no Envoy is ready yet".to_owned());
+            }
+            if ledger.group(fleet).next().is_none() {
+                return Programmed::Yes;
+            }
         }
         match ledger.acked(fleet) {
             Some(acked) if acked >= since.revision => Programmed::Yes,

@@ -27,7 +27,11 @@ use crate::{
     admin::{self, View},
     config,
     engine::{Engine, Outlets},
-    infra::host::{Host, Plan, RuntimeDir, States, default_runtime_dir, find_envoy},
+    infra::{
+        self, Planner,
+        cluster::Fleets,
+        host::{Host, Plan, RuntimeDir, States, default_runtime_dir, find_envoy},
+    },
     metrics::Metrics,
     origin::{Origin, Source},
     pipeline::State,
@@ -48,6 +52,8 @@ pub struct Options {
     pub envoy_path: Option<PathBuf>,
     /// Where Envoys of other machines get their configuration.
     pub network: Option<Network>,
+    /// The directory of the authority that signs the certificates of Envoys in the cluster.
+    pub authority: Option<PathBuf>,
 }
 
 /// What has to be right before anything is started.
@@ -58,6 +64,7 @@ pub struct Prepared {
     runtime: Arc<RuntimeDir>,
     envoy: Option<PathBuf>,
     network: Option<Network>,
+    authority: Option<PathBuf>,
 }
 
 /// Where Envoys that others start get their configuration, unless it is said.
@@ -72,7 +79,7 @@ pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxE
     let wrong = |field: &str, what: String| BoxError::from(config::wrong_here(file, field, what));
     let (origin, host) = match (config.provider.r#type, &config.provider.custom) {
         (ProviderType::Custom, Some(custom)) => (files(custom, &wrong)?, host_of(custom)),
-        _ => (Origin::Cluster(config.provider.kubernetes.clone().unwrap_or_default()), None),
+        _ => (Origin::Cluster(Box::new(config.provider.kubernetes.clone().unwrap_or_default())), None),
     };
     let directory = config.provider.custom.as_ref().map_or_else(default_runtime_dir, runtime_dir);
     let runtime = RuntimeDir::open(&directory)
@@ -84,7 +91,8 @@ pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxE
     let nobody_starts_envoys = host.is_none().then(|| Network { address: XDS.to_owned(), certificates: None });
     let network = options.network.clone().or(nobody_starts_envoys);
     network.as_ref().map_or(Ok(()), Network::check)?;
-    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network })
+    let authority = options.authority.clone();
+    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network, authority })
 }
 
 /// The files that a configuration names.
@@ -115,7 +123,7 @@ pub fn runtime_dir(custom: &Custom) -> PathBuf {
 /// # Errors
 /// Something cannot be started, such as a port that is in use.
 pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
-    let Prepared { config, origin, runtime, envoy, network } = prepared;
+    let Prepared { config, origin, runtime, envoy, network, authority } = prepared;
     for ignored in config.without_effect() {
         tracing::warn!("the configuration asks for what has no effect: {ignored}");
     }
@@ -138,13 +146,24 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     if kit.shutdown.unless_stopping(source.listed(&ready)).await.is_none() {
         return Ok(());
     }
-    let plan = envoy.is_some().then(|| Plan::new(Arc::clone(&runtime)));
-    let addresses = if matches!(source, Source::Files(_)) { addresses() } else { Vec::new() };
-    let state = State::new(config::pipeline_settings(&config, addresses));
-    let engine = Engine::new(state, &config.gateway.controller_name, outlets.clone(), metrics.clone(), plan);
-    let (seen, ledger) = (source.seen(), book.watch());
+    let wanted = watch::Sender::new(None);
     // Before the engine runs: what it wants first must not be missed.
-    let (mut output, wanted) = (outlets.output.subscribe(), outlets.wanted.subscribe());
+    let on_host = wanted.subscribe();
+    let planner = envoy.is_some().then(|| Planner::Host(Plan::new(Arc::clone(&runtime)), wanted));
+    let mut settings = config::pipeline_settings(&config, addresses(&source));
+    let fleets = run_in_cluster(&kit, &source, authority).await?;
+    settings.lower.in_pod = fleets.is_some();
+    let (planner, states_in_cluster) = match fleets {
+        Some(Fleets { planner, states }) => (Some(planner), Some(states)),
+        None => (planner, None),
+    };
+    let controller = &config.gateway.controller_name;
+    let mut engine = Engine::new(State::new(settings), controller, outlets.clone(), metrics.clone(), planner);
+    if let Some(states) = states_in_cluster {
+        engine = engine.with_fleets(states);
+    }
+    let (seen, ledger) = (source.seen(), book.watch());
+    let mut output = outlets.output.subscribe();
     let running = tokio::task::spawn_blocking(move || engine.run(seen, ledger));
     source.write_statuses(&kit, &config.gateway.controller_name, &outlets, &metrics);
     if let Some(envoy) = envoy {
@@ -152,7 +171,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
         let host = Host::new(Arc::clone(&runtime), &envoy);
         let (stop, force) = (kit.shutdown.clone(), kit.shutdown.clone());
         kit.tasks.spawn("envoys", async move {
-            host.run(wanted, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
+            host.run(on_host, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
             Ok::<(), BoxError>(())
         });
     }
@@ -215,8 +234,22 @@ fn observe(
     });
 }
 
-/// The addresses at which this machine is reached: those from which it would reach others. Nothing is sent.
-fn addresses() -> Vec<IpAddr> {
+/// Envoys in the cluster, where resources come from there and there is an authority for their certificates.
+async fn run_in_cluster(kit: &Kit, source: &Source, authority: Option<PathBuf>) -> Result<Option<Fleets>, BoxError> {
+    let Source::Cluster(cluster) = source else { return Ok(None) };
+    let Some(authority) = authority else {
+        tracing::warn!(component = "infrastructure", "no Envoys are run: that takes --authority");
+        return Ok(None);
+    };
+    let leads = cluster.leads.subscribe();
+    Ok(Some(infra::cluster::run(kit, &cluster.server, &cluster.config, authority, leads).await?))
+}
+
+/// The addresses at which Envoys of this machine are reached: those from which it would reach others. Nothing is sent.
+fn addresses(source: &Source) -> Vec<IpAddr> {
+    if matches!(source, Source::Cluster(_)) {
+        return Vec::new();
+    }
     let towards = |local: &str, documentation: &str| {
         let socket = UdpSocket::bind(local).ok()?;
         socket.connect(documentation).ok()?;

@@ -4,7 +4,7 @@ use std::time;
 
 use serde::{Deserialize, Serialize};
 
-use super::strict;
+use super::{KubernetesDeploy, ShutdownManager, strict};
 use crate::{LabelSelector, ext::Duration};
 
 /// Resources from the API server.
@@ -20,6 +20,12 @@ pub struct Kubernetes {
     /// How the API server is asked.
     #[serde(default)]
     pub client: Client,
+    /// Where the objects of fleets are put.
+    #[serde(default)]
+    pub deploy: KubernetesDeploy,
+    /// The container beside Envoy that lets it finish what it has before it ends.
+    #[serde(default)]
+    pub shutdown_manager: ShutdownManager,
 }
 
 /// The namespaces whose resources are read.

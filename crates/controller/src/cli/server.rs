@@ -37,6 +37,10 @@ pub(super) struct Args {
     /// The directory of certificates for that address, as certgen makes it. Needed unless it is an address of loopback.
     #[arg(long, value_name = "DIR", requires = "xds_address")]
     certs: Option<PathBuf>,
+    /// The directory of the authority (tls.crt and tls.key) that signs the certificates of Envoys in a cluster. Without it
+    /// none are run there.
+    #[arg(long, value_name = "DIR")]
+    authority: Option<PathBuf>,
     /// Log levels, such as info or info,xds=debug. [default: the configuration's]
     #[arg(long, value_name = "LEVELS")]
     log_level: Option<Levels>,
@@ -55,7 +59,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     common.drain.deadline = DEADLINE;
     let network = args.xds_address.clone();
     let network = network.map(|address| Network { address, certificates: args.certs.clone() });
-    let options = Options { config_path: args.config_path.clone(), envoy_path: args.envoy_path.clone(), network };
+    let options = Options {
+        config_path: args.config_path.clone(),
+        envoy_path: args.envoy_path.clone(),
+        network,
+        authority: args.authority.clone(),
+    };
     let prepared = match prepare(config, &options) {
         Ok(prepared) => prepared,
         Err(error) => return kit::report("portcullis", &*error),

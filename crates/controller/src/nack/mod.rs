@@ -15,7 +15,7 @@ mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use api::{Facts, ObjectRef, Rejection, Resources};
+use api::{Addresses, Facts, ObjectRef, Rejection, Resources};
 use hunt::Hunt;
 use xds::Ledger;
 
@@ -52,6 +52,16 @@ impl Nacks {
     /// What the next translation has to know.
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// Takes note of where fleets are reached. True when that is something else than before.
+    pub fn take_addresses(&mut self, addresses: Addresses) -> bool {
+        let addresses = Some(addresses);
+        if addresses == self.facts.addresses {
+            return false;
+        }
+        self.facts = Arc::new(Facts { addresses, ..Facts::clone(&self.facts) });
+        true
     }
 
     /// Why, by fleet, where Envoy refuses something that no single resource can be blamed for.
@@ -178,7 +188,7 @@ impl Nacks {
         if rejected == self.facts.rejected {
             return false;
         }
-        self.facts = Arc::new(Facts { rejected });
+        self.facts = Arc::new(Facts { rejected, ..Facts::clone(&self.facts) });
         true
     }
 }

@@ -111,7 +111,7 @@ fn gateway_plan(
     parameters: Option<Problem>,
     fleet: &mut Fleet,
 ) -> GatewayPlan {
-    let (addresses, unsupported, unusable) = addresses(gateway, options);
+    let (addresses, unsupported, unusable) = addresses(resources, options, gateway, &fleet.name);
     let refused: Vec<Problem> = parameters.into_iter().chain(unsupported).collect();
     let accepted = refused.is_empty();
     let mut conditions = vec![condition("Accepted", "Accepted", &refused)];
@@ -157,7 +157,12 @@ fn client_certificate(
 
 /// The addresses of a gateway's status, and what is wrong with those it asks for: a kind that we don't know refuses
 /// the gateway, a value that is not ours to give leaves it unprogrammed.
-fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Problem>, Option<Problem>) {
+fn addresses(
+    resources: &Resources,
+    options: &Options,
+    gateway: &Gateway,
+    fleet: &str,
+) -> (Vec<Address>, Option<Problem>, Option<Problem>) {
     let wanted = gateway.spec.addresses.as_deref().unwrap_or_default();
     let fixed: Vec<_> = wanted
         .iter()
@@ -170,9 +175,15 @@ fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Prob
             format!("an address of type {kind} cannot be had; use IPAddress or Hostname"),
         )
     });
+    let there = of_fleet(resources, options, fleet);
+    if resources.facts.addresses.is_some() && there.is_empty() {
+        let message = "no address is assigned yet; the Service of the gateway says why";
+        return (there, unsupported, Some(Problem::new("AddressNotAssigned", message)));
+    }
     let ours = |value: &str| {
-        value.is_empty()
-            || value.parse().is_ok_and(|ip| options.addresses.is_empty() || options.addresses.contains(&ip))
+        let ip: Option<std::net::IpAddr> = value.parse().ok();
+        let is = |address: &Address| address.r#type == "IPAddress" && address.value.parse().ok() == ip;
+        value.is_empty() || (ip.is_some() && (there.is_empty() || there.iter().any(is)))
     };
     let unusable = fixed.iter().find(|(kind, value)| *kind == "IPAddress" && !ours(value)).map(|(_, value)| {
         Problem::new("AddressNotUsable", format!("the address {value} is not one that this gateway can be reached at"))
@@ -183,8 +194,18 @@ fn addresses(gateway: &Gateway, options: &Options) -> (Vec<Address>, Option<Prob
         .map(|(kind, value)| Address { r#type: (*kind).to_owned(), value: (*value).to_owned() })
         .collect();
     if status.is_empty() || unusable.is_some() {
-        let own = options.addresses.iter();
-        status = own.map(|ip| Address { r#type: "IPAddress".to_owned(), value: ip.to_string() }).collect();
+        status = there;
     }
     (status, unsupported, unusable)
+}
+
+/// The addresses at which a fleet is reached, as far as they are known.
+fn of_fleet(resources: &Resources, options: &Options, fleet: &str) -> Vec<Address> {
+    let address = |kind: &str, value: String| Address { r#type: kind.to_owned(), value };
+    match &resources.facts.addresses {
+        Some(fleets) => {
+            fleets.get(fleet).into_iter().flatten().map(|(kind, value)| address(kind, value.clone())).collect()
+        }
+        None => options.addresses.iter().map(|ip| address("IPAddress", ip.to_string())).collect(),
+    }
 }

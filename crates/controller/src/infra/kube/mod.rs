@@ -10,6 +10,7 @@
 //! states.
 
 mod apply;
+pub mod identities;
 mod kind;
 mod live;
 mod plan;

@@ -1,0 +1,93 @@
+//! Envoys in the cluster: what running them takes, put together.
+
+use std::path::PathBuf;
+
+use api::config::Kubernetes;
+use kit::{Kit, tasks::BoxError};
+use tokio::sync::watch;
+
+use super::{
+    Planner,
+    kube::{
+        Plan, Runner, Scope, States,
+        identities::Identities,
+        render::{ENVOY_IMAGE, Settings, XdsAddress},
+    },
+};
+use crate::{api_server::ApiServer, authority::SERVER_NAME};
+
+/// The Service of the controllers, as Envoy Gateway's.
+const SERVICE: &str = "envoy-gateway";
+/// The port at which Envoys get their configuration there.
+const XDS: u16 = 18000;
+/// The image of the controller that runs, for the container that stops Envoys.
+const IMAGE: &str = "PORTCULLIS_IMAGE";
+/// The name of this installation, where it is not that of its namespace.
+const INSTANCE: &str = "PORTCULLIS_INSTANCE";
+
+/// What runs Envoys in the cluster.
+#[derive(Debug)]
+pub struct Fleets {
+    /// For the engine: plans them.
+    pub planner: Planner,
+    /// How they are.
+    pub states: watch::Receiver<States>,
+}
+
+/// Begins to run Envoys, with certificates of the authority in a directory, while `leads` is true. Nothing is run before the
+/// planner has said something.
+///
+/// # Errors
+/// There is no authority.
+pub async fn run(
+    kit: &Kit,
+    server: &ApiServer,
+    config: &Kubernetes,
+    authority: PathBuf,
+    leads: watch::Receiver<bool>,
+) -> Result<Fleets, BoxError> {
+    let settings = settings(server, config);
+    let scope = scope(config, &server.namespace);
+    let mut identities = Identities::open(&authority)?;
+    identities.take_over(&server.client, &scope, &settings.instance).await;
+    let runner = Runner::new(server.client.clone(), &scope, &settings.instance);
+    let identify = Box::new(move |gateway: &ir::Gateway| identities.of(&gateway.name));
+    let wanted = watch::Sender::new(None);
+    let (states, seen) = watch::channel(States::default());
+    let (heard, stop) = (wanted.subscribe(), kit.shutdown.clone());
+    kit.tasks.spawn("fleets", async move {
+        runner.run(heard, leads, states, async move { stop.stopping().await }).await;
+        Ok::<(), BoxError>(())
+    });
+    Ok(Fleets { planner: Planner::Kube(Box::new(Plan::new(settings, identify)), wanted), states: seen })
+}
+
+fn settings(server: &ApiServer, config: &Kubernetes) -> Settings {
+    let namespace = server.namespace.clone();
+    let usual_image = || concat!("docker.io/portcullis/portcullis:v", env!("CARGO_PKG_VERSION")).to_owned();
+    Settings {
+        instance: std::env::var(INSTANCE).unwrap_or_else(|_| namespace.clone()),
+        deploy: config.deploy.r#type,
+        envoy_image: ENVOY_IMAGE.to_owned(),
+        controller_image: std::env::var(IMAGE).unwrap_or_else(|_| usual_image()),
+        shutdown_manager: config.shutdown_manager.clone(),
+        xds: XdsAddress { host: format!("{SERVICE}.{namespace}.svc"), port: XDS, server_name: SERVER_NAME.to_owned() },
+        namespace,
+    }
+}
+
+/// Where our objects may be: in our own namespace, or in those of the Gateways.
+fn scope(config: &Kubernetes, own: &str) -> Scope {
+    use api::config::{KubernetesDeployType, WatchType};
+    match (config.deploy.r#type, &config.watch) {
+        (KubernetesDeployType::ControllerNamespace, _) => Scope::Namespaces(vec![own.to_owned()]),
+        (KubernetesDeployType::GatewayNamespace, Some(watch)) if watch.r#type == WatchType::Namespaces => {
+            let mut namespaces = watch.namespaces.clone();
+            namespaces.push(own.to_owned());
+            namespaces.sort();
+            namespaces.dedup();
+            Scope::Namespaces(namespaces)
+        }
+        (KubernetesDeployType::GatewayNamespace, _) => Scope::All,
+    }
+}
