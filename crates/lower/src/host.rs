@@ -45,12 +45,11 @@ pub(crate) struct HostMemo {
 impl HostMemo {
     /// Brings it up to date.
     pub(crate) fn update(mut self, host: &VirtualHost, options: HostOptions) -> Self {
-        let change = self.routes.update(host.routes.iter(), name_of, equal, |route, _| encode(route, options.route));
-        if let Some(change) = change {
+        if self.routes.update(host.routes.iter(), name_of, equal, |route, _| encode(route, options.route)) {
             self.needs = Needs::default();
             let needs = self.routes.iter().filter_map(|(_, encoded)| encoded.needs.as_deref());
             needs.for_each(|needs| self.needs.add(needs));
-            self.tree.update(&self.routes, &change);
+            self.tree.update(&self.routes);
         }
         self.bytes = if host.misdirected { misdirected(host) } else { self.assemble(host, options) }.into();
         self
@@ -61,23 +60,15 @@ impl HostMemo {
         if options.stats {
             shell.virtual_clusters = vec![every_request(&host.domain)];
         }
-        if let Some(size) = self.tree.bound() {
-            let mut out = start(&shell, size);
-            self.tree.put(&mut out);
+        let mut out = shell.encode_to_vec();
+        if self.tree.put(&self.routes, &mut out) {
             return out;
         }
         let messages = self.routes.iter().flat_map(|(_, encoded)| encoded.messages());
-        let mut out = start(&shell, messages.clone().map(|route| wire::bound(route.len())).sum());
+        out.reserve_exact(messages.clone().map(|route| wire::size(wire::HOST_ROUTES, route.len())).sum());
         messages.for_each(|route| wire::put_message(&mut out, wire::HOST_ROUTES, route));
         out
     }
-}
-
-/// The encoded message, with room for what is appended.
-fn start(shell: &route::VirtualHost, more: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(shell.encoded_len() + more);
-    shell.encode(&mut out).expect("a vector takes all that is put into it");
-    out
 }
 
 fn name_of(route: &Route) -> &str {

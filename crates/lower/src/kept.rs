@@ -1,6 +1,9 @@
 //! What was made from shared parts, kept for as long as the parts stay the same.
 
-use std::{collections::BTreeMap, mem, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
+
+/// How far to look for a part where others before it are gone.
+const AHEAD: usize = 8;
 
 /// A list of parts, each with what was made from it.
 #[derive(Debug)]
@@ -10,15 +13,6 @@ impl<T, V> Default for Kept<T, V> {
     fn default() -> Self {
         Self(Vec::new())
     }
-}
-
-/// Where parts changed: those before the first and after the last change are the same in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// The places that were.
-    pub(crate) before: Range<usize>,
-    /// The places that took theirs.
-    pub(crate) after: Range<usize>,
 }
 
 /// How to tell whether a part is what it was: being the same in memory is enough, but may be more than is needed.
@@ -36,39 +30,37 @@ pub(crate) fn equal<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
 
 impl<T, V> Kept<T, V> {
     /// Takes a new list of parts. What stays the same is kept, the rest is made, with what was kept under the same name at
-    /// hand. Says what changed, if anything.
+    /// hand. Says whether anything changed.
     ///
-    /// Costs a pointer comparison for each part; only between the first and the last change parts are looked at.
+    /// Costs a pointer comparison for each part; only parts that changed or moved are looked at.
     pub(crate) fn update<'a>(
         &mut self,
         parts: impl ExactSizeIterator<Item = &'a Arc<T>> + DoubleEndedIterator + Clone,
         name: fn(&T) -> &str,
         same: Same<T>,
         mut make: impl FnMut(&Arc<T>, Option<V>) -> V,
-    ) -> Option<Change>
+    ) -> bool
     where
         T: 'a,
     {
+        let count = parts.len();
         let unchanged = |(old, new): &(&(Arc<T>, V), &Arc<T>)| Arc::ptr_eq(&old.0, new);
         let head = self.0.iter().zip(parts.clone()).take_while(unchanged).count();
-        let rest = self.0.len().min(parts.len()) - head;
+        let rest = self.0.len().min(count) - head;
         let tail = self.0.iter().rev().zip(parts.clone().rev()).take(rest).take_while(unchanged).count();
-        if head == self.0.len() && head == parts.len() {
-            return None;
+        if head == self.0.len() && head == count {
+            return false;
         }
-        let change = Change { before: head..self.0.len() - tail, after: head..parts.len() - tail };
+        let between = parts.skip(head).take(count - tail - head);
         let mut old = mem::take(&mut self.0);
         let last = old.split_off(old.len() - tail);
-        let mut between: Vec<Option<(Arc<T>, V)>> = old.split_off(head).into_iter().map(Some).collect();
-        let by_name: BTreeMap<String, usize> = between
-            .iter()
-            .enumerate()
-            .filter_map(|(index, part)| Some((name(&part.as_ref()?.0).to_owned(), index)))
-            .collect();
+        let changed = old.split_off(head);
+        let places = places(&changed, between.clone(), name);
+        let mut changed: Vec<Option<(Arc<T>, V)>> = changed.into_iter().map(Some).collect();
         self.0 = old;
-        self.0.reserve_exact(parts.len() - head);
-        for part in parts.skip(change.after.start).take(change.after.len()) {
-            let before = by_name.get(name(part)).and_then(|index| between.get_mut(*index)?.take());
+        self.0.reserve_exact(count - head);
+        for (part, place) in between.zip(places) {
+            let before = place.and_then(|place| changed.get_mut(place)?.take());
             let value = match before {
                 Some((old, value)) if same(&old, part) => value,
                 before => make(part, before.map(|(_, value)| value)),
@@ -76,13 +68,37 @@ impl<T, V> Kept<T, V> {
             self.0.push((Arc::clone(part), value));
         }
         self.0.extend(last);
-        Some(change)
+        true
     }
 
     /// The parts with what was made from them, in their order.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &(Arc<T>, V)> + Clone {
         self.0.iter()
     }
+}
+
+/// For each part, where it was before, or else a part of its name. No place comes twice.
+///
+/// One part that moves past thousands shifts them all: they are found in step, and names are compared for the others only.
+fn places<'a, T: 'a, V>(
+    old: &[(Arc<T>, V)],
+    parts: impl Iterator<Item = &'a Arc<T>> + Clone,
+    name: fn(&T) -> &str,
+) -> Vec<Option<usize>> {
+    let (mut next, mut passed) = (0, Vec::new());
+    let in_step = |part: &Arc<T>| {
+        let ahead = old[next..].iter().take(AHEAD).position(|(old, _)| Arc::ptr_eq(old, part))?;
+        passed.extend(next..next + ahead);
+        next += ahead + 1;
+        Some(next - 1)
+    };
+    let mut places: Vec<Option<usize>> = parts.clone().map(in_step).collect();
+    passed.extend(next..old.len());
+    let mut by_name: BTreeMap<&str, usize> = passed.into_iter().map(|place| (name(&old[place].0), place)).collect();
+    for (place, part) in places.iter_mut().zip(parts).filter(|(place, _)| place.is_none()) {
+        *place = by_name.remove(name(part));
+    }
+    places
 }
 
 #[cfg(test)]
@@ -101,7 +117,7 @@ mod tests {
             part.to_string()
         });
         assert!(kept.iter().map(|(part, value)| (part, value)).eq(parts.iter().map(|part| (part, &**part))));
-        (changed.is_some(), made)
+        (changed, made)
     }
 
     #[test]
@@ -123,6 +139,24 @@ mod tests {
         assert_eq!(update(&mut kept, &parts), (true, vec!["e=1 after ".to_owned()]));
         parts.clear();
         assert_eq!(update(&mut kept, &parts), (true, vec![]));
+    }
+
+    #[test]
+    fn what_moved_is_kept() {
+        let part = |number: usize| Arc::new(format!("{number}=1"));
+        let mut parts: Vec<_> = (0..100).map(part).collect();
+        let mut kept = Kept::default();
+        update(&mut kept, &parts);
+        parts.rotate_left(1);
+        assert_eq!(update(&mut kept, &parts), (true, vec![]), "one, past all others");
+        let changed = Arc::new("9=2".to_owned());
+        parts.remove(8);
+        parts.insert(80, changed);
+        assert_eq!(update(&mut kept, &parts), (true, vec!["9=2 after 9=1".to_owned()]));
+        parts.drain(20..50);
+        parts.swap(0, 1);
+        parts.reverse();
+        assert_eq!(update(&mut kept, &parts), (true, vec![]), "in no order, and with a gap");
     }
 
     #[test]

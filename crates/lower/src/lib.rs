@@ -96,7 +96,7 @@ fn tables(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
     let changed = kept.update(tables.iter().copied(), table_name, identical, |table, before| {
         before.unwrap_or_default().update(table, options)
     });
-    if changed.is_some() {
+    if changed {
         *resources = memo::resources(kept, |_, memo| Arc::clone(&memo.name), |memo| &memo.bytes, Origin::Table);
     }
     Arc::clone(resources)
@@ -122,7 +122,7 @@ fn clusters(scope: &Scope<'_>, same: bool, memo: &mut Memo) -> Resources {
         equal,
         |cluster, _| cluster::encode(cluster, options, scope.settings),
     );
-    if changed.is_some() {
+    if changed {
         *resources = memo::resources(kept, |cluster, _| Arc::clone(&cluster.name), |bytes| bytes, Origin::Cluster);
     }
     Arc::clone(resources)
@@ -135,7 +135,7 @@ fn cluster_name(cluster: &ir::Cluster) -> &str {
 fn secrets(scope: &Scope<'_>, memo: &mut Memo) -> Resources {
     let (kept, resources) = &mut memo.secrets;
     let secrets = secret::all(scope.gateway);
-    if kept.update(secrets.iter(), secret_name, equal, |secret, _| secret::encode(secret)).is_some() {
+    if kept.update(secrets.iter(), secret_name, equal, |secret, _| secret::encode(secret)) {
         *resources = memo::resources(kept, |secret, _| Arc::clone(&secret.name), |bytes| bytes, Origin::Secret);
     }
     Arc::clone(resources)

@@ -10,6 +10,8 @@ mod respond;
 mod retry;
 mod rewrite;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use envoy::{
     Message,
@@ -38,7 +40,7 @@ pub(crate) struct Encoded {
     /// Another one after it, for the few that need two.
     second: Option<Box<Bytes>>,
     /// The characters that its paths begin with.
-    pub(crate) beginning: Box<str>,
+    pub(crate) beginning: Arc<str>,
     /// What it needs of the filter chain, if anything.
     pub(crate) needs: Option<Box<Needs>>,
 }

@@ -28,6 +28,13 @@ pub(crate) const ENTRY_KEY: u32 = 1;
 /// The value of a map's entry, of any map.
 pub(crate) const ENTRY_VALUE: u32 = 2;
 
+/// `xds.type.matcher.v3.Matcher.OnMatch.action`
+pub(crate) const FOUND_ACTION: u32 = 2;
+/// `xds.core.v3.TypedExtensionConfig.typed_config`
+pub(crate) const EXTENSION_CONFIG: u32 = 2;
+/// `google.protobuf.Any.value`
+pub(crate) const ANY_VALUE: u32 = 2;
+
 /// Length-delimited, the wire type of messages.
 const LENGTH_DELIMITED: u32 = 2;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use envoy::type_url;
-use ir::{Gateway, RouteTable, Transport, VirtualHost};
+use ir::{Features, Gateway, Route, RouteTable, Transport, VirtualHost};
+use serde_json::json;
 
 use crate::{
     Lowered, Memo, Settings, lower,
@@ -17,6 +18,20 @@ fn hosts(changed: Option<usize>) -> Vec<VirtualHost> {
             host(&format!("{number}.example"), [to(&format!("r{number}"), prefix("/a"), forward(cluster))])
         })
         .collect()
+}
+
+/// One host with a tree: as it is, with another path, in another order, and with a route that needs a filter.
+fn long_hosts() -> [VirtualHost; 4] {
+    let mut routes: Vec<Route> =
+        (0..100).map(|number| to(&format!("r{number}"), prefix(&format!("/{number}")), forward("c"))).collect();
+    let plain = host("long.example", routes.clone());
+    routes[40].matcher = prefix("/other");
+    let path = host("long.example", routes.clone());
+    routes[10..90].rotate_left(1);
+    let order = host("long.example", routes.clone());
+    let cors = serde_json::from_value(json!({"allowOrigins": ["*"]})).unwrap();
+    routes[20].features = Arc::new(Features { cors: Some(Arc::new(cors)), ..Features::default() });
+    [plain, path, order, host("long.example", routes)]
 }
 
 fn with_table(table: Arc<RouteTable>) -> Gateway {
@@ -44,6 +59,15 @@ fn a_memo_changes_nothing() {
     for hosts in tables {
         let gateway = with_table(table("http-80", hosts));
         assert_eq!(bytes(&lower(&gateway, &Settings::default(), &mut memo)), fresh(&gateway));
+    }
+    let [plain, path, order, filter] = long_hosts();
+    let mut before = Vec::new();
+    for host in [&plain, &path, &order, &plain, &filter, &order, &filter, &path] {
+        let gateway = with_table(table("http-80", [host.clone()]));
+        let after = bytes(&lower(&gateway, &Settings::default(), &mut memo));
+        assert_eq!(after, fresh(&gateway));
+        assert_ne!(after, before, "each is another");
+        before = after;
     }
     let settings = Settings { system_authorities: "/other".to_owned(), ..Settings::default() };
     let gateway = with_table(table("http-80", hosts(None)));

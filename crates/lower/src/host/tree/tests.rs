@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use envoy::{
-    route::VirtualHost,
+    Message,
+    route::{RouteList, VirtualHost},
     xds_matcher::{
         Matcher,
-        matcher::{MatcherType, matcher_tree::TreeType},
+        matcher::{MatcherTree, MatcherType, matcher_tree::TreeType, on_match},
     },
 };
 use ir::route::PathMatch;
@@ -62,20 +63,27 @@ fn routes(matches: Vec<PathMatch>) -> Vec<Arc<Route>> {
     matches.into_iter().enumerate().map(route).collect()
 }
 
-fn update(memo: &mut TreeMemo, kept: &mut Kept<Route, Encoded>, routes: &[Arc<Route>]) -> Option<Matcher> {
+/// Brings both up to date; the bytes of the tree, none if there is none.
+fn update(memo: &mut TreeMemo, kept: &mut Kept<Route, Encoded>, routes: &[Arc<Route>]) -> Vec<u8> {
     let encode = |route: &Arc<Route>, _| encode_route(route, RouteOptions::default());
-    if let Some(change) = kept.update(routes.iter(), |route: &Route| &route.name, equal, encode) {
-        memo.update(kept, &change);
+    if kept.update(routes.iter(), |route: &Route| &route.name, equal, encode) {
+        memo.update(kept);
     }
-    let bound = memo.bound()?;
     let mut bytes = Vec::new();
-    memo.put(&mut bytes);
-    assert!(bytes.len() <= bound);
-    VirtualHost::decode(bytes.as_slice()).unwrap().matcher
+    assert_eq!(memo.put(kept, &mut bytes), !bytes.is_empty());
+    bytes
+}
+
+fn fresh(routes: &[Arc<Route>]) -> Vec<u8> {
+    update(&mut TreeMemo::default(), &mut Kept::default(), routes)
 }
 
 fn tree_of(routes: &[Arc<Route>]) -> Option<Matcher> {
-    update(&mut TreeMemo::default(), &mut Kept::default(), routes)
+    VirtualHost::decode(fresh(routes).as_slice()).unwrap().matcher
+}
+
+fn other(route: &Route, matcher: ir::Matcher, cluster: &str) -> Arc<Route> {
+    Arc::new(to(&route.name, matcher, forward(cluster)))
 }
 
 #[test]
@@ -87,19 +95,64 @@ fn what_is_kept_is_never_seen() {
             .chain([PathMatch::Prefix(String::new())])
             .collect(),
     );
-    update(&mut memo, &mut kept, &routes);
-    let mut changed = |routes: &[Arc<Route>]| assert_eq!(update(&mut memo, &mut kept, routes), tree_of(routes));
-    let other = |route: &Arc<Route>, cluster: &str| Arc::new(to(&route.name, route.matcher.clone(), forward(cluster)));
-    routes[7] = other(&routes[7], "d");
+    let mut before = update(&mut memo, &mut kept, &routes);
+    let mut changed = |routes: &[Arc<Route>]| {
+        let after = update(&mut memo, &mut kept, routes);
+        assert_eq!(after, fresh(routes));
+        assert_ne!(after, before);
+        before = after;
+    };
+    routes[7] = other(&routes[7], routes[7].matcher.clone(), "d");
     changed(&routes);
-    routes[200] = other(&routes[200], "d");
+    routes[200] = other(&routes[200], routes[200].matcher.clone(), "d");
     changed(&routes);
-    routes[8] = Arc::new(to("8", crate::testing::prefix("/other"), forward("c")));
+    routes[8] = other(&routes[8], crate::testing::prefix("/other"), "c");
     changed(&routes);
     routes.remove(9);
     changed(&routes);
+    routes[50..150].rotate_left(1);
+    changed(&routes);
     routes.truncate(10);
     changed(&routes);
+}
+
+/// What is done to a list of routes, at a place of it.
+#[derive(Clone, Debug)]
+enum Edit {
+    Action(String),
+    Path(PathMatch),
+    Insert(PathMatch),
+    Remove,
+    Move(usize),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        2 => "[a-z]".prop_map(Edit::Action),
+        2 => path_match().prop_map(Edit::Path),
+        1 => path_match().prop_map(Edit::Insert),
+        1 => Just(Edit::Remove),
+        2 => (0..300_usize).prop_map(Edit::Move),
+    ]
+}
+
+fn apply(routes: &mut Vec<Arc<Route>>, place: usize, edit: Edit, number: usize) {
+    let place = place % routes.len();
+    match edit {
+        Edit::Action(cluster) => routes[place] = other(&routes[place], routes[place].matcher.clone(), &cluster),
+        Edit::Path(path) => {
+            routes[place] = other(&routes[place], ir::Matcher { path, ..ir::Matcher::default() }, "c");
+        }
+        Edit::Insert(path) => {
+            let matcher = ir::Matcher { path, ..ir::Matcher::default() };
+            routes.insert(place, Arc::new(to(&format!("new {number}"), matcher, forward("c"))));
+        }
+        Edit::Remove => drop(routes.remove(place)),
+        Edit::Move(to) => {
+            let route = routes.remove(place);
+            routes.insert(to % (routes.len() + 1), route);
+        }
+    }
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -116,6 +169,25 @@ fn path_match() -> impl Strategy<Value = PathMatch> {
 }
 
 proptest! {
+    #[test]
+    fn bytes_do_not_depend_on_what_was_before(
+        list in proptest::collection::vec(path_match(), SHORT..150),
+        edits in proptest::collection::vec(proptest::collection::vec((0..300_usize, edit()), 1..12), 1..8),
+    ) {
+        let (mut memo, mut kept) = (TreeMemo::default(), Kept::default());
+        let mut routes = routes(list);
+        update(&mut memo, &mut kept, &routes);
+        for (round, edits) in edits.into_iter().enumerate() {
+            for (number, (place, edit)) in edits.into_iter().enumerate() {
+                apply(&mut routes, place, edit, round * 100 + number);
+            }
+            let bytes = update(&mut memo, &mut kept, &routes);
+            prop_assert_eq!(&bytes, &fresh(&routes));
+            // Every length fits, and fields are in order: it is what the messages would be encoded to.
+            prop_assert_eq!(&VirtualHost::decode(bytes.as_slice()).unwrap().encode_to_vec(), &bytes);
+        }
+    }
+
     #[test]
     fn the_choice_is_the_lists(
         list in proptest::collection::vec(path_match(), SHORT + 1..300),
