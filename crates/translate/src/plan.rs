@@ -124,7 +124,7 @@ pub(crate) struct GatewayPlan {
     pub(crate) accepted: bool,
     /// Conditions that do not depend on routes.
     pub(crate) conditions: Vec<Condition>,
-    /// How many listener sets are attached.
+    /// How many listener sets are attached with at least one listener that is served.
     pub(crate) listener_sets: i32,
     /// The addresses of its status.
     pub(crate) addresses: Vec<crate::report::Address>,
@@ -237,6 +237,7 @@ pub(crate) fn plan(resources: &Resources, options: &Options) -> Plan {
     listener_sets::attach(resources, &mut fleets, &mut gateways, &mut parents, &mut listeners);
     conflicts::find(&mut listeners);
     overlaps::find(&mut listeners);
+    listener_sets::count(&mut gateways, &parents, &listeners);
     let backend_tls = BackendTlsIndex::new(resources);
     let policies = Policies::new(resources);
     let default_gateways = gateways::defaults(&gateways);

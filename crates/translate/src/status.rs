@@ -113,7 +113,7 @@ fn of_gateway(resources: &Resources, plan: &Plan, gateway: &GatewayPlan, parent:
     if !conditions.iter().any(|item| item.r#type == "Programmed") {
         let rejected = rejection(resources, &*gateway.resource);
         conditions.push(match gateway.accepted {
-            true => programmed(rejected, none),
+            true => programmed(rejected, none.then_some("Invalid")),
             false => Condition::no("Programmed", "Invalid", "the gateway is not accepted"),
         });
     }
@@ -128,11 +128,12 @@ fn of_gateway(resources: &Resources, plan: &Plan, gateway: &GatewayPlan, parent:
     }
 }
 
-fn programmed(rejected: Option<Problem>, invalid: bool) -> Condition {
-    match rejected {
-        Some(problem) => Condition::no("Programmed", "Invalid", problem.message),
-        None if invalid => Condition::no("Programmed", "Invalid", "there is no listener that can be served"),
-        None => Condition::yes("Programmed", "Programmed", ""),
+/// `invalid` is the reason where no listener is valid: gateways and listener sets have different ones.
+fn programmed(rejected: Option<Problem>, invalid: Option<&'static str>) -> Condition {
+    match (rejected, invalid) {
+        (Some(problem), _) => Condition::no("Programmed", "Invalid", problem.message),
+        (None, Some(reason)) => Condition::no("Programmed", reason, "there is no listener that can be served"),
+        (None, None) => Condition::yes("Programmed", "Programmed", ""),
     }
 }
 
@@ -146,7 +147,7 @@ fn of_listener_set(plan: &Plan, parent: &Parent, refused: &[Condition], counts: 
     let conditions = if !refused.is_empty() {
         refused.to_vec()
     } else if invalid.is_empty() {
-        vec![Condition::yes("Accepted", "Accepted", ""), programmed(None, false)]
+        vec![Condition::yes("Accepted", "Accepted", ""), programmed(None, None)]
     } else {
         let message = format!("listeners that are not valid: {}", invalid.join(", "));
         let none = invalid.len() == listeners.len();
@@ -154,7 +155,7 @@ fn of_listener_set(plan: &Plan, parent: &Parent, refused: &[Condition], counts: 
             true => Condition::no("Accepted", "ListenersNotValid", message),
             false => Condition::yes("Accepted", "ListenersNotValid", message),
         };
-        vec![accepted, programmed(None, none)]
+        vec![accepted, programmed(None, none.then_some("ListenersNotValid"))]
     };
     Status::Listeners {
         conditions,
@@ -176,7 +177,8 @@ fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) ->
         match (accepted, listener.served()) {
             (true, true) => Condition::yes("Programmed", "Programmed", ""),
             (true, false) => {
-                Condition::no("Programmed", "Invalid", "the listener is not valid; the other conditions say why")
+                let reason = listener.conflict.as_ref().map_or("Invalid", |conflict| conflict.reason);
+                Condition::no("Programmed", reason, "the listener is not valid; the other conditions say why")
             }
             (false, _) => Condition::no("Programmed", "Invalid", "the gateway is not accepted"),
         },

@@ -10,9 +10,11 @@ mod keep;
 mod status;
 mod up;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use testbed::cluster::{Cluster, Image, Net, Spec};
+use testbed::cluster::{Cluster, Handle, Image, Net, Spec};
 
 /// Shown below `--help`.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -97,11 +99,21 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// The images of our own programs, built with that profile.
-fn own_images(profile: &str) -> Result<Vec<Image>> {
-    let binaries = crate::workspace::build(profile, &["controller", "testbed"], &["portcullis", "portcullis-echo"])?;
-    let image = |name: &str, binary: &std::path::Path| {
-        Image::of(&format!("docker.io/portcullis/{name}:dev"), binary).user("65532:65532")
+/// Starts a cluster with a node that outlives this process.
+pub(crate) async fn keep(name: &str, net: Option<Net>) -> Result<Handle> {
+    up::start_keeper(&Wanted { which: Which { name: name.to_owned() }, net, api_only: false, kwok: false }).await
+}
+
+/// Our own programs, built with that profile: the controller and the echo backend.
+pub(crate) fn own_programs(profile: &str) -> Result<Vec<PathBuf>> {
+    crate::workspace::build(profile, &["controller", "testbed"], &["portcullis", "portcullis-echo"])
+}
+
+/// Their images.
+pub(crate) fn own_images(programs: &[PathBuf]) -> Vec<Image> {
+    let name = |program: &Path| program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let image = |program: &PathBuf| {
+        Image::of(&format!("docker.io/portcullis/{}:dev", name(program)), program).user("65532:65532")
     };
-    Ok(vec![image("portcullis", &binaries[0]), image("portcullis-echo", &binaries[1])])
+    programs.iter().map(image).collect()
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod cluster;
+mod conformance;
 mod demo;
 mod generate;
 mod rooms;

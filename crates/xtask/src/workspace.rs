@@ -61,6 +61,11 @@ pub(crate) fn metadata() -> Result<Metadata> {
     serde_json::from_slice(&output.stdout).context("cargo metadata printed something else")
 }
 
+/// Where cargo puts what it builds; for what our own commands leave behind, too.
+pub(crate) fn target() -> Result<PathBuf> {
+    Ok(metadata()?.target_directory)
+}
+
 /// Builds these binaries with that profile and says where they are. Cargo's own progress is shown.
 pub(crate) fn build(profile: &str, packages: &[&str], binaries: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = cargo();

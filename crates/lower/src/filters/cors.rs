@@ -14,9 +14,6 @@ use crate::{
 /// The name of the filter.
 pub(crate) const NAME: &str = "envoy.filters.http.cors";
 
-/// All methods, where `*` is asked for: with credentials `*` has no meaning of its own to a browser.
-const ALL_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT, TRACE";
-
 /// It does nothing on routes that say nothing to it.
 pub(crate) fn instances(chain: &Chain<'_>) -> Vec<Instance> {
     chain.needs.cors.then(|| Instance::off(NAME, &Cors {})).into_iter().collect()
@@ -25,11 +22,14 @@ pub(crate) fn instances(chain: &Chain<'_>) -> Vec<Instance> {
 /// What a route says to it.
 pub(super) fn policy(cors: &gateway::Cors) -> CorsPolicy {
     let credentials = cors.allow_credentials.unwrap_or_default();
-    let join = |names: &Option<Vec<String>>| names.as_deref().unwrap_or_default().join(", ");
-    let any = |names: &Option<Vec<String>>| names.iter().flatten().any(|name| name == "*");
+    // Envoy answers `*` with what was asked for: to a browser with credentials a `*` in the answer would mean nothing.
+    let join = |names: &Option<Vec<String>>| match names.as_deref().unwrap_or_default() {
+        names if names.iter().any(|name| name == "*") => "*".to_owned(),
+        names => names.join(", "),
+    };
     CorsPolicy {
         allow_origin_string_match: cors.allow_origins.iter().flatten().map(|origin| origin_match(origin)).collect(),
-        allow_methods: if any(&cors.allow_methods) { ALL_METHODS.to_owned() } else { join(&cors.allow_methods) },
+        allow_methods: join(&cors.allow_methods),
         allow_headers: join(&cors.allow_headers),
         expose_headers: join(&cors.expose_headers),
         max_age: cors.max_age.map(|age| age.to_string()).unwrap_or_default(),

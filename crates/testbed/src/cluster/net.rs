@@ -73,7 +73,7 @@ impl Net {
     }
 
     /// The addresses of the load balancer of that number.
-    pub(super) fn balancer(self, number: u8) -> (Ipv4Addr, Ipv6Addr) {
+    pub fn balancer(self, number: u8) -> (Ipv4Addr, Ipv6Addr) {
         (self.v4(192, number), self.v6(0x192, number.into()))
     }
 

@@ -29,6 +29,8 @@ const VERSION_PACKAGES: [&str; 2] = ["k8s.io/component-base/version", "k8s.io/cl
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it all")]
 pub enum Program {
+    /// The conformance tests of the Gateway API.
+    Conformance,
     CoreDns,
     /// The echo server of the Gateway API's conformance tests.
     EchoBasic,
@@ -49,6 +51,7 @@ impl Program {
     /// Its name, and the package that it is built from.
     fn source(self) -> (&'static str, &'static str) {
         match self {
+            Self::Conformance => ("conformance", "sigs.k8s.io/gateway-api/conformance"),
             Self::CoreDns => ("coredns", "./coredns"),
             Self::EchoBasic => ("echo-basic", "sigs.k8s.io/gateway-api/conformance/echo-basic"),
             Self::Etcd => ("etcd", "go.etcd.io/etcd/server/v3"),
@@ -62,6 +65,11 @@ impl Program {
             Self::Pause => ("pause", "./pause"),
         }
     }
+
+    /// What go is told to make: a program, or one of a package's tests.
+    fn make(self) -> &'static [&'static str] {
+        if self == Self::Conformance { &["test", "-c"] } else { &["build"] }
+    }
 }
 
 /// The executable of a program, built if it is not in the cache.
@@ -71,7 +79,11 @@ pub fn kubernetes(program: Program) -> Result<PathBuf> {
         progress::step(&format!("{name}: building (the first time takes minutes)"), || {
             with_sources(dir, |sources| {
                 let mut build = go(sources)?;
-                build.args(["build", "-trimpath", "-ldflags", &linker_flags()?, "-o"]).arg(dir.join(name)).arg(package);
+                build
+                    .args(program.make())
+                    .args(["-trimpath", "-ldflags", &linker_flags()?, "-o"])
+                    .arg(dir.join(name))
+                    .arg(package);
                 run(&mut build).map(drop)
             })
         })

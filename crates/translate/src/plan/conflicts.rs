@@ -8,20 +8,25 @@ use crate::problem::Problem;
 
 /// Marks the listeners that are in conflict. `listeners` are ordered by precedence.
 pub(super) fn find(listeners: &mut [ListenerPlan]) {
+    // What has lost to another owner is not in the way of its own owner's listeners.
+    let mut outranked = vec![false; listeners.len()];
     for index in 0..listeners.len() {
         let (before, rest) = listeners.split_at_mut(index);
         let Some((this, _)) = rest.split_first_mut() else { continue };
         if !takes_part(this) {
             continue;
         }
-        for other in before.iter_mut().filter(|other| takes_part(other)) {
+        let mut above = before.iter().filter(|other| other.owner != this.owner && other.conflict.is_none());
+        if let Some(lost) = above.find_map(|other| Some(conflict(collision(this, other)?, other))) {
+            this.conflict = Some(lost);
+            outranked[index] = true;
+            continue;
+        }
+        let own = before.iter_mut().zip(&outranked).filter(|(other, lost)| other.owner == this.owner && !**lost);
+        for (other, _) in own {
             let Some(reason) = collision(this, other) else { continue };
-            if other.conflict.is_none() || other.owner == this.owner {
-                this.conflict.get_or_insert_with(|| conflict(reason, other));
-            }
-            if other.owner == this.owner {
-                other.conflict.get_or_insert_with(|| conflict(reason, this));
-            }
+            this.conflict.get_or_insert_with(|| conflict(reason, other));
+            other.conflict.get_or_insert_with(|| conflict(reason, this));
         }
     }
 }

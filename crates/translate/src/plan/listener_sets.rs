@@ -26,7 +26,6 @@ pub(super) fn attach(
         let conditions = conditions(resources, set, plan);
         let first = all.len();
         if conditions.is_empty() {
-            plan.listener_sets += 1;
             let gateway = Arc::clone(&plan.resource);
             let owner = listeners::Owner {
                 reference: set.reference(),
@@ -43,6 +42,14 @@ pub(super) fn attach(
         let listeners = (first..all.len()).collect();
         let parent = Parent { gateway: index, listeners, listener_set: Some(conditions), generation: set.generation() };
         parents.insert(set.reference(), parent);
+    }
+}
+
+/// Counts the sets that are attached: those of which something is served.
+pub(super) fn count(gateways: &mut [GatewayPlan], parents: &HashMap<ObjectRef, Parent>, all: &[ListenerPlan]) {
+    let sets = parents.values().filter(|parent| parent.listener_set.is_some());
+    for set in sets.filter(|set| set.listeners.iter().any(|index| all[*index].served())) {
+        gateways[set.gateway].listener_sets += 1;
     }
 }
 

@@ -10,7 +10,7 @@ use testbed::cluster::{Handle, check_root, is_held};
 use testbed::progress;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Wanted, down, own_images, status};
+use super::{Wanted, down, own_images, own_programs, status};
 
 /// How often the keeper's words are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -43,13 +43,13 @@ pub(super) async fn run(options: &Options) -> Result<()> {
     let spec = options.wanted.spec();
     tokio::task::spawn_blocking(move || spec.prepare()).await??;
     let with_images = !options.no_build && !options.wanted.api_only;
-    let images = if with_images {
-        progress::step(&format!("building ({})", options.profile), || own_images(&options.profile))?
+    let programs = if with_images {
+        progress::step(&format!("building ({})", options.profile), || own_programs(&options.profile))?
     } else {
         Vec::new()
     };
     let handle = start_keeper(&options.wanted).await?;
-    for image in &images {
+    for image in &own_images(&programs) {
         handle.import(image).await?;
     }
     status::describe(&handle)
@@ -58,7 +58,7 @@ pub(super) async fn run(options: &Options) -> Result<()> {
 /// Builds our own images anew and gives them to a cluster.
 pub(super) async fn load(name: &str, profile: &str) -> Result<()> {
     let Some(handle) = Handle::open(name)? else { bail!("no cluster {name} is up: run `cargo xtask cluster up`") };
-    for image in own_images(profile)? {
+    for image in own_images(&own_programs(profile)?) {
         handle.import(&image).await?;
         println!("{}", image.name());
     }
@@ -66,7 +66,7 @@ pub(super) async fn load(name: &str, profile: &str) -> Result<()> {
 }
 
 /// Starts the process that owns the cluster, and waits until the cluster is ready. When this is interrupted, nothing stays.
-async fn start_keeper(wanted: &Wanted) -> Result<Handle> {
+pub(super) async fn start_keeper(wanted: &Wanted) -> Result<Handle> {
     let name = &wanted.which.name;
     let words = tempfile::NamedTempFile::new()?;
     let mut keeper = keeper(wanted, words.as_file())?;

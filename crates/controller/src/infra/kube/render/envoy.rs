@@ -15,7 +15,7 @@ use lower::{
     bootstrap::{Address, TlsFiles, Xds},
 };
 
-use super::{Error, Fleet, Settings, secret, service, shutdown};
+use super::{Error, Fleet, Settings, secret, shutdown};
 
 /// Its name.
 pub(super) const NAME: &str = "envoy";
@@ -136,20 +136,16 @@ fn own_env() -> Vec<EnvVar> {
     ]
 }
 
+/// The ports that are always there. Listeners' are not named: a listener that comes or goes would start all Envoys anew.
 fn ports(fleet: &Fleet<'_>) -> Vec<ContainerPort> {
-    let listeners = service::listener_ports(fleet).into_iter();
-    let own =
-        has_metrics(&fleet.gateway.proxy).then_some(("metrics", METRICS)).into_iter().chain([("readiness", READY)]);
-    let port = |name: String, protocol: &str, port: u16| ContainerPort {
-        name: Some(name),
-        protocol: Some(protocol.to_owned()),
+    let metrics = has_metrics(&fleet.gateway.proxy).then_some(("metrics", METRICS));
+    let port = |(name, port): (&str, u16)| ContainerPort {
+        name: Some(name.to_owned()),
+        protocol: Some("TCP".to_owned()),
         container_port: port.into(),
         ..ContainerPort::default()
     };
-    listeners
-        .map(|listener| port(listener.name, listener.protocol, listener.bound))
-        .chain(own.map(|(name, number)| port(name.to_owned(), "TCP", number)))
-        .collect()
+    metrics.into_iter().chain([("readiness", READY)]).map(port).collect()
 }
 
 /// Envoy ends when the shutdown manager says that it has finished what it had.
