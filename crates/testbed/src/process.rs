@@ -148,6 +148,11 @@ impl Process {
         self.child.id()
     }
 
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The file that holds its standard output and error.
     pub fn log_path(&self) -> &Path {
         &self.log

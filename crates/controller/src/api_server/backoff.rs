@@ -28,16 +28,6 @@ impl Backoff {
         wait
     }
 
-    /// The wait after this error: as long as the server asks for (`Retry-After`), if that is longer.
-    pub fn after(&mut self, error: &kube::Error) -> Duration {
-        let asked = match error {
-            kube::Error::Api(status) => status.details.as_ref().map_or(0, |details| details.retry_after_seconds),
-            _ => 0,
-        };
-        let asked = Duration::from_secs(asked.into()).min(LAST);
-        self.wait().max(spread(asked * 2))
-    }
-
     /// It went well: the next failure begins anew.
     pub fn reset(&mut self) {
         self.0 = FIRST;
@@ -67,13 +57,5 @@ mod tests {
         assert!(backoff.wait() <= FIRST);
         let waits: std::collections::BTreeSet<_> = (0..50).map(|_| spread(LAST)).collect();
         assert!(waits.len() > 10, "{waits:?}");
-    }
-
-    #[test]
-    fn the_server_may_ask_for_more() {
-        let status = serde_json::json!({"code": 429, "details": {"retryAfterSeconds": 7}});
-        let status: kube::core::Status = serde_json::from_value(status).unwrap();
-        let wait = Backoff::default().after(&kube::Error::Api(Box::new(status)));
-        assert!(wait >= Duration::from_secs(7) && wait <= Duration::from_secs(14), "{wait:?}");
     }
 }

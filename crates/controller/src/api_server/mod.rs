@@ -8,7 +8,7 @@ mod backoff;
 use std::time::Duration;
 
 use api::{Kind, config::ClientRateLimit};
-use http::Response;
+use http::{Response, header::RETRY_AFTER};
 use kube::{
     Client, Config,
     client::{ClientBuilder, DynBody},
@@ -16,7 +16,7 @@ use kube::{
 use tower::{
     BoxError,
     limit::RateLimitLayer,
-    util::{MapResultLayer, option_layer},
+    util::{AndThenLayer, MapResultLayer, option_layer},
 };
 
 use crate::metrics::Metrics;
@@ -27,6 +27,9 @@ pub use backoff::{Backoff, spread};
 pub const FIELD_MANAGER: &str = "portcullis";
 /// The namespace of the controller, where it is not that of its service account.
 const NAMESPACE: &str = "ENVOY_GATEWAY_NAMESPACE";
+
+/// How long a server may keep us waiting.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The way to the API server. Clones share its connections.
 #[derive(Clone)]
@@ -81,14 +84,27 @@ impl ApiServer {
 }
 
 /// A client whose answers are counted, bounded by a rate if there is one.
-fn client(config: Config, limit: Option<RateLimitLayer>, metrics: &Metrics) -> Result<Client, ConnectError> {
+fn client(mut config: Config, limit: Option<RateLimitLayer>, metrics: &Metrics) -> Result<Client, ConnectError> {
+    // It would try again for minutes before anybody hears of it; whoever asks does so, and tells.
+    config.default_retry = false;
     let metrics = metrics.clone();
     let count = move |answer: Result<Response<Box<DynBody>>, BoxError>| {
         metrics.api_call(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
         answer
     };
     let builder = ClientBuilder::try_from(config).map_err(ConnectError::Unusable)?;
-    Ok(builder.with_layer(&MapResultLayer::new(count)).with_layer(&option_layer(limit)).build())
+    let builder = builder.with_layer(&MapResultLayer::new(count)).with_layer(&AndThenLayer::new(in_time));
+    Ok(builder.with_layer(&option_layer(limit)).build())
+}
+
+/// Hands an answer on when the server may be asked again: one that is overloaded says when (`Retry-After`, in seconds). Where
+/// its own queues are full, that stands nowhere else.
+async fn in_time(answer: Response<Box<DynBody>>) -> Result<Response<Box<DynBody>>, BoxError> {
+    let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    if let Some(seconds) = seconds {
+        tokio::time::sleep(Duration::from_secs(seconds).min(LONGEST_WAIT)).await;
+    }
+    Ok(answer)
 }
 
 /// The path of all resources of a kind, in a version and a namespace or all of them.

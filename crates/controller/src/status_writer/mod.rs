@@ -218,7 +218,7 @@ impl StatusWriter {
             }
             Err(error) => {
                 count("error");
-                let wait = self.backoffs.entry(Arc::clone(&reference)).or_default().after(&error);
+                let wait = self.backoffs.entry(Arc::clone(&reference)).or_default().wait();
                 tracing::warn!(
                     component = "provider",
                     error = words(&error),

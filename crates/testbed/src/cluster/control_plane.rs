@@ -9,6 +9,7 @@ use super::place::Place;
 use crate::process::{Process, Spec};
 use crate::tools::{Program, kubernetes, module_dir};
 
+pub(super) const ETCD_PORT: u16 = 2379;
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
 
@@ -19,6 +20,8 @@ pub(super) struct Parts<'a> {
     pub(super) inside: Inside,
     pub(super) net: Net,
     pub(super) credentials: &'a Credentials,
+    /// Whether the API server writes down what it is asked for.
+    pub(super) audited: bool,
 }
 
 impl Parts<'_> {
@@ -76,7 +79,14 @@ impl Parts<'_> {
             .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
             .args(["--secure-port=6443", "--kubelet-preferred-address-types=InternalIP", "--allow-privileged=true"])
             .args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"])
+            .args(self.audit())
             .start()
+    }
+
+    fn audit(&self) -> Vec<String> {
+        let policy = format!("--audit-policy-file={}", self.place.audit_policy().display());
+        let log = format!("--audit-log-path={}", self.place.audit_log().display());
+        if self.audited { vec![policy, log] } else { Vec::new() }
     }
 
     pub(super) fn controller_manager(&self) -> Result<Process> {

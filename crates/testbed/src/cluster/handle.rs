@@ -6,13 +6,14 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::image::Image;
 use super::namespaces::Inside;
 use super::net::Net;
-use super::place::{dir_of, is_held};
+use super::place::{AUDIT_LOG, dir_of, is_held};
 use crate::tools::{Program, kubernetes, module_dir};
 
 /// The file that says what a cluster is, for other processes than the one that started it.
@@ -82,6 +83,15 @@ impl Handle {
     /// The directory of its components' logs.
     pub fn logs(&self) -> PathBuf {
         self.dir.join("log")
+    }
+
+    /// What the API server was asked for until now, in the order of its answers; nothing unless the cluster was started with
+    /// [`Spec::audit`](super::Spec::audit).
+    pub fn audited(&self) -> Result<Vec<Value>> {
+        let text = fs::read_to_string(self.dir.join(AUDIT_LOG)).unwrap_or_default();
+        // What follows the last line break is being written.
+        let lines = text.rsplit_once('\n').map_or("", |(whole, _)| whole).lines();
+        lines.map(|line| serde_json::from_str(line).context("a line of the audit log")).collect()
     }
 
     /// Process 1 of the node, as this machine numbers it.

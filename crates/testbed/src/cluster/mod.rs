@@ -33,6 +33,7 @@ mod images;
 mod namespaces;
 mod net;
 mod node;
+mod outage;
 mod place;
 mod spec;
 
@@ -49,6 +50,7 @@ pub use place::{held, holder, is_held, sweep_all};
 pub use spec::{Spec, check_root};
 
 use balancer::Balancer;
+use credentials::Credentials;
 use namespaces::Namespaces;
 use place::Place;
 
@@ -60,16 +62,18 @@ use crate::process::Process;
 pub struct Cluster {
     handle: Handle,
     api: Api,
-    _owned: Owned,
+    credentials: Credentials,
+    audited: bool,
+    owned: Owned,
 }
 
 /// What a cluster consists of, in the order in which it has to go.
 #[derive(Debug)]
 struct Owned {
     _balancer: Balancer,
-    _namespaces: Namespaces,
-    _daemons: Vec<Process>,
-    _place: Place,
+    namespaces: Namespaces,
+    daemons: Vec<Process>,
+    place: Place,
 }
 
 impl Cluster {

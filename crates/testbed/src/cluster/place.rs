@@ -22,6 +22,9 @@ use crate::wait::wait_until_blocking;
 /// How long dead processes may take to let go of their files.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
+/// What the API server was asked for, one JSON object a line.
+pub(super) const AUDIT_LOG: &str = "audit.jsonl";
+
 /// A claimed name and its directory. Dropping it removes both.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -55,6 +58,16 @@ impl Place {
     /// Where the log of a part of the cluster is.
     pub(super) fn log(&self, part: &str) -> PathBuf {
         self.dir.join(format!("log/{part}.log"))
+    }
+
+    /// What the API server is to write down.
+    pub(super) fn audit_policy(&self) -> PathBuf {
+        self.dir.join("audit.yaml")
+    }
+
+    /// Where it writes it.
+    pub(super) fn audit_log(&self) -> PathBuf {
+        self.dir.join(AUDIT_LOG)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which cluster is wanted, and how it comes to life.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,13 @@ pub struct Spec {
     net: Option<Net>,
     pods: bool,
     kwok: bool,
+    audit: Option<String>,
     images: Vec<Image>,
 }
 
 impl Spec {
     pub(super) fn new(pods: bool) -> Self {
-        Self { name: None, net: None, pods, kwok: false, images: Vec::new() }
+        Self { name: None, net: None, pods, kwok: false, audit: None, images: Vec::new() }
     }
 
     /// Its name, also its node's. Without one it gets one that no other has.
@@ -51,6 +53,12 @@ impl Spec {
     /// Runs kwok and a scheduler as well: nodes that somebody creates seem to live, and so do the pods on them.
     pub fn kwok(mut self) -> Self {
         self.kwok = true;
+        self
+    }
+
+    /// Writes down what the API server is asked for, as a `Policy` of `audit.k8s.io/v1` says: see [`Handle::audited`].
+    pub fn audit(mut self, policy: &str) -> Self {
+        self.audit = Some(policy.to_owned());
         self
     }
 
@@ -100,7 +108,11 @@ impl Spec {
         steps.done(&format!("namespaces, network {net}.0.0/16"));
         let credentials = Credentials::create(&place.dir().join("credentials"), &name, net)?;
         let handle = Handle::new(&name, net, place.dir(), namespaces.inside(), self.pods);
-        let parts = Parts { place: &place, inside: namespaces.inside(), net, credentials: &credentials };
+        if let Some(policy) = &self.audit {
+            fs::write(place.audit_policy(), policy)?;
+        }
+        let audited = self.audit.is_some();
+        let parts = Parts { place: &place, inside: namespaces.inside(), net, credentials: &credentials, audited };
         let daemons = if self.pods {
             let (daemons, ()) = tokio::try_join!(self.daemons(parts, &steps), self.give_images(&handle, &steps))?;
             daemons
@@ -119,7 +131,9 @@ impl Spec {
         Ok(Cluster {
             handle,
             api,
-            _owned: Owned { _balancer: balancer, _daemons: daemons, _namespaces: namespaces, _place: place },
+            credentials,
+            audited,
+            owned: Owned { _balancer: balancer, daemons, namespaces, place },
         })
     }
 
@@ -189,7 +203,11 @@ async fn connect(namespaces: &mut Namespaces, name: &str, wanted: Option<Net>) -
 }
 
 /// Waits for a condition, or for the end of a daemon, which is told with its last words.
-async fn ready(what: &str, daemons: &mut [Process], mut look: impl AsyncFnMut() -> Option<()>) -> Result<()> {
+pub(super) async fn ready(
+    what: &str,
+    daemons: &mut [Process],
+    mut look: impl AsyncFnMut() -> Option<()>,
+) -> Result<()> {
     let outcome = wait_for(what, DEADLINE, async || {
         if let Some(ended) = daemons.iter_mut().find_map(|daemon| daemon.exited().map(|_| daemon.tail())) {
             return Some(Err(ended));

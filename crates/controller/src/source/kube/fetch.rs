@@ -80,9 +80,9 @@ impl Fetcher {
         self.wanted.remove(reference);
     }
 
-    /// It changed to this version, or is gone. `round` is the number of the list that named it.
+    /// It is referred to, and changed to this version or is gone. `round` is the number of the list that named it.
     pub(super) fn touched(&mut self, reference: &Arc<ObjectRef>, version: Option<&str>, round: u64) {
-        let Some(state) = self.wanted.get_mut(reference) else { return };
+        let state = self.wanted.entry(Arc::clone(reference)).or_default();
         state.round = round;
         if version.is_some() && state.have.as_deref() == version {
             return;
@@ -134,7 +134,7 @@ impl Fetcher {
             Err(error) => {
                 let wait = match code(&error) {
                     Some(403) => spread(FORBIDDEN_AGAIN),
-                    _ => state.backoff.after(&error),
+                    _ => state.backoff.wait(),
                 };
                 tracing::warn!(component = "provider", %error, ?wait, "{reference} cannot be read, what was read before stays in force");
                 self.ask(&reference, wait);

@@ -65,13 +65,13 @@ impl KubeSource {
     pub fn start(client: &Client, namespaces: Option<&Watch>) -> Self {
         let watchers = watchers(namespaces);
         let records = Records::default();
-        let store = Store::new(&watchers, client.clone(), records.clone());
+        let by_label = namespaces.is_some_and(|watch| watch.r#type == WatchType::NamespaceSelector);
+        let store = Store::new(&watchers, by_label, client.clone(), records.clone());
         let (events, inbox) = mpsc::channel(QUEUE);
         let (sender, seen) = watch::channel(Seen::default());
         let (listed_sender, listed) = watch::channel(false);
         let (crds_sender, crds) = watch::channel(());
         let (chosen_sender, chosen) = watch::channel(None);
-        let by_label = namespaces.is_some_and(|watch| watch.r#type == WatchType::NamespaceSelector);
         let shared = Shared { client: client.clone(), events, crds, chosen: by_label.then_some(chosen) };
         let mut tasks = JoinSet::new();
         tasks.spawn(crds::follow(client.clone(), crds_sender));

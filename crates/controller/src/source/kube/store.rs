@@ -30,6 +30,8 @@ pub(super) struct Store {
     /// What is referred to, and by how many.
     wanted: HashMap<Arc<ObjectRef>, usize>,
     pub(super) fetcher: Fetcher,
+    /// Whether only some namespaces are read, those that are in force.
+    by_label: bool,
     resources: Resources,
     problems: BTreeMap<Arc<ObjectRef>, Vec<Problem>>,
     records: Records,
@@ -61,7 +63,7 @@ struct Held {
 }
 
 impl Store {
-    pub(super) fn new(watchers: &[Watcher], client: Client, records: Records) -> Self {
+    pub(super) fn new(watchers: &[Watcher], by_label: bool, client: Client, records: Records) -> Self {
         let watching = |watcher: &Watcher| Watching {
             row: watcher.row,
             namespace: watcher.namespace.clone(),
@@ -76,6 +78,7 @@ impl Store {
             slices: HashMap::new(),
             wanted: HashMap::new(),
             fetcher: Fetcher::new(client),
+            by_label,
             resources: Resources::default(),
             problems: BTreeMap::new(),
             records,
@@ -138,7 +141,9 @@ impl Store {
     pub(super) fn put(&mut self, id: Id, item: Item) {
         let Watching { form, round, .. } = self.watchers[id];
         if form == Form::Touched {
-            self.fetcher.touched(&item.reference, Some(&item.resource_version), round);
+            if self.wanted.contains_key(&item.reference) {
+                self.fetcher.touched(&item.reference, Some(&item.resource_version), round);
+            }
             return;
         }
         let reference = item.reference;
@@ -157,7 +162,9 @@ impl Store {
 
     pub(super) fn gone(&mut self, id: Id, reference: &ObjectRef) {
         if self.watchers[id].form == Form::Touched {
-            self.fetcher.touched(&Arc::new(reference.clone()), None, self.watchers[id].round);
+            if let Some((key, _)) = self.wanted.get_key_value(reference) {
+                self.fetcher.touched(key, None, self.watchers[id].round);
+            }
             return;
         }
         let Some((key, held)) = self.held.remove_entry(reference) else { return };
@@ -166,6 +173,22 @@ impl Store {
         held.references.iter().for_each(|to| self.unwant(to));
         self.leave_service(held.service.as_ref(), reference);
         self.resources.remove(reference);
+        if self.by_label && reference.kind == "Namespace" {
+            self.leave(&reference.name);
+        }
+    }
+
+    /// Nothing of this namespace is read any more.
+    fn leave(&mut self, namespace: &str) {
+        let contents = self.wanted.keys().filter(|to| to.kind != "Service" && to.namespace == namespace);
+        let contents: Vec<_> = contents.cloned().collect();
+        contents.iter().for_each(|to| self.forget(to));
+    }
+
+    fn forget(&mut self, content: &ObjectRef) {
+        self.fetcher.forget(content);
+        self.problems.remove(content);
+        self.resources.remove(content);
     }
 
     /// Takes the content of a Secret or ConfigMap.
@@ -273,9 +296,7 @@ impl Store {
         if to.kind == "Service" {
             self.service_and_slices(to).iter().for_each(|reference| self.put_aside(reference));
         } else {
-            self.fetcher.forget(to);
-            self.problems.remove(to);
-            self.resources.remove(to);
+            self.forget(to);
         }
     }
 
@@ -285,7 +306,8 @@ impl Store {
             watcher.row.kind == reference.kind
                 && watcher.namespace.as_deref().is_none_or(|namespace| namespace == reference.namespace)
         };
-        self.watchers.iter().any(watches)
+        let is_chosen = !self.by_label || self.resources.namespaces.get("", &reference.namespace).is_some();
+        is_chosen && self.watchers.iter().any(watches)
     }
 
     fn service_and_slices(&self, service: &Arc<ObjectRef>) -> Vec<Arc<ObjectRef>> {

@@ -329,14 +329,14 @@ impl Running {
 
     /// The server cannot be asked just now: what was read stays in force.
     async fn failed(&mut self, error: &Broken) -> Result<(), Unwanted> {
-        let (wait, why) = match error {
-            Broken::Server(error) => (self.backoff.after(error), words(error)),
-            Broken::Silent => (self.backoff.wait(), error.to_string()),
+        let why = match error {
+            Broken::Server(error) => words(error),
+            Broken::Silent => error.to_string(),
         };
         let plural = self.watcher.row.plural;
         let what = format!("{plural} cannot be read just now: {why}; what was read before stays in force");
         self.trouble(Severity::Warning, what).await?;
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(self.backoff.wait()).await;
         Ok(())
     }
 
