@@ -7,6 +7,7 @@
 //! [`server`] puts the parts together, [`offline`] uses the pipeline without them, [`cli`] is the way in.
 
 pub mod admin;
+pub mod admission;
 pub mod api_server;
 pub mod authority;
 pub mod cli;
@@ -14,6 +15,8 @@ pub mod conditions;
 pub mod config;
 pub mod engine;
 pub mod infra;
+pub mod install;
+pub mod kept_certs;
 pub mod leader;
 pub mod local_http;
 pub mod metrics;
@@ -22,6 +25,7 @@ pub mod nack;
 pub mod offline;
 pub mod origin;
 pub mod pipeline;
+pub mod pod;
 pub mod programmed;
 pub mod server;
 pub mod source;

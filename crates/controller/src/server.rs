@@ -35,6 +35,7 @@ use crate::{
     metrics::Metrics,
     origin::{Origin, Source},
     pipeline::State,
+    pod,
     xds_server::{self, Network},
 };
 
@@ -141,6 +142,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
         states: states.subscribe(),
     };
     serve_admin(&kit, &config, &runtime, view).await?;
+    pod::serve(&kit, &config, network.as_ref()).await?;
     xds_server::serve(&kit, &runtime.xds_socket(), network.as_ref(), &outlets.cache, &book).await?;
     observe(&kit, metrics.clone(), &book, source.seen(), states.subscribe());
     if kit.shutdown.unless_stopping(source.listed(&ready)).await.is_none() {

@@ -25,7 +25,7 @@ const NETWORK: Purpose = Purpose { name: "xds", setting: "--xds-address" };
 pub struct Network {
     /// Host and port.
     pub address: String,
-    /// The directory of the certificates, as `portcullis certgen` makes it.
+    /// The directory of the certificates, as `portcullis certgen` makes it or as a Secret is mounted.
     pub certificates: Option<PathBuf>,
 }
 
@@ -79,12 +79,16 @@ pub async fn serve(
 }
 
 fn settings(directory: &Path) -> ServerSettings {
-    ServerSettings {
-        cert: directory.join("server/tls.crt"),
-        key: directory.join("server/tls.key"),
-        client_ca: Some(directory.join("ca.crt")),
-        allowed_clients: PeerPolicy::default(),
-    }
+    let (cert, key) = server_certificate(directory);
+    ServerSettings { cert, key, client_ca: Some(directory.join("ca.crt")), allowed_clients: PeerPolicy::default() }
+}
+
+/// The server's certificate and key in a directory of certificates: below `server`, as `portcullis certgen` writes them,
+/// or in the directory itself, as a mounted Secret has them.
+pub(crate) fn server_certificate(directory: &Path) -> (PathBuf, PathBuf) {
+    let below = directory.join("server");
+    let directory = if below.is_dir() { &below } else { directory };
+    (directory.join("tls.crt"), directory.join("tls.key"))
 }
 
 #[cfg(test)]
@@ -102,5 +106,13 @@ mod tests {
         assert!(network("0.0.0.0:18000", None).check().unwrap_err().contains("certgen"));
         assert_eq!(network("0.0.0.0:18000", Some("certs")).check(), Ok(()));
         assert!(network("nothing", None).check().is_err());
+    }
+
+    #[test]
+    fn certificates_lie_as_certgen_writes_them_or_as_a_secret_is_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(server_certificate(dir.path()).0, dir.path().join("tls.crt"));
+        std::fs::create_dir(dir.path().join("server")).unwrap();
+        assert_eq!(server_certificate(dir.path()).0, dir.path().join("server/tls.crt"));
     }
 }

@@ -15,7 +15,10 @@ struct Generator {
 }
 
 /// Every generator there is. To add one, add a line.
-const GENERATORS: &[Generator] = &[Generator { what: "the table of walls", make: crate::rooms::page }];
+const GENERATORS: &[Generator] = &[
+    Generator { what: "the table of walls", make: crate::rooms::page },
+    Generator { what: "the manifests of an installation", make: crate::install::files },
+];
 
 /// Writes what differs, or only says so.
 pub(crate) fn run(check: bool) -> Result<()> {

@@ -6,6 +6,7 @@ mod cluster;
 mod conformance;
 mod demo;
 mod generate;
+mod install;
 mod rooms;
 mod test;
 mod workspace;

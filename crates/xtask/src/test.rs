@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::workspace::in_ci;
+use crate::workspace::usual_profile;
 use tally::Tally;
 
 /// Shown below `--help`.
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 
 impl Options {
     fn profile(&self) -> &str {
-        self.profile.as_deref().unwrap_or(if in_ci() { "ci" } else { "dev" })
+        self.profile.as_deref().unwrap_or(usual_profile())
     }
 }
 

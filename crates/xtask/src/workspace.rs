@@ -26,6 +26,11 @@ pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
+/// The cargo profile that developer commands build with, unless told another: what is built already.
+pub(crate) fn usual_profile() -> &'static str {
+    if in_ci() { "ci" } else { "dev" }
+}
+
 /// What `cargo metadata` says of the crates of this workspace.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {

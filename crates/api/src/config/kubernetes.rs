@@ -4,7 +4,7 @@ use std::time;
 
 use serde::{Deserialize, Serialize};
 
-use super::{KubernetesDeploy, ShutdownManager, strict};
+use super::{KubernetesDeploy, KubernetesListen, ShutdownManager, strict};
 use crate::{LabelSelector, ext::Duration};
 
 /// Resources from the API server.
@@ -20,6 +20,9 @@ pub struct Kubernetes {
     /// How the API server is asked.
     #[serde(default)]
     pub client: Client,
+    /// Where the controller listens for the cluster.
+    #[serde(default)]
+    pub listen: KubernetesListen,
     /// Where the objects of fleets are put.
     #[serde(default)]
     pub deploy: KubernetesDeploy,
@@ -170,6 +173,7 @@ impl Kubernetes {
             watch.validate(found);
         }
         self.leader_election.validate(found);
+        self.listen.validate(found);
         let ClientRateLimit { qps, burst } = self.client.rate_limit;
         for (field, value) in [("qps", qps), ("burst", burst)] {
             if value == 0 {

@@ -5,6 +5,7 @@
 
 mod kubernetes;
 mod kubernetes_deploy;
+mod kubernetes_listen;
 mod logging;
 mod provider;
 mod rate_limit;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     kubernetes::{Client, ClientRateLimit, Kubernetes, LeaderElection, LeaderTimes, Watch, WatchType},
     kubernetes_deploy::{KubernetesDeploy, KubernetesDeployType, ShutdownManager},
+    kubernetes_listen::KubernetesListen,
     logging::{Component, Encoder, Level, Logging},
     provider::{
         Custom, FileResources, HostInfrastructure, Infrastructure, InfrastructureType, Provider, ProviderType,

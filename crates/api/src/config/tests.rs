@@ -114,6 +114,8 @@ fn the_kubernetes_provider_is_read_and_checked() {
             "watch.namespaceSelector.matchExpressions[0]: ",
         ),
         (json!({"leaderElection": {"renewDeadline": "15s"}}), "leaderElection.renewDeadline: "),
+        (json!({"listen": {"metrics": "19001"}}), "listen.metrics: "),
+        (json!({"listen": {"webhook": "::9443"}}), "listen.webhook: "),
         (json!({"leaderElection": {"retryPeriod": "0s"}}), "leaderElection.retryPeriod: "),
         (json!({"leaderElection": {"leaseDuration": "long"}}), "leaderElection.leaseDuration: "),
         (json!({"client": {"rateLimit": {"qps": 0}}}), "client.rateLimit.qps: "),

@@ -40,6 +40,9 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         every_schema(root, &mut |schema| {
             // An explicit null is dropped before it's defaulted, as in every CRD of Go types.
             schema.nullable = None;
+            if let Some(values) = &mut schema.enum_ {
+                values.retain(|value| !value.0.is_null());
+            }
             if schema.default.as_ref().is_some_and(|default| default.0.is_null()) {
                 schema.default = None;
             }
@@ -82,6 +85,8 @@ mod tests {
         for crd in crds() {
             let text = serde_json::to_string(&crd).unwrap();
             assert!(!text.contains("nullable"), "{text}");
+            // The API server's client refuses it.
+            assert!(!text.contains("null]"), "{text}");
             let status = crd.spec.names.kind != "HTTPRouteFilter";
             assert_eq!(crd.spec.versions[0].subresources.is_some(), status, "{}", crd.spec.names.kind);
             assert_eq!(super::crd(GROUP, &crd.spec.names.kind), Some(crd));

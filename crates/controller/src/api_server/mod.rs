@@ -74,13 +74,27 @@ impl ApiServer {
     /// # Errors
     /// The configuration cannot be used.
     pub fn new(config: Config, limit: ClientRateLimit, metrics: &Metrics) -> Result<Self, ConnectError> {
-        let namespace = std::env::var(NAMESPACE).unwrap_or_else(|_| config.default_namespace.clone());
+        let namespace = own_namespace(&config);
         let lease = client(config.clone(), None, metrics)?;
         // A window in which a burst may be spent is as long as the rate takes to earn it.
         let window = Duration::from_secs_f64(f64::from(limit.burst) / f64::from(limit.qps.max(1)));
         let limited = RateLimitLayer::new(limit.burst.max(1).into(), window);
         Ok(Self { client: client(config, Some(limited), metrics)?, lease, namespace })
     }
+}
+
+/// A client for a command that runs once, and the controller's own namespace.
+///
+/// # Errors
+/// There is neither a kubeconfig nor a service account, or it cannot be used.
+pub async fn connect() -> Result<(Client, String), ConnectError> {
+    let config = Config::infer().await.map_err(ConnectError::Unknown)?;
+    let namespace = own_namespace(&config);
+    Ok((Client::try_from(config).map_err(ConnectError::Unusable)?, namespace))
+}
+
+fn own_namespace(config: &Config) -> String {
+    std::env::var(NAMESPACE).unwrap_or_else(|_| config.default_namespace.clone())
 }
 
 /// A client whose answers are counted, bounded by a rate if there is one.

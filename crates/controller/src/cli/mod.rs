@@ -3,6 +3,7 @@
 mod certgen;
 mod completion;
 mod envoy;
+mod manifests;
 mod print;
 mod server;
 mod status;
@@ -34,6 +35,7 @@ enum Command {
     Translate(translate::Args),
     Validate(validate::Args),
     Certgen(certgen::Args),
+    Manifests(manifests::Args),
     /// What stands beside an Envoy in its pod.
     #[command(subcommand)]
     Envoy(envoy::Command),
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Translate(args) => report(translate::run(&args)),
         Command::Validate(args) => report(validate::run(&args)),
         Command::Certgen(args) => report(certgen::run(&args)),
+        Command::Manifests(args) => report(manifests::run(&args)),
         Command::Envoy(command) => report(envoy::run(&command)),
         Command::Completion(args) => {
             completion::print(&args, Cli::command());

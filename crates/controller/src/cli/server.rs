@@ -34,7 +34,8 @@ pub(super) struct Args {
     /// configuration has no infrastructure, else none]
     #[arg(long, value_name = "ADDRESS")]
     xds_address: Option<String>,
-    /// The directory of certificates for that address, as certgen makes it. Needed unless it is an address of loopback.
+    /// The directory of certificates for that address, as certgen makes it or as a Secret of it is mounted (ca.crt,
+    /// tls.crt, tls.key). Needed unless it is an address of loopback.
     #[arg(long, value_name = "DIR", requires = "xds_address")]
     certs: Option<PathBuf>,
     /// The directory of the authority (tls.crt and tls.key) that signs the certificates of Envoys in a cluster. Without it

@@ -14,12 +14,8 @@ use super::{
         render::{ENVOY_IMAGE, Settings, XdsAddress},
     },
 };
-use crate::{api_server::ApiServer, authority::SERVER_NAME};
+use crate::{api_server::ApiServer, authority::SERVER_NAME, install};
 
-/// The Service of the controllers, as Envoy Gateway's.
-const SERVICE: &str = "envoy-gateway";
-/// The port at which Envoys get their configuration there.
-const XDS: u16 = 18000;
 /// The image of the controller that runs, for the container that stops Envoys.
 const IMAGE: &str = "PORTCULLIS_IMAGE";
 /// The name of this installation, where it is not that of its namespace.
@@ -64,14 +60,14 @@ pub async fn run(
 
 fn settings(server: &ApiServer, config: &Kubernetes) -> Settings {
     let namespace = server.namespace.clone();
-    let usual_image = || concat!("docker.io/portcullis/portcullis:v", env!("CARGO_PKG_VERSION")).to_owned();
+    let host = format!("{}.{namespace}.svc", install::NAME);
     Settings {
         instance: std::env::var(INSTANCE).unwrap_or_else(|_| namespace.clone()),
         deploy: config.deploy.r#type,
         envoy_image: ENVOY_IMAGE.to_owned(),
-        controller_image: std::env::var(IMAGE).unwrap_or_else(|_| usual_image()),
+        controller_image: std::env::var(IMAGE).unwrap_or_else(|_| install::IMAGE.to_owned()),
         shutdown_manager: config.shutdown_manager.clone(),
-        xds: XdsAddress { host: format!("{SERVICE}.{namespace}.svc"), port: XDS, server_name: SERVER_NAME.to_owned() },
+        xds: XdsAddress { host, port: install::XDS_PORT, server_name: SERVER_NAME.to_owned() },
         namespace,
     }
 }

@@ -1,5 +1,6 @@
 //! Where resources come from.
 
+pub(crate) mod examine;
 pub mod file;
 pub mod kube;
 pub mod problem;

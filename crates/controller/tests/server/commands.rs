@@ -149,7 +149,7 @@ fn certificates_are_made_once_and_for_their_owner() -> Result<()> {
 #[test]
 fn every_command_shows_examples() {
     let dir = TempDir::new().unwrap();
-    for command in ["server", "status", "translate", "validate", "certgen", "version", "completion"] {
+    for command in ["server", "status", "translate", "validate", "certgen", "manifests", "version", "completion"] {
         let help = text(&portcullis(&[command, "--help"], dir.path()).stdout);
         assert!(help.contains("Examples:\n  portcullis "), "{command}: {help}");
     }

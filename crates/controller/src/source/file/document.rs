@@ -7,13 +7,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use api::{Object, ObjectRef, ParseError, Scope, parse::kind_of};
+use api::{Object, ObjectRef};
 use kit::config::{Chunk, Document};
 use serde_json::{Value, json};
 
 use crate::source::{
     Problem, Severity,
-    problem::{indexed, split_field},
+    examine::{Examined, Finding, describe, examine, reference},
 };
 
 /// The label that the API server puts on every namespace.
@@ -161,35 +161,18 @@ impl Reader<'_> {
         let refused = reference(&value);
         label_namespace(&mut value);
         let body = body_hash(&value);
-        let violations = kind_of(&value).map(|kind| api::rules::check(&value, kind)).unwrap_or_default();
-        match api::parse(value) {
-            Ok(_) if !violations.is_empty() => {
-                outcome.refused.extend(refused);
-                for violation in violations {
-                    let problem = self.problem(Severity::Error, path, &name, &violation.path, violation.message);
-                    outcome.problems.push(problem);
-                }
-            }
-            Ok(parsed) => {
-                let reference = Arc::new(parsed.object.reference());
-                for field in parsed.unknown {
-                    let what = "unknown field, it has no effect; remove or rename it".to_owned();
-                    outcome.problems.push(self.problem(Severity::Warning, path, &name, &indexed(&field), what));
-                }
+        let Examined { object, findings } = examine(value);
+        for Finding { severity, field, what } in findings {
+            outcome.unreadable |= severity == Severity::Error && refused.is_none();
+            outcome.problems.push(self.problem(severity, path, &name, &field, what));
+        }
+        match object {
+            Some(object) => {
+                let reference = Arc::new(object.reference());
                 let line = self.document.position(path).line;
-                outcome.entries.push(Arc::new(Entry { reference, object: Mutex::new(parsed.object), body, line }));
+                outcome.entries.push(Arc::new(Entry { reference, object: Mutex::new(object), body, line }));
             }
-            Err(error) => {
-                let severity = severity(&error);
-                outcome.unreadable |= severity == Severity::Error && refused.is_none();
-                outcome.refused.extend(refused);
-                let text = error.to_string();
-                let (field, what) = match &error {
-                    ParseError::Field(_) => split_field(&text),
-                    _ => ("", text.as_str()),
-                };
-                outcome.problems.push(self.problem(severity, path, &name, field, what.to_owned()));
-            }
+            None => outcome.refused.extend(refused),
         }
     }
 
@@ -204,41 +187,6 @@ impl Reader<'_> {
             what,
         }
     }
-}
-
-/// A document of a foreign kind is no error: manifests of applications often stand
-/// beside those of their routes.
-fn severity(error: &ParseError) -> Severity {
-    match error {
-        ParseError::UnknownKind { api_version, .. } if !is_ours(api_version) => Severity::Note,
-        _ => Severity::Error,
-    }
-}
-
-fn is_ours(api_version: &str) -> bool {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    api::KINDS.iter().any(|kind| !kind.group.is_empty() && !kind.group.ends_with("k8s.io") && kind.group == group)
-        || group == api::gateway::GROUP
-}
-
-/// The name that a document gives its resource, when kind and name can be told.
-fn reference(value: &Value) -> Option<ObjectRef> {
-    let kind = kind_of(value).ok()?;
-    let metadata = &value["metadata"];
-    let namespace = match kind.scope {
-        Scope::Cluster => "",
-        Scope::Namespaced => metadata["namespace"].as_str().unwrap_or(api::parse::DEFAULT_NAMESPACE),
-    };
-    Some(ObjectRef::new(kind.group, kind.kind, namespace, metadata["name"].as_str()?))
-}
-
-/// `Kind namespace/name`, as far as the document tells.
-fn describe(value: &Value) -> String {
-    if let Some(reference) = reference(value) {
-        return reference.to_string();
-    }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    format!("{} {}", text(&value["kind"]), text(&value["metadata"]["name"])).trim().to_owned()
 }
 
 /// `Kind name` from the text of a document that is no YAML: the first `kind:` and the first `name:` below it.

@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use super::feed::{Broken, Target};
 use crate::api_server::Backoff;
 
-const PATH: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+/// The group and plural of CRDs.
+pub const CRDS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 
 /// Ticks for every change, for as long as somebody listens. Where CRDs may not be watched it does not tick; kinds are
 /// looked for by the clock then.
@@ -28,7 +29,8 @@ pub(super) async fn follow(client: Client, ticks: watch::Sender<()>) {
 }
 
 async fn until_it_ends(client: &Client, ticks: &watch::Sender<()>) -> Result<(), Broken> {
-    let target = Target { path: PATH.to_owned(), metadata_only: true, ..Target::default() };
+    let path = format!("/apis/{}/v1/{}", CRDS.0, CRDS.1);
+    let target = Target { path, metadata_only: true, ..Target::default() };
     // From any state that the server has: all there are come first.
     let mut events = target.watch(client, "0".to_owned()).await?;
     while events.next().await?.is_some() {

@@ -34,6 +34,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub use crds::CRDS;
 pub use records::{Record, Records};
 
 use super::{Seen, tell_problems};
@@ -126,12 +127,24 @@ fn is_namespace(row: &Kind) -> bool {
 }
 
 fn everywhere(id: watcher::Id, row: &'static Kind) -> Watcher {
-    let form = match row.kind {
-        "Secret" | "ConfigMap" => Form::Touched,
-        _ => Form::Whole,
-    };
+    let form = form(row);
     let fields = (row.kind == "Secret").then(|| NO_RELEASES.to_owned());
     Watcher { id, row, namespace: None, form, labels: None, fields }
+}
+
+fn form(row: &Kind) -> Form {
+    match row.kind {
+        "Secret" | "ConfigMap" => Form::Touched,
+        _ => Form::Whole,
+    }
+}
+
+/// What has to be allowed for a kind to be read.
+pub fn verbs(row: &Kind) -> &'static [&'static str] {
+    match form(row) {
+        Form::Touched => &["get", "list", "watch"],
+        Form::Whole | Form::OneNamespace => &["list", "watch"],
+    }
 }
 
 fn in_namespace(id: watcher::Id, row: &'static Kind, name: &str) -> Watcher {
