@@ -76,7 +76,7 @@ impl Options {
 
 /// A cluster of ours, or one that outlives us.
 enum Bed {
-    Own(Cluster),
+    Own(Box<Cluster>),
     Kept(Handle),
 }
 
@@ -143,5 +143,5 @@ async fn bed(options: &Options) -> Result<Bed> {
     }
     let spec = Cluster::full().name(&options.name);
     let spec = if let Some(net) = options.net { spec.net(net) } else { spec };
-    spec.start().await.map(Bed::Own)
+    spec.start().await.map(|cluster| Bed::Own(Box::new(cluster)))
 }

@@ -46,12 +46,12 @@ async fn a_cluster_that_is_ill() {
 async fn a_server_that_is_killed(cluster: &mut Cluster, admin: &Admin, controller: &Controller) {
     admin.apply_all(&[gateway(NAME, "gw", NAME, http()), route(NAME, "before", "before.example", json!([]))]).await;
     controller.until_sent("before.example", true).await;
-    cluster.kill_api_server().unwrap();
+    cluster.kill_api_server().expect("the cluster does it");
     let is_told = |told: &[String]| told.iter().any(|told| told.starts_with("httproutes cannot be read just now"));
     controller.until_problems("the loss of the server", is_told).await;
-    let during = controller.outlets.output.borrow().clone().unwrap();
+    let during = controller.outlets.output.borrow().clone().expect("there is an output");
     assert!(sends(&during, "before.example"), "what was read stays in force");
-    cluster.start_api_server().await.unwrap();
+    cluster.start_api_server().await.expect("the cluster does it");
     admin.apply(&route(NAME, "after", "after.example", json!([]))).await;
     let after = controller.until_sent("after.example", true).await;
     assert!(sends(&after, "before.example"));
@@ -62,8 +62,8 @@ async fn a_server_that_is_killed(cluster: &mut Cluster, admin: &Admin, controlle
 async fn a_watch_that_is_too_old(cluster: &mut Cluster, admin: &Admin) {
     let far = SocketAddr::from((cluster.net().node().0, 6443));
     let line = Line::to(far).await;
-    let mut config = config(&cluster.kubeconfig()).await.unwrap();
-    config.cluster_url = format!("https://{}", line.address).parse().unwrap();
+    let mut config = config(&cluster.kubeconfig()).await.expect("the cluster does it");
+    config.cluster_url = format!("https://{}", line.address).parse().expect("it is a URL");
     config.tls_server_name = Some("kubernetes".to_owned());
     let text = |text: &str| config_map(NAME, "text", &[("response.body", text)]);
     admin.apply_all(&super::secrets::readers(NAME, "text", "none")).await;
@@ -81,10 +81,10 @@ async fn a_watch_that_is_too_old(cluster: &mut Cluster, admin: &Admin) {
     admin.apply(&route(NAME, "new", "new.example", json!([]))).await;
     admin.apply(&text("second-text")).await;
     admin.apply_all(&service(NAME, "web", "10.9.0.2")).await;
-    cluster.kill_api_server().unwrap();
-    cluster.forget_history().await.unwrap();
-    cluster.start_api_server().await.unwrap();
-    let cut_off = controller.outlets.output.borrow().clone().unwrap();
+    cluster.kill_api_server().expect("the cluster does it");
+    cluster.forget_history().await.expect("the cluster does it");
+    cluster.start_api_server().await.expect("the cluster does it");
+    let cut_off = controller.outlets.output.borrow().clone().expect("there is an output");
     assert!(sends(&cut_off, "before.example") && sends(&cut_off, "first-text"), "what was read stays in force");
     // Its place in history is gone.
     let watch =

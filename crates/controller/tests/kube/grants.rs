@@ -161,7 +161,7 @@ async fn nothing_crosses_a_border_without_a_grant() {
         admin.apply(&right).await;
         let sent = room.controller.until_sent(&reference.mark, true).await;
         let name = format!("{} -> {} {}", reference.from, reference.kind, reference.name);
-        assert_eq!(leaked(&sent), [name.clone()]);
+        assert_eq!(leaked(&sent), std::slice::from_ref(&name));
         let revoked = Instant::now();
         admin.delete(&right).await;
         room.controller.until_sent(&reference.mark, false).await;

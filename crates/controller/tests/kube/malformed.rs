@@ -29,7 +29,7 @@ pub(super) async fn harm_only_themselves(admin: &Admin, kubeconfig: &std::path::
     for document in named(GROUND).split("\n---\n") {
         admin.apply(&serde_saphyr::from_str(document).expect("it is YAML")).await;
     }
-    let lives: Vec<Life> = lives(&named).into_iter().filter(|life| life.forms[0].get("spec").is_some()).collect();
+    let lives: Vec<Life> = lives(named).into_iter().filter(|life| life.forms[0].get("spec").is_some()).collect();
     let custom = |life: &&Life| life.forms[0]["apiVersion"].as_str().is_some_and(|version| version.contains("gateway"));
     let lives: Vec<&Life> = lives.iter().filter(custom).collect();
     for life in &lives {

@@ -19,7 +19,9 @@ pub(crate) fn object(group: &str, kind: &str, namespace: &str, name: &str, spec:
     if row.scope == Scope::Namespaced {
         metadata["namespace"] = json!(namespace);
     }
-    json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
+    let mut object = json!({"apiVersion": version, "kind": kind, "metadata": metadata});
+    object["spec"] = spec;
+    object
 }
 
 pub(crate) fn namespace(name: &str) -> Value {
@@ -53,7 +55,8 @@ pub(crate) fn https(name: &str, port: u16, host: &str, secret: &Value) -> Value 
 
 /// A route of one host to these back ends, on the Gateway `gw` of its namespace.
 pub(crate) fn route(namespace: &str, name: &str, host: &str, backends: Value) -> Value {
-    let spec = json!({"parentRefs": [{"name": "gw"}], "hostnames": [host], "rules": [{"backendRefs": backends}]});
+    let mut spec = json!({"parentRefs": [{"name": "gw"}], "hostnames": [host], "rules": [{}]});
+    spec["rules"][0]["backendRefs"] = backends;
     object(GATEWAY_API, "HTTPRoute", namespace, name, spec)
 }
 
@@ -96,7 +99,8 @@ pub(crate) fn config_map(namespace: &str, name: &str, data: &[(&str, &str)]) -> 
 /// A grant in a namespace: for a kind in another one to refer to what is named.
 pub(crate) fn grant(namespace: &str, name: &str, from: (&str, &str, &str), to: Value) -> Value {
     let (group, kind, from) = from;
-    let spec = json!({"from": [{"group": group, "kind": kind, "namespace": from}], "to": [to]});
+    let mut spec = json!({"from": [{"group": group, "kind": kind, "namespace": from}]});
+    spec["to"] = Value::Array(vec![to]);
     object(GATEWAY_API, "ReferenceGrant", namespace, name, spec)
 }
 

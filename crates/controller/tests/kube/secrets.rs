@@ -90,10 +90,11 @@ async fn only_what_is_referred_to_is_read() {
 /// The way to the API server for an account of which all is written down.
 async fn reader(room: &Room) -> kube::Config {
     let cluster = room.stay.cluster();
-    cluster.apply(ACCOUNT).await.unwrap();
-    let token = cluster.kubectl(&["create", "token", "reader", "--namespace=audit"]).await.unwrap();
-    let mut config = admin::config(&cluster.kubeconfig()).await.unwrap();
-    config.auth_info = serde_json::from_value(json!({"token": token.trim()})).unwrap();
+    cluster.apply(ACCOUNT).await.expect("the cluster does it");
+    let token =
+        cluster.kubectl(&["create", "token", "reader", "--namespace=audit"]).await.expect("the cluster does it");
+    let mut config = admin::config(&cluster.kubeconfig()).await.expect("the cluster does it");
+    config.auth_info = serde_json::from_value(json!({"token": token.trim()})).expect("it is a credential");
     config
 }
 
@@ -116,7 +117,7 @@ async fn asked(room: &Room, least: usize) -> Vec<Value> {
         let events: Vec<_> = events.into_iter().filter(|event| event["user"]["username"] == AUDITED).collect();
         (events.len() >= least).then_some(events)
     };
-    wait_for("what the server writes down", PATIENCE, read).await.unwrap()
+    wait_for("what the server writes down", PATIENCE, read).await.expect("it is written down")
 }
 
 /// A line of a PEM file that no other has.
