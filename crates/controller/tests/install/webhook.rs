@@ -7,7 +7,7 @@ use testbed::{PATIENCE, wait::wait_for};
 
 use super::site::{Site, list};
 
-fn backend(port: u16) -> Value {
+fn backend(port: u32) -> Value {
     json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "Backend", "metadata": {"name": "b"},
         "spec": {"endpoints": [{"ip": {"address": "10.0.0.1", "port": port}}]}})
 }
@@ -34,7 +34,7 @@ async fn the_webhook_refuses_what_would_not_be_read() -> Result<()> {
     let definition = "backends.gateway.envoyproxy.io";
     site.cluster.kubectl(&["patch", "crd", definition, "--type=json", "--patch", &patch.to_string()]).await?;
     let file = site.dir.path().join("backend.json");
-    fs::write(&file, backend(0).to_string())?;
+    fs::write(&file, backend(70000).to_string())?;
     let file = file.display().to_string();
     let refused = async || {
         let tried = site.cluster.kubectl(&["create", "--dry-run=server", "--filename", &file]).await;
