@@ -42,6 +42,7 @@ impl Replica {
             "provider": {"type": "Kubernetes", "kubernetes": {
                 "watch": {"type": "Namespaces", "namespaces": [NAME]},
                 "leaderElection": {"leaseDuration": "3s", "renewDeadline": "2s", "retryPeriod": "500ms"},
+                "listen": {"health": "127.0.0.1:0", "metrics": "127.0.0.1:0"},
             }},
             "admin": {"address": {"host": "127.0.0.1", "port": 0}},
             "extensionApis": {"enableBackend": true},

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use testbed::{PATIENCE, wait::wait_for};
 
 use super::{
     manifests::{GATEWAY_API, class, gateway, http, namespace, object, route, service},
@@ -48,9 +49,16 @@ async fn the_leader_writes_once_and_the_others_do_not() {
     let objects = [room.gateway(), r.clone(), class("once", &controller_name("once"))];
     room.admin.apply_all(&objects).await;
     room.admin.apply_all(&service("once", "web", "10.1.0.1")).await;
-    room.controller.until_sent("r.example", true).await;
-    room.controller.leads.send_replace(true);
+    // All that the statuses speak of has been read, before anybody writes: a status that is right at once is written once.
     let ours = controller_name("once");
+    let is_resolved = async || {
+        let statuses = room.controller.outlets.statuses.borrow().clone();
+        let mut routes = statuses.into_iter().filter(|(reference, _)| reference.kind == "HTTPRoute");
+        let status = json!({"status": routes.next()?.1.status()});
+        (condition(entry(&status, "parents", &ours), "ResolvedRefs").0 == "True").then_some(())
+    };
+    wait_for("the references of the route", PATIENCE, is_resolved).await.expect("the Service was applied");
+    room.controller.leads.send_replace(true);
     let is_accepted = |route: &Value| condition(entry(route, "parents", &ours), "Accepted") == ("True", 1);
     room.admin.until("Accepted", &r, is_accepted).await;
     settle(&room, "one").await;

@@ -65,7 +65,7 @@ fn listeners_in_conflict() {
         "{name: a, port: 1, protocol: HTTP}, {name: b, port: 1, protocol: HTTP}, {name: c, port: 2, protocol: HTTP},
          {name: d, port: 2, protocol: TCP}, {name: e, port: 3, protocol: TCP}, {name: f, port: 3, protocol: UDP}",
     );
-    let conflict = |reason: &str| format!("Accepted=False/{reason} Conflicted=True/{reason} Programmed=False/Invalid");
+    let conflict = |reason: &str| format!("Accepted=False/{reason} Conflicted=True/{reason} Programmed=False/{reason}");
     assert_eq!(
         wrong(&yaml, "Gateway", "g"),
         [
@@ -136,10 +136,11 @@ fn listener_sets_come_after_the_gateway() {
     };
     let yaml = [gateway("{name: a, port: 80, protocol: HTTP}"), set("clash", 80), set("fine", 81)].concat();
     assert_eq!(wrong(&yaml, "Gateway", "g"), ["a: "]);
-    let conflict = "Accepted=False/HostnameConflict Conflicted=True/HostnameConflict Programmed=False/Invalid";
+    let conflict = "Accepted=False/HostnameConflict Conflicted=True/HostnameConflict Programmed=False/HostnameConflict";
     assert_eq!(wrong(&yaml, "ListenerSet", "other/clash"), [format!("x: {conflict}")]);
     assert_eq!(wrong(&yaml, "ListenerSet", "other/fine"), ["x: "]);
-    assert_eq!(status(&translate(&yaml), "Gateway", "g")["attachedListenerSets"], 2);
+    // One of which nothing is served is not attached.
+    assert_eq!(status(&translate(&yaml), "Gateway", "g")["attachedListenerSets"], 1);
 
     let closed = yaml.replace("from: All", "from: None");
     let refused = conditions(&status(&translate(&closed), "ListenerSet", "other/fine"));
