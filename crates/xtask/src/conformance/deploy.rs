@@ -1,19 +1,17 @@
 //! The controller in the cluster.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::cluster::{Channel, Handle, Image};
 
 use crate::cluster;
 
 /// The class that the tests use.
-pub(super) const CLASS: &str = "portcullis";
+pub(super) const CLASS: &str = "eg";
 const NAMESPACE: &str = "envoy-gateway-system";
-const MANIFESTS: &str = include_str!("controller.yaml");
 
 /// What is built before the cluster starts.
 pub(super) struct Built {
@@ -34,11 +32,7 @@ pub(super) async fn deploy(bed: &Handle, channel: Channel, built: &Built) -> Res
         bed.import(image).await?;
     }
     bed.install_gateway_api(channel).await?;
-    bed.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string()).await?;
-    if bed.kubectl(&["-n", NAMESPACE, "get", "secret", "envoy-gateway-ca"]).await.is_err() {
-        bed.apply(&secrets(&built.portcullis)?.to_string()).await?;
-    }
-    bed.apply(MANIFESTS).await?;
+    bed.apply(&manifests(&built.portcullis)?).await?;
     // An image of the same name is another one.
     bed.kubectl(&["-n", NAMESPACE, "rollout", "restart", "deployment/envoy-gateway"]).await?;
     bed.kubectl(&["-n", NAMESPACE, "rollout", "status", "deployment/envoy-gateway", "--timeout=120s"]).await?;
@@ -70,25 +64,14 @@ pub(super) async fn features(bed: &Handle) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The certificates of the way between Envoys and the controller.
-fn secrets(portcullis: &Path) -> Result<Value> {
-    let dir = tempfile::tempdir()?;
-    let mut certgen = Command::new(portcullis);
-    certgen.args(["certgen", "--dir"]).arg(dir.path()).args(["--name", &format!("envoy-gateway.{NAMESPACE}.svc")]);
-    let output = certgen.output().context("cannot run portcullis certgen")?;
+/// What installs the controller. A test looks for a Gateway's labels on what is made for it, and it looks in the Gateway's
+/// namespace.
+fn manifests(portcullis: &Path) -> Result<String> {
+    let mut command = Command::new(portcullis);
+    command.args(["manifests", "--gateway-namespace", "--image", "docker.io/portcullis/portcullis:dev"]);
+    let output = command.output().context("cannot run portcullis manifests")?;
     if !output.status.success() {
-        bail!("portcullis certgen: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("portcullis manifests: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    let secret = |name: &str, certificate: &str, key: &str| -> Result<Value> {
-        let read =
-            |file: &str| fs::read_to_string(dir.path().join(file)).with_context(|| format!("certgen made no {file}"));
-        let data = json!({"ca.crt": read("ca.crt")?, "tls.crt": read(certificate)?, "tls.key": read(key)?});
-        let metadata = json!({"name": name, "namespace": NAMESPACE});
-        Ok(
-            json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": data}),
-        )
-    };
-    let server = secret("envoy-gateway", "server/tls.crt", "server/tls.key")?;
-    let authority = secret("envoy-gateway-ca", "ca.crt", "ca.key")?;
-    Ok(json!({"apiVersion": "v1", "kind": "List", "items": [server, authority]}))
+    String::from_utf8(output.stdout).context("portcullis manifests")
 }
