@@ -5,18 +5,32 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use immutable_chunkmap::map::Map;
+
 use crate::{
     ConfigMap, EndpointSlice, Namespace, ObjectRef, Route, RouteKind, Secret, Service, Stored,
     ext::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, HttpRouteFilter, SecurityPolicy},
     gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant},
 };
 
-/// All resources of one kind in one namespace, by name.
-pub type Names<T> = BTreeMap<Arc<str>, Arc<T>>;
+/// So many resources lie side by side; a change copies so many pointers, and some for each level above.
+const CHUNK: usize = 32;
 
-/// All resources of one kind, by namespace and name.
+/// Resources by [`key`].
+type ByKey<T> = Map<Arc<str>, Arc<T>, CHUNK>;
+
+/// All resources of one kind, by namespace and name. A copy shares nearly all with what it was copied from.
 #[derive(Debug, PartialEq)]
-pub struct Table<T>(Arc<BTreeMap<Arc<str>, Arc<Names<T>>>>);
+pub struct Table<T>(Arc<ByKey<T>>);
+
+/// Where a resource stands: ordered by namespace, then by name.
+fn key(namespace: &str, name: &str) -> String {
+    let mut key = String::with_capacity(namespace.len() + 1 + name.len());
+    key.push_str(namespace);
+    key.push('\0');
+    key.push_str(name);
+    key
+}
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
@@ -33,27 +47,29 @@ impl<T> Default for Table<T> {
 impl<T: Stored> Table<T> {
     /// One resource; cluster-scoped kinds have the namespace `""`.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
-        self.0.get(namespace)?.get(name)
+        self.0.get(key(namespace, name).as_str())
     }
 
     /// All resources, ordered by namespace and name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.0.values().flat_map(|names| names.values())
+        self.0.into_iter().map(|(_, object)| object)
     }
 
     /// All resources of one namespace, ordered by name.
     pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
-        self.0.get(namespace).into_iter().flat_map(|names| names.values())
+        let first: Arc<str> = format!("{namespace}\0").into();
+        let beyond: Arc<str> = format!("{namespace}\u{1}").into();
+        self.0.range::<Arc<str>, _>(first..beyond).map(|(_, object)| object)
     }
 
     /// How many resources there are.
     pub fn len(&self) -> usize {
-        self.0.values().map(|names| names.len()).sum()
+        self.0.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// Whether nothing was changed between the two: a comparison of one pointer.
@@ -63,26 +79,20 @@ impl<T: Stored> Table<T> {
 
     /// Puts a resource in, in place of an older one of the same name. An equal one changes nothing.
     pub fn insert(&mut self, object: Arc<T>) {
-        let old = self.get(object.namespace(), object.name());
-        if old.is_some_and(|old| Arc::ptr_eq(old, &object) || **old == *object) {
+        let key = key(object.namespace(), object.name());
+        let old = self.0.get_full(key.as_str());
+        if old.is_some_and(|(_, old)| Arc::ptr_eq(old, &object) || **old == *object) {
             return;
         }
-        let names = Arc::make_mut(&mut self.0).entry(object.namespace().into()).or_default();
-        Arc::make_mut(names).insert(object.name().into(), object);
+        let key = old.map_or_else(|| key.as_str().into(), |(known, _)| Arc::clone(known));
+        Arc::make_mut(&mut self.0).insert_cow(key, object);
     }
 
     /// Takes a resource out.
     pub fn remove(&mut self, namespace: &str, name: &str) {
-        if self.get(namespace, name).is_none() {
-            return;
-        }
-        let namespaces = Arc::make_mut(&mut self.0);
-        if let Some(names) = namespaces.get_mut(namespace) {
-            let names = Arc::make_mut(names);
-            names.remove(name);
-            if names.is_empty() {
-                namespaces.remove(namespace);
-            }
+        if self.get(namespace, name).is_some() {
+            let key: Arc<str> = key(namespace, name).into();
+            Arc::make_mut(&mut self.0).remove_cow(&key);
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     cell::LazyCell,
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::BuildHasher,
     sync::Arc,
 };
 
@@ -46,7 +46,7 @@ impl Contents {
             Placed { hash, lines_before: chunk.lines_before, outcome }
         });
         let mut new = Self { documents: documents.collect(), ..Self::default() };
-        new.hold(file);
+        new.hold(file, old);
         new.keep_last_good(old);
         new
     }
@@ -92,12 +92,12 @@ impl Contents {
     }
 
     /// Collects the resources of the documents; of two with one name the first counts.
-    fn hold(&mut self, file: &Arc<str>) {
+    fn hold(&mut self, file: &Arc<str>, old: &Self) {
         let documents = self.documents.iter();
         let entries =
             documents.flat_map(|document| document.outcome.entries.iter().map(move |entry| (document, entry)));
         let all = entries.map(|(document, entry)| Held::new(entry, document.lines_before)).collect();
-        let (held, doubles) = HeldSet::new(all);
+        let (held, doubles) = HeldSet::new(all, &old.held);
         self.held = held;
         for second in doubles {
             let reference = &second.entry.reference;
@@ -131,8 +131,7 @@ pub(super) fn double(file: &Arc<str>, line: usize, reference: &api::ObjectRef, f
     }
 }
 
+/// A file may have megabytes, so the hash is a fast one.
 fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    foldhash::quality::FixedState::default().hash_one(text)
 }

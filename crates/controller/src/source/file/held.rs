@@ -1,7 +1,7 @@
 //! The resources of one file that are in force: a sorted list, as there are ten thousand files with one resource, or one
 //! file with ten thousand.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use api::ObjectRef;
 
@@ -30,17 +30,38 @@ impl Held {
 pub(super) struct HeldSet(Vec<Held>);
 
 impl HeldSet {
-    /// Of several with one name the first counts; the others come back.
-    pub(super) fn new(all: Vec<Held>) -> (Self, Vec<Held>) {
-        let mut set = Self(Vec::new());
-        let doubles = set.add(all);
+    /// Of several with one name the first counts; the others come back. What was in `old` is sorted without looking at its
+    /// name.
+    pub(super) fn new(all: Vec<Held>, old: &Self) -> (Self, Vec<Held>) {
+        let ranks = old.0.iter().enumerate().map(|(rank, held)| (Arc::as_ptr(&held.entry), rank));
+        let ranks: HashMap<_, _, foldhash::fast::FixedState> = ranks.collect();
+        let mut all: Vec<_> = all.into_iter().map(|held| (ranks.get(&Arc::as_ptr(&held.entry)), held)).collect();
+        let order = |(rank, one): &(Option<&usize>, Held), (other_rank, other): &(Option<&usize>, Held)| {
+            let by_rank = rank.zip(*other_rank).map(|(one, other)| one.cmp(other));
+            by_rank.unwrap_or_else(|| one.name().cmp(other.name()))
+        };
+        // Stable: of one name the one that came first stays first.
+        all.sort_by(order);
+        let mut set = Self(Vec::with_capacity(all.len()));
+        let mut doubles = Vec::new();
+        let mut last = None;
+        for (rank, held) in all {
+            // Those that were there have different names.
+            let is_double = (rank.is_none() || last.flatten().is_none() || rank == last.flatten())
+                && set.0.last().is_some_and(|last| last.name() == held.name());
+            last = Some(rank);
+            if is_double { doubles.push(held) } else { set.0.push(held) }
+        }
+        set.0.shrink_to_fit();
         (set, doubles)
     }
 
     /// Adds those whose name is not there yet.
     pub(super) fn add_missing(&mut self, more: Vec<Held>) {
         if !more.is_empty() {
-            self.add(more);
+            let mut all = std::mem::take(&mut self.0);
+            all.extend(more);
+            *self = Self::new(all, &Self::default()).0;
         }
     }
 
@@ -92,21 +113,5 @@ impl HeldSet {
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    fn add(&mut self, more: Vec<Held>) -> Vec<Held> {
-        let mut all = std::mem::take(&mut self.0);
-        all.extend(more);
-        // Stable: of one name the one that came first stays first.
-        all.sort_by(|one, other| one.name().cmp(other.name()));
-        let mut doubles = Vec::new();
-        for held in all {
-            match self.0.last().is_some_and(|last| last.name() == held.name()) {
-                true => doubles.push(held),
-                false => self.0.push(held),
-            }
-        }
-        self.0.shrink_to_fit();
-        doubles
     }
 }
