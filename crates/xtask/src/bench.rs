@@ -2,46 +2,49 @@
 
 mod core;
 mod floor;
+mod kubernetes;
 mod machine;
 mod report;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use clap::Subcommand;
 
 pub(crate) use report::Measure;
 use testbed::progress;
 
-use crate::workspace::cargo;
+use crate::workspace::{self, cargo};
 
-/// One benchmark.
-struct Bench {
-    name: &'static str,
-    about: &'static str,
-    run: fn() -> Result<Vec<Measure>>,
+/// Shown below `--help`.
+pub(crate) const EXAMPLES: &str = "Examples:
+  cargo xtask bench floor --json floor.json
+  cargo xtask bench core
+  cargo xtask bench kubernetes                   some fifteen minutes, with Envoy Gateway beside it
+  cargo xtask bench kubernetes --peer none --routes 1000 --seconds 10";
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Envoy with a static configuration: start, and one connection's requests with and without it.
+    Floor,
+    /// The controller: routes from nothing, one changed route until Envoy serves it, memory, cost of a long route list.
+    Core,
+    /// The controller in a real cluster, with Envoy Gateway beside it: propagation, disturbance, memory, churn.
+    Kubernetes(kubernetes::Options),
 }
 
-/// Every benchmark there is. To add one, add a line.
-const BENCHES: &[Bench] = &[
-    Bench { name: "floor", about: floor::ABOUT, run: floor::run },
-    Bench { name: "core", about: core::ABOUT, run: core::run },
-];
-
-/// Runs one benchmark and prints its table, or lists what there is.
-pub(crate) fn run(name: Option<&str>, json: Option<&Path>) -> Result<()> {
-    let Some(name) = name else {
-        BENCHES.iter().for_each(|bench| println!("{:12} {}", bench.name, bench.about));
-        return Ok(());
-    };
-    let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
-        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
-        bail!("there is no benchmark {name}; there are: {}", names.join(", "));
-    };
+/// Runs one benchmark and prints its table.
+pub(crate) fn run(bench: &Bench, json: Option<&Path>) -> Result<()> {
     if cfg!(debug_assertions) {
-        return again_in_release(name, json);
+        return again_in_release();
     }
     println!("{}\n", machine::describe());
-    let measures = (bench.run)()?;
+    let measures = match bench {
+        Bench::Floor => floor::run()?,
+        Bench::Core => core::run()?,
+        Bench::Kubernetes(options) => kubernetes::run(options)?,
+    };
     print!("{}", report::table(&measures));
     println!("\nload average at the end: {}", machine::load());
     if let Some(file) = json {
@@ -51,12 +54,12 @@ pub(crate) fn run(name: Option<&str>, json: Option<&Path>) -> Result<()> {
 }
 
 /// Figures of a debug build mean nothing: runs this command once more, built as users get it.
-fn again_in_release(name: &str, json: Option<&Path>) -> Result<()> {
+fn again_in_release() -> Result<()> {
     let mut command = cargo();
-    command.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench", name]);
-    if let Some(file) = json {
-        command.arg("--json").arg(std::path::absolute(file)?);
-    }
+    command.args(["run", "--quiet", "--release", "--package", "xtask", "--manifest-path"]);
+    command.arg(workspace::root().join("Cargo.toml")).arg("--").args(std::env::args_os().skip(1));
+    // Files are named from here.
+    command.current_dir(std::env::current_dir()?);
     let status = progress::step("building (release) and measuring", || command.status().context("cargo run"))?;
     if status.success() { Ok(()) } else { bail!("the benchmark failed") }
 }

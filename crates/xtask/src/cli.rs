@@ -41,13 +41,13 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Measures; without a name, lists what can be measured.
-    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench floor --json floor.json")]
+    /// Measures.
+    #[command(after_help = bench::EXAMPLES)]
     Bench {
-        /// Which benchmark to run.
-        name: Option<String>,
+        #[command(subcommand)]
+        bench: bench::Bench,
         /// Writes the figures to this file, too.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", global = true)]
         json: Option<PathBuf>,
     },
     /// A real Kubernetes of one node on this machine.
@@ -70,7 +70,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Rooms => rooms::run(),
         Command::Gen { check } => generate::run(check),
-        Command::Bench { name, json } => bench::run(name.as_deref(), json.as_deref()),
+        Command::Bench { bench, json } => bench::run(&bench, json.as_deref()),
         Command::Cluster { command } => cluster::run(&command),
         Command::Conformance(options) => conformance::run(&options),
         Command::Tools => tools(),

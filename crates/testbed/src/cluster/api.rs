@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use crate::client::{Connection, Request};
+use crate::client::{Connection, Request, Response};
 use crate::pki::Identity;
 
 /// A cluster's API, as an administrator.
@@ -41,8 +41,14 @@ impl Api {
         matches!(self.request(Method::GET, "/readyz").send().await, Ok(answer) if answer.status == 200)
     }
 
+    /// Opens a connection for many calls.
+    pub async fn connect(&self) -> Result<Calls> {
+        let connection = Connection::open(&self.request(Method::GET, "/")).await?;
+        Ok(Calls { api: self.clone(), connection })
+    }
+
     /// The changes at a path from a resource version on.
-    pub(super) async fn watch(&self, path: &str, from: &str) -> Result<Watch> {
+    pub async fn watch(&self, path: &str, from: &str) -> Result<Watch> {
         let request = self.request(Method::GET, &format!("{path}?watch=1&resourceVersion={from}"));
         let mut connection = Connection::open(&request).await?;
         let answer = connection.exchange(&request).await?;
@@ -57,16 +63,58 @@ impl Api {
     }
 
     async fn send(&self, request: &Request) -> Result<Value> {
-        let answer = request.send().await?;
-        if !answer.status.is_success() {
-            bail!("the API server answers {}: {}", answer.status, answer.text().trim());
-        }
-        answer.json()
+        successful(request.send().await?)?.json()
+    }
+}
+
+fn successful(answer: Response) -> Result<Response> {
+    if !answer.status.is_success() {
+        bail!("the API server answers {}: {}", answer.status, answer.text().trim());
+    }
+    Ok(answer)
+}
+
+/// One connection to the API server, for many calls, one after the other.
+#[derive(Debug)]
+pub struct Calls {
+    api: Api,
+    connection: Connection,
+}
+
+impl Calls {
+    /// What stands at a path, as text.
+    pub async fn text(&mut self, path: &str) -> Result<String> {
+        Ok(self.send(Method::GET, path, None).await?.text())
+    }
+
+    /// Makes an object at the path of its kind.
+    pub async fn create(&mut self, path: &str, object: &Value) -> Result<()> {
+        self.send(Method::POST, path, Some(("application/json", object))).await.map(drop)
+    }
+
+    /// Changes the object at a path by a JSON merge patch.
+    pub async fn merge_patch(&mut self, path: &str, patch: &Value) -> Result<()> {
+        self.send(Method::PATCH, path, Some(("application/merge-patch+json", patch))).await.map(drop)
+    }
+
+    /// Deletes the object at a path.
+    pub async fn delete(&mut self, path: &str) -> Result<()> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Response> {
+        let request = self.api.request(method, path);
+        let request = match body {
+            Some((kind, body)) => request.header("content-type", kind).body(body.to_string()),
+            None => request,
+        };
+        successful(self.connection.send(&request).await?).with_context(|| path.to_owned())
     }
 }
 
 /// A stream of changes, one JSON object a line.
-pub(super) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     _connection: Connection,
     body: Incoming,
     unread: BytesMut,
@@ -74,7 +122,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// The next change; nothing when the server has ended the stream, as it does every few minutes.
-    pub(super) async fn next(&mut self) -> Result<Option<Value>> {
+    pub async fn next(&mut self) -> Result<Option<Value>> {
         loop {
             if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
                 let line = self.unread.split_to(end);

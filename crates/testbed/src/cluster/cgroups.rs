@@ -13,6 +13,10 @@ use crate::wait::wait_until_blocking;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
+/// What all pods together weigh where processors are short. By default it would be as much as one thread of the machine's, and
+/// the API server, which no real node shares its processors with, would have Envoy wait.
+const SHARES: &str = "8192";
+
 /// How long dead processes may stay in a group.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
@@ -31,6 +35,9 @@ pub(super) fn create(name: &str) -> Result<()> {
     }
     for group in groups(name) {
         fs::create_dir_all(&group).with_context(|| format!("cannot create {}", group.display()))?;
+        if group.join("cpu.shares").exists() {
+            fs::write(group.join("cpu.shares"), SHARES)?;
+        }
         let above = group.parent().unwrap_or(Path::new(ROOT));
         // A new cpuset has neither processors nor memory, and no process can be put into it.
         for file in ["cpuset.cpus", "cpuset.mems"] {

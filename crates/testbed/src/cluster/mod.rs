@@ -41,7 +41,7 @@ use std::ops::Deref;
 
 use anyhow::Result;
 
-pub use api::Api;
+pub use api::{Api, Calls, Watch};
 pub use components::Component;
 pub use handle::{Channel, Handle};
 pub use image::Image;

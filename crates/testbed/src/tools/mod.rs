@@ -7,6 +7,7 @@
 mod cache;
 mod debian;
 mod kubernetes;
+mod module;
 mod versions;
 mod wheel;
 

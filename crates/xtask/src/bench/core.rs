@@ -9,9 +9,6 @@ use testbed::{progress, tools};
 use super::Measure;
 use crate::workspace::build;
 
-pub(super) const ABOUT: &str =
-    "The controller: routes from nothing, one changed route until Envoy serves it, memory, cost of a long route list";
-
 pub(super) fn run() -> Result<Vec<Measure>> {
     let built =
         progress::step("building (release)", || build("release", &["bench", "controller"], &["bench", "portcullis"]))?;

@@ -10,9 +10,6 @@ use testbed::envoy;
 
 use super::Measure;
 
-pub(super) const ABOUT: &str =
-    "Envoy with a static configuration: start, and one connection's requests with and without it";
-
 /// Requests a run, after as many for warming up.
 const REQUESTS: u32 = 2_000;
 

@@ -27,7 +27,9 @@ impl Measure {
 
     /// A figure and what it is compared to.
     pub(crate) fn against(name: impl Into<String>, value: f64, unit: &'static str, peer: f64) -> Self {
-        Self { peer: Some(peer), ratio: Some(value / peer), ..Self::alone(name, value, unit) }
+        // Nothing is a multiple of nothing.
+        let ratio = (peer != 0.0).then(|| value / peer);
+        Self { peer: Some(peer), ratio, ..Self::alone(name, value, unit) }
     }
 }
 

@@ -2,12 +2,7 @@
 //!
 //! A document is known again by a hash of its text, so a change of one document among many parses that one only.
 
-use std::{
-    cell::LazyCell,
-    collections::HashMap,
-    hash::BuildHasher,
-    sync::Arc,
-};
+use std::{cell::LazyCell, collections::HashMap, hash::BuildHasher, sync::Arc};
 
 use super::{
     document::{self, Outcome},
