@@ -132,6 +132,14 @@ impl Connection {
         Ok(Self { sender, peer })
     }
 
+    /// Whether the other side has closed it.
+    pub fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+
     /// Sends one request and reads the whole answer, trailers too.
     pub async fn send(&mut self, request: &Request) -> Result<Response> {
         let exchange = async {
