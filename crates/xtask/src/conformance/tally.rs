@@ -19,7 +19,15 @@ pub(super) struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     pub(super) fn new(profiles: &'a [Profile], channel: Channel) -> Self {
-        Self { profiles, channel, passed: 0, failed: Vec::new(), skipped: Vec::new(), foreign: Vec::new(), last: String::new() }
+        Self {
+            profiles,
+            channel,
+            passed: 0,
+            failed: Vec::new(),
+            skipped: Vec::new(),
+            foreign: Vec::new(),
+            last: String::new(),
+        }
     }
 
     /// Takes in a line; gives what there is to say of it.
