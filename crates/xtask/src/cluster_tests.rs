@@ -9,7 +9,7 @@ use crate::workspace::{cargo, usual_profile};
 
 /// Shown below `--help`.
 pub(crate) const EXAMPLES: &str = "Examples:
-  cargo xtask cluster-tests                    upgrades, restarts, outages, bad objects, strangers: some ten minutes
+  cargo xtask cluster-tests                    upgrades, restarts, outages, bad objects, strangers: some eight minutes
   cargo xtask cluster-tests --filter leader    only the tests with `leader` in their name";
 
 /// What to run.

@@ -10,6 +10,7 @@
 //! Each test has a cluster of its own. They need root and take minutes: `cargo xtask cluster-tests` runs them.
 
 mod control_plane;
+mod grants;
 mod hosts;
 mod installed;
 mod leader;
