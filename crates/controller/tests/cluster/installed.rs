@@ -104,14 +104,27 @@ impl Site {
         // Nothing of the user's is held back by a finalizer.
         let delete = ["delete", "--ignore-not-found", "--cascade=foreground", "--timeout=60s", "--filename"];
         self.cluster.kubectl(&[&delete[..], &[&file.path().display().to_string()]].concat()).await?;
+        // What goes by itself takes a moment.
+        let is_as_before = async || (self.inventory().await.ok()? == *before).then_some(());
+        let outcome = wait_for("all to be as before", PATIENCE, is_as_before).await;
         let after = self.inventory().await?;
-        assert_eq!(after.difference(before).collect::<Vec<_>>(), Vec::<&String>::new(), "they are left");
-        assert_eq!(before.difference(&after).collect::<Vec<_>>(), Vec::<&String>::new(), "they are gone");
-        Ok(())
+        let (left, lost) = (after.difference(before), before.difference(&after));
+        outcome.with_context(|| format!("left: {left:?}, lost: {lost:?}"))
+    }
+
+    /// Every object in the cluster, once no more come by themselves.
+    pub(crate) async fn at_rest(&self) -> Result<BTreeSet<String>> {
+        let mut before = BTreeSet::new();
+        let same = async || {
+            let now = self.inventory().await.ok()?;
+            let is_same = now == std::mem::replace(&mut before, now.clone());
+            is_same.then_some(now)
+        };
+        wait_for("the cluster to be at rest", PATIENCE, same).await
     }
 
     /// Every object in the cluster, as `Kind namespace/name`, but those that come and go by themselves.
-    pub(crate) async fn inventory(&self) -> Result<BTreeSet<String>> {
+    async fn inventory(&self) -> Result<BTreeSet<String>> {
         let kinds = self.kinds(&["leases", "componentstatuses"]).await?;
         let template = r#"jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}"#;
         let objects = self.cluster.kubectl(&["get", &kinds, "--all-namespaces", "--output", template]).await?;

@@ -12,7 +12,7 @@ use super::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_costs_no_request_and_an_uninstall_leaves_nothing() -> Result<()> {
     let site = Site::start().await?;
-    let before = site.inventory().await?;
+    let before = site.at_rest().await?;
     site.install(TAG).await?;
     let address = site.quickstart().await?;
     let old = site.ready_pods(ENVOYS).await?;

@@ -11,7 +11,7 @@ use installed::{HOST, Site, TAG, get};
 #[tokio::test]
 async fn a_quickstart_is_served_by_pods_and_nothing_stays_of_it() -> Result<()> {
     let site = Site::start().await?;
-    let before = site.inventory().await?;
+    let before = site.at_rest().await?;
     site.install(TAG).await?;
     let address = site.quickstart().await?;
 
