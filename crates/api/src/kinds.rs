@@ -49,20 +49,6 @@ impl Kind {
     }
 }
 
-/// Deserializes strictly: the error names the field, unknown fields are told.
-fn typed<T: serde::de::DeserializeOwned>(
-    value: serde_json::Value,
-    unknown: &mut dyn FnMut(String),
-) -> Result<T, String> {
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let result = serde_ignored::deserialize(tracked, |path| unknown(path.to_string()));
-    result.map_err(|error| match track.path().to_string() {
-        path if path == "." => error.to_string(),
-        path => format!("{path}: {error}"),
-    })
-}
-
 macro_rules! kinds {
     ($($field:ident, $variant:ident($stored:ty) <- $read:ty: $group:literal $plural:literal $versions:expr, $scope:ident, status $status:literal;)*) => {
         /// Every kind of resource that we read.
@@ -73,7 +59,7 @@ macro_rules! kinds {
             versions: &$versions,
             scope: Scope::$scope,
             status: $status,
-            parse: |value, unknown| Ok(Object::$variant(Arc::new(<$stored>::from(typed::<$read>(value, unknown)?)))),
+            parse: |value, unknown| Ok(Object::$variant(Arc::new(<$stored>::from(crate::read::read::<$read>(value, unknown)?)))),
         }),*];
 
         /// One resource of any kind.

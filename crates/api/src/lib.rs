@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod kinds;
 pub mod object;
 pub mod parse;
+mod read;
 pub mod references;
 pub mod resources;
 pub mod route;

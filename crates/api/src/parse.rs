@@ -141,7 +141,7 @@ mod tests {
         let mut document = gateway();
         document["spec"]["listeners"][0]["prot"] = json!(1);
         document["sepc"] = json!({});
-        assert_eq!(parse(document).unwrap().unknown, ["sepc", "spec.listeners.0.prot"]);
+        assert_eq!(parse(document).unwrap().unknown, ["sepc", "spec.listeners[0].prot"]);
     }
 
     #[test]

@@ -131,8 +131,13 @@ pub enum BootstrapError {
 /// # Errors
 /// The user's own bootstrap or patches do not fit.
 pub fn bootstrap(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, BootstrapError> {
-    let ours = ours(gateway, settings)?;
-    let Some(theirs) = &gateway.proxy.bootstrap else { return canonical(&ours) };
+    let mut ours = ours(gateway, settings)?;
+    let Some(theirs) = &gateway.proxy.bootstrap else {
+        // Ours is canonical as it is but for the order (a test compares): the descriptions of all messages, 7 MB, are
+        // not needed.
+        ours.sort_all_objects();
+        return Ok(ours);
+    };
     let changed = canonical(&patch::apply(ours, theirs)?)?;
     // Without these an Envoy would run and never be configured.
     for (pointer, what) in [("/dynamic_resources", "dynamic_resources is missing"), ("/admin", "admin is missing")] {
@@ -193,23 +198,30 @@ fn ours(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, Bootst
             "lds_config": from_ads,
             "cds_config": from_ads,
         },
-        "static_resources": {"clusters": clusters, "listeners": listeners},
+        "static_resources": {"clusters": clusters},
         "layered_runtime": {"layers": [{
             "name": "portcullis",
             // RE2 needs time in proportion to the text whatever the expression: long ones are no danger.
-            "static_layer": {"re2.max_program_size.error_level": u32::MAX, "re2.max_program_size.warn_level": 1000},
+            "static_layer": {"re2.max_program_size.error_level": f64::from(u32::MAX), "re2.max_program_size.warn_level": 1000.0},
         }]},
         "overload_manager": {"resource_monitors": [{
             "name": "envoy.resource_monitors.global_downstream_max_connections",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
                 // File descriptors are finite: beyond this new connections are closed, so that those there are work on.
-                "max_active_downstream_connections": 50_000,
+                "max_active_downstream_connections": "50000",
             },
         }]},
     });
-    bootstrap["stats_sinks"] = Value::Array(stats.sinks);
-    bootstrap["stats_config"] = stats.config;
+    if !listeners.is_empty() {
+        bootstrap["static_resources"]["listeners"] = Value::Array(listeners);
+    }
+    if !stats.sinks.is_empty() {
+        bootstrap["stats_sinks"] = Value::Array(stats.sinks);
+    }
+    if let Some(config) = stats.config {
+        bootstrap["stats_config"] = config;
+    }
     Ok(bootstrap)
 }
 

@@ -25,6 +25,7 @@ pub mod report;
 mod routes;
 mod rules;
 mod selector;
+mod shared;
 mod sockets;
 mod standing;
 mod status;

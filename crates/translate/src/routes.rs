@@ -20,6 +20,7 @@ use crate::{
     rejections::rejection,
     report::{Condition, ParentStatus, Report, Status},
     rules::{self, Compiled},
+    shared::Shared,
 };
 
 /// What became of a route. It stays valid as long as the route and the plan do.
@@ -76,14 +77,14 @@ pub(crate) struct RouteScope<'a> {
 }
 
 /// What becomes of a route.
-pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>) -> Outcome {
+pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>, shared: &mut Shared) -> Outcome {
     let rejected = rejection(scope.resources, &**route);
     let mut compiled = Vec::new();
-    let mut parents = Vec::new();
     let named = route.spec.parent_refs.as_deref().unwrap_or_default();
     let asks_for_default = route.spec.use_default_gateways == Some(UseDefaultGateways::All);
     let default = if asks_for_default { scope.plan.default_gateways.as_slice() } else { &[] };
     let also = default.iter().filter(|item| !named.iter().any(|named| same_parent(route, named, item)));
+    let mut parents = Vec::with_capacity(named.len());
     for reference in named.iter().chain(also) {
         let Some(parent) = find_parent(scope.plan, route, reference) else { continue };
         let mut outcome = ParentOutcome {
@@ -94,8 +95,9 @@ pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>) -> Outcome {
         };
         match attach(scope, route, reference, parent) {
             Ok(taken) if rejected.is_none() => {
-                let attachment = |(listener, domains)| attachment(scope, route, listener, domains, &mut compiled);
-                outcome.attachments = taken.into_iter().map(attachment).collect();
+                let mut attachment =
+                    |(listener, domains)| attachment(scope, route, listener, domains, &mut compiled, shared);
+                outcome.attachments = taken.into_iter().map(&mut attachment).collect();
             }
             Ok(_) => {}
             Err(problem) => outcome.refused = Some(problem),
@@ -190,6 +192,7 @@ fn attachment(
     listener: usize,
     domains: Vec<String>,
     compiled: &mut Vec<(usize, Signature, Arc<Compiled>)>,
+    shared: &mut Shared,
 ) -> Attachment {
     let RouteScope { resources, options, plan } = scope;
     let listener_plan = &plan.listeners[listener];
@@ -206,10 +209,14 @@ fn attachment(
         return Attachment { listener, domains, compiled: Arc::clone(result) };
     }
     let scope = Scope { resources, options, plan, gateway, redirects_from, passthrough };
-    let result = Arc::new(match route.kind {
-        RouteKind::Http | RouteKind::Grpc => rules::compile(scope, route, &Effective { route, above }),
+    let mut result = match route.kind {
+        RouteKind::Http | RouteKind::Grpc => rules::compile(scope, route, &Effective { route, above }, shared),
         RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => layer4::compile(scope, route),
-    });
+    };
+    for cluster in &mut result.used.clusters {
+        *cluster = shared.cluster(Arc::clone(cluster));
+    }
+    let result = Arc::new(result);
     compiled.push((gateway, signature, Arc::clone(&result)));
     Attachment { listener, domains, compiled: result }
 }

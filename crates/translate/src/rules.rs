@@ -19,6 +19,7 @@ use crate::{
     grants::Referrer,
     policies::Effective,
     problem::Problem,
+    shared::Shared,
 };
 
 pub(crate) use matches::Rank;
@@ -80,7 +81,8 @@ impl PolicyUse {
 /// Clusters and key material that something refers to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Used {
-    pub(crate) clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+    /// Each once.
+    pub(crate) clusters: Vec<Arc<Cluster>>,
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
     /// The TLS policies that hold for the clusters, by index.
     pub(crate) tls_policies: Vec<usize>,
@@ -102,7 +104,10 @@ impl Used {
     /// Notes a cluster; gives its name.
     pub(crate) fn note_cluster(&mut self, cluster: Arc<Cluster>) -> ClusterName {
         let name = Arc::clone(&cluster.name);
-        self.clusters.insert(Arc::clone(&name), cluster);
+        if self.clusters.iter().all(|known| known.name != name) {
+            self.clusters.reserve_exact(1);
+            self.clusters.push(cluster);
+        }
         name
     }
 }
@@ -138,12 +143,12 @@ impl<'a> RuleScope<'a> {
 }
 
 /// Compiles all rules of an HTTP or gRPC route.
-pub(crate) fn compile(scope: Scope<'_>, route: &Route, effective: &Effective<'_>) -> Compiled {
+pub(crate) fn compile(scope: Scope<'_>, route: &Route, effective: &Effective<'_>, shared: &mut Shared) -> Compiled {
     let rules = route.spec.rules.as_deref().unwrap_or_default();
     let mut compiled = Compiled { rules: rules.len(), ..Compiled::default() };
     for (index, rule) in rules.iter().enumerate() {
         let rule_scope = RuleScope { scope, route, rule, index };
-        if let Err(problem) = compile_rule(rule_scope, effective, &mut compiled) {
+        if let Err(problem) = compile_rule(rule_scope, effective, &mut compiled, shared) {
             compiled.dropped += 1;
             let message = format!("Dropped Rule {index}: {}", problem.message);
             compiled.refused.push(Problem::new(problem.reason, message));
@@ -153,16 +158,22 @@ pub(crate) fn compile(scope: Scope<'_>, route: &Route, effective: &Effective<'_>
 }
 
 /// Compiles one rule. An error drops the rule, and it alone.
-fn compile_rule(rule: RuleScope<'_>, effective: &Effective<'_>, out: &mut Compiled) -> Result<(), Problem> {
+fn compile_rule(
+    rule: RuleScope<'_>,
+    effective: &Effective<'_>,
+    out: &mut Compiled,
+    shared: &mut Shared,
+) -> Result<(), Problem> {
     let mut filters = filters::of_rule(rule, out)?;
     let matchers = matches::of_rule(rule, &filters.cookies)?;
     effective.apply(rule, &mut filters.features, out);
     filters.fail |= out.failing == Some(rule.index);
-    let features = Arc::new(std::mem::take(&mut filters.features));
+    let features = shared.features(std::mem::take(&mut filters.features));
     let action = Arc::new(action::of_rule(rule, filters, out)?);
     let source = source(rule);
     let kind = rule.route.kind.as_str().to_lowercase();
     let prefix = format!("{kind}/{}/{}/rule/{}", rule.route.namespace(), rule.route.name(), rule.index);
+    out.entries.reserve_exact(matchers.len());
     for (number, (rank, matcher)) in matchers.into_iter().enumerate() {
         let route = ir::Route {
             name: format!("{prefix}/match/{number}").into(),

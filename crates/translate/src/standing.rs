@@ -96,7 +96,11 @@ impl Standing {
     }
 
     /// Brings it up to date; says for which routes something else came out. `make` looks at one route.
-    pub(crate) fn update(&mut self, resources: &Resources, make: impl Fn(&Arc<Route>) -> Arc<Outcome>) -> Vec<Change> {
+    pub(crate) fn update(
+        &mut self,
+        resources: &Resources,
+        make: impl FnMut(&Arc<Route>) -> Arc<Outcome>,
+    ) -> Vec<Change> {
         let changes = self.walk(resources, make);
         for change in &changes {
             self.count(change.before.as_ref(), |count| count - 1);
@@ -118,7 +122,7 @@ impl Standing {
     }
 
     /// Walks along the routes that were and those that are, both in order.
-    fn walk(&mut self, resources: &Resources, make: impl Fn(&Arc<Route>) -> Arc<Outcome>) -> Vec<Change> {
+    fn walk(&mut self, resources: &Resources, mut make: impl FnMut(&Arc<Route>) -> Arc<Outcome>) -> Vec<Change> {
         let mut before = std::mem::take(&mut self.own).into_iter().peekable();
         self.own.reserve(before.len());
         let mut changes = Vec::new();

@@ -116,6 +116,10 @@ impl Host {
             return;
         }
         for placed in more {
+            if self.entries.is_empty() {
+                // Most hosts have one route.
+                self.entries.reserve_exact(1);
+            }
             let at = self.entries.partition_point(|other| other.order(&placed) != Ordering::Greater);
             self.entries.insert(at, placed);
         }

@@ -50,7 +50,7 @@ impl Sinks {
         clusters: &mut BTreeMap<ClusterName, Arc<Cluster>>,
         secrets: &mut BTreeMap<SecretName, Arc<Secret>>,
     ) -> Telemetry {
-        clusters.extend(self.used.clusters.clone());
+        clusters.extend(self.used.clusters.iter().map(|cluster| (Arc::clone(&cluster.name), Arc::clone(cluster))));
         secrets.extend(self.used.secrets.clone());
         self.telemetry.clone()
     }

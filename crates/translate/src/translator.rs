@@ -10,6 +10,7 @@ use crate::{
     plan::{Plan, plan},
     policies::{self, Ancestry, Row},
     routes::{Outcome, RouteScope, outcome},
+    shared::Shared,
     standing::{Change, Standing},
     status::{self, Counts},
     tables::{Moves, TableBuilder, Tables},
@@ -33,6 +34,7 @@ pub struct Translator {
 struct Made {
     plan: Arc<Plan>,
     standing: Standing,
+    shared: Shared,
     usages: Vec<Usage>,
     tables: Tables,
     counts: Counts,
@@ -47,7 +49,7 @@ impl Made {
         let usages = (0..plan.fleets.len()).map(|fleet| Usage::new(scope, fleet)).collect();
         let reports = plan.reports.insert_many(status::of_backends(resources));
         let (standing, counts) = (Standing::new(&plan), Counts::new(&plan));
-        Self { plan, standing, usages, tables: Tables::default(), counts, reports }
+        Self { plan, standing, shared: Shared::default(), usages, tables: Tables::default(), counts, reports }
     }
 }
 
@@ -64,7 +66,8 @@ impl Translator {
         let mut made = before.map_or_else(|| Made::new(resources, &self.options), |(_, made)| made);
         let plan = Arc::clone(&made.plan);
         let scope = RouteScope { resources, options: &self.options, plan: &plan };
-        let make = |route: &Arc<Route>| -> Arc<Outcome> { Arc::new(outcome(scope, route)) };
+        let shared = &mut made.shared;
+        let make = |route: &Arc<Route>| -> Arc<Outcome> { Arc::new(outcome(scope, route, shared)) };
         let changes = made.standing.update(resources, make);
         usage::note(&mut made.usages, &plan, &changes);
         let changed = report(scope, &mut made, &changes, stands);

@@ -97,7 +97,7 @@ impl Usage {
 
     fn take(&mut self, attachment: &Attachment) {
         let used = &attachment.compiled.used;
-        used.clusters.iter().for_each(|(name, cluster)| self.clusters.take(name, cluster));
+        used.clusters.iter().for_each(|cluster| self.clusters.take(&cluster.name, cluster));
         used.secrets.iter().for_each(|(name, secret)| self.secrets.take(name, secret));
         if is_limited(attachment) {
             self.limited += 1;
@@ -109,7 +109,7 @@ impl Usage {
 
     fn leave(&mut self, attachment: &Attachment) {
         let used = &attachment.compiled.used;
-        used.clusters.keys().for_each(|name| self.clusters.leave(name));
+        used.clusters.iter().for_each(|cluster| self.clusters.leave(&cluster.name));
         used.secrets.keys().for_each(|name| self.secrets.leave(name));
         if is_limited(attachment) {
             self.limited -= 1;

@@ -3,10 +3,7 @@
 use api::{Object, ObjectRef, ParseError, Scope, parse::kind_of};
 use serde_json::Value;
 
-use super::{
-    Severity,
-    problem::{indexed, split_field},
-};
+use super::{Severity, problem::split_field};
 
 /// What a document is.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub(crate) fn examine(document: Value) -> Examined {
         Ok(parsed) => {
             let unknown = |field: String| Finding {
                 severity: Severity::Warning,
-                field: indexed(&field),
+                field,
                 what: "unknown field, it has no effect; remove or rename it".to_owned(),
             };
             Examined { object: Some(parsed.object), findings: parsed.unknown.into_iter().map(unknown).collect() }

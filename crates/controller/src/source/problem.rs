@@ -69,19 +69,3 @@ pub(super) fn split_field(text: &str) -> (&str, &str) {
         _ => ("", text),
     }
 }
-
-/// `spec.listeners.0.prot` as `spec.listeners[0].prot`.
-pub(super) fn indexed(path: &str) -> String {
-    let mut text = String::with_capacity(path.len() + 4);
-    for step in path.split('.').filter(|step| *step != "?") {
-        match step.parse::<usize>() {
-            Ok(index) => text.push_str(&format!("[{index}]")),
-            Err(_) if text.is_empty() => text.push_str(step),
-            Err(_) => {
-                text.push('.');
-                text.push_str(step);
-            }
-        }
-    }
-    text
-}

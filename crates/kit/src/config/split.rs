@@ -17,24 +17,33 @@ pub struct Chunk<'a> {
 pub fn split(text: &str) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
     let mut open = Open::default();
-    let mut offset = 0;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        if is_marker(line) && !open.only_directives() {
-            open.close(text, offset, &mut chunks);
-            open = Open { start: offset, lines_before: number, ..Open::default() };
+    for marker in markers(text) {
+        open.read_to(text, marker);
+        if !open.only_directives() {
+            open.close(text, &mut chunks);
+            open = Open { start: marker, end: marker, lines_before: open.lines, lines: open.lines, ..Open::default() };
         }
-        open.take(line);
-        offset += line.len();
     }
-    open.close(text, offset, &mut chunks);
+    open.read_to(text, text.len());
+    open.close(text, &mut chunks);
     chunks
+}
+
+/// Where lines begin that are markers.
+fn markers(text: &str) -> impl Iterator<Item = usize> {
+    let later = memchr::memmem::find_iter(text.as_bytes(), "\n---").map(|before| before + 1);
+    std::iter::once(0).chain(later).filter(|at| is_marker(&text[*at..]))
 }
 
 /// The document being read.
 #[derive(Default)]
 struct Open {
     start: usize,
+    /// As far as it was read.
+    end: usize,
+    /// Lines before its start, and before its end.
     lines_before: usize,
+    lines: usize,
     has_content: bool,
     has_directive: bool,
 }
@@ -44,25 +53,39 @@ impl Open {
         self.has_directive && !self.has_content
     }
 
+    /// Reads on, from the beginning of a line to that of another.
+    fn read_to(&mut self, text: &str, end: usize) {
+        let part = &text[self.end..end];
+        for line in part.lines() {
+            if self.has_content {
+                break;
+            }
+            self.take(line);
+        }
+        self.lines += memchr::memchr_iter(b'\n', part.as_bytes()).count();
+        self.end = end;
+    }
+
     fn take(&mut self, line: &str) {
-        if line.starts_with('%') && !self.has_content {
+        if line.starts_with('%') {
             self.has_directive = true;
             return;
         }
         let rest = if is_marker(line) { &line[3..] } else { line };
         let rest = rest.trim();
-        self.has_content |= !rest.is_empty() && !rest.starts_with('#') && rest != "...";
+        self.has_content = !rest.is_empty() && !rest.starts_with('#') && rest != "...";
     }
 
-    fn close<'a>(&self, text: &'a str, end: usize, chunks: &mut Vec<Chunk<'a>>) {
+    fn close<'a>(&self, text: &'a str, chunks: &mut Vec<Chunk<'a>>) {
         if self.has_content {
-            chunks.push(Chunk { lines_before: self.lines_before, text: &text[self.start..end] });
+            chunks.push(Chunk { lines_before: self.lines_before, text: &text[self.start..self.end] });
         }
     }
 }
 
-fn is_marker(line: &str) -> bool {
-    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
+/// Whether a text begins with a marker.
+fn is_marker(text: &str) -> bool {
+    text.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']))
 }
 
 #[cfg(test)]
@@ -92,6 +115,12 @@ mod tests {
     #[test]
     fn directives_belong_to_the_next_document() {
         assert_eq!(parts("%YAML 1.2\n---\na: 1\n"), [(0, "%YAML 1.2\n---\na: 1\n")]);
+    }
+
+    #[test]
+    fn markers_are_found_at_the_end_and_after_other_ends_of_lines() {
+        assert_eq!(parts("a: 1\r\n---\r\nb: 2\r\n---"), [(0, "a: 1\r\n"), (1, "---\r\nb: 2\r\n")]);
+        assert_eq!(parts("%A\n---\n---\na: 1\n---\nb: 2\n"), [(0, "%A\n---\n---\na: 1\n"), (4, "---\nb: 2\n")]);
     }
 
     #[test]

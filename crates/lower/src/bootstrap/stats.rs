@@ -20,7 +20,7 @@ const ADMIN: &str = "admin";
 pub(super) struct Stats {
     pub(super) sinks: Vec<Value>,
     pub(super) clusters: Vec<Value>,
-    pub(super) config: Value,
+    pub(super) config: Option<Value>,
 }
 
 /// Collectors, and which metrics there are.
@@ -66,10 +66,10 @@ fn open_telemetry(settings: &OpenTelemetryMetrics, cluster: &Value) -> Result<Va
     Ok(json!({"name": "envoy.stat_sinks.open_telemetry", "typed_config": typed}))
 }
 
-fn config(metrics: Option<&Metrics>) -> Value {
+fn config(metrics: Option<&Metrics>) -> Option<Value> {
     let matches = metrics.map(|metrics| metrics.matches.as_slice()).unwrap_or_default();
     if matches.is_empty() {
-        return json!({});
+        return None;
     }
     let pattern = |pattern: &StringMatch| match pattern.r#type {
         StringMatchType::Exact => json!({"exact": pattern.value}),
@@ -77,7 +77,7 @@ fn config(metrics: Option<&Metrics>) -> Value {
         StringMatchType::Suffix => json!({"suffix": pattern.value}),
         StringMatchType::RegularExpression => json!({"safe_regex": {"regex": pattern.value}}),
     };
-    json!({"stats_matcher": {"inclusion_list": {"patterns": matches.iter().map(pattern).collect::<Vec<_>>()}}})
+    Some(json!({"stats_matcher": {"inclusion_list": {"patterns": matches.iter().map(pattern).collect::<Vec<_>>()}}}))
 }
 
 /// Envoy's admin interface as a cluster.
@@ -100,7 +100,7 @@ pub(super) fn ready_listener(at: &Address) -> Value {
             "headers": [{"name": ":path", "string_match": {"exact": "/ready"}}],
         },
     });
-    listener("ready", at, &[health], &json!([]))
+    listener("ready", at, &[health], &json!({"name": "ready", "domains": ["*"]}))
 }
 
 /// Answers `/stats/prometheus` and nothing else of the admin interface.
@@ -127,10 +127,11 @@ pub(super) fn metrics_listener(at: &Address, gateway: &Gateway) -> Value {
         })
     });
     let filters: Vec<Value> = compressor.into_iter().collect();
-    listener("metrics", at, &filters, &json!([{"match": {"path": "/stats/prometheus"}, "route": {"cluster": ADMIN}}]))
+    let routes = json!([{"match": {"path": "/stats/prometheus"}, "route": {"cluster": ADMIN}}]);
+    listener("metrics", at, &filters, &json!({"name": "metrics", "domains": ["*"], "routes": routes}))
 }
 
-fn listener(name: &str, at: &Address, filters: &[Value], routes: &Value) -> Value {
+fn listener(name: &str, at: &Address, filters: &[Value], host: &Value) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -148,7 +149,7 @@ fn listener(name: &str, at: &Address, filters: &[Value], routes: &Value) -> Valu
                 "stat_prefix": name,
                 "normalize_path": true,
                 "http_filters": filters,
-                "route_config": {"name": name, "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}]},
+                "route_config": {"name": name, "virtual_hosts": [host]},
             },
         }]}],
     })

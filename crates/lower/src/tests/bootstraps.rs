@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use envoy::bootstrap::Bootstrap;
 use ir::{Gateway, Telemetry, api::ext::EnvoyProxySpec};
 use serde_json::{Value, json};
 
@@ -30,6 +31,8 @@ fn with_proxy(proxy: Value) -> Gateway {
 fn accepted(gateway: &Gateway, settings: &BootstrapSettings) -> Value {
     let bootstrap = bootstrap(gateway, settings).unwrap();
     testbed::envoy::validate(&bootstrap.to_string()).unwrap();
+    let parsed: Bootstrap = envoy::json::parse_as(&bootstrap).unwrap();
+    assert_eq!(envoy::json::of(&parsed).unwrap(), bootstrap, "it is in Envoy's canonical form");
     bootstrap
 }
 

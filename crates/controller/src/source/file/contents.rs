@@ -3,6 +3,7 @@
 //! A document is known again by a hash of its text, so a change of one document among many parses that one only.
 
 use std::{
+    cell::LazyCell,
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -35,11 +36,13 @@ struct Placed {
 impl Contents {
     /// Reads a text. What it does not say well stays as it was in `old`.
     pub(super) fn read(file: &Arc<str>, text: &str, old: &Self) -> Self {
-        let known: HashMap<u64, &Arc<Outcome>> = old.documents.iter().map(|doc| (doc.hash, &doc.outcome)).collect();
-        let documents = kit::config::split(text).into_iter().map(|chunk| {
+        let known = LazyCell::new(|| old.documents.iter().map(|doc| (doc.hash, doc)).collect::<HashMap<_, _>>());
+        let documents = kit::config::split(text).into_iter().enumerate().map(|(index, chunk)| {
             let hash = hash(chunk.text);
-            let outcome =
-                known.get(&hash).map_or_else(|| Arc::new(document::read(file, chunk.text)), |&o| Arc::clone(o));
+            // Most documents are where they were.
+            let same = old.documents.get(index).filter(|doc| doc.hash == hash).or_else(|| known.get(&hash).copied());
+            let outcome = same.map(|doc| Arc::clone(&doc.outcome));
+            let outcome = outcome.unwrap_or_else(|| Arc::new(document::read(file, chunk.text)));
             Placed { hash, lines_before: chunk.lines_before, outcome }
         });
         let mut new = Self { documents: documents.collect(), ..Self::default() };
@@ -76,27 +79,25 @@ impl Contents {
 
     /// Whether both were read from the same text. Two files that cannot be read are the same too.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let texts =
-            |contents: &Self| contents.documents.iter().map(|doc| (doc.hash, doc.lines_before)).collect::<Vec<_>>();
+        let same = |(one, other): (&Placed, &Placed)| (one.hash, one.lines_before) == (other.hash, other.lines_before);
         self.documents.len() == other.documents.len()
             && self.own_problems == other.own_problems
             && self.held.len() == other.held.len()
-            && texts(self) == texts(other)
+            && self.documents.iter().zip(&other.documents).all(same)
     }
 
     /// Whether a resource of `self` is missing in `new`.
     pub(super) fn loses(&self, new: &Self) -> bool {
-        self.held.iter().any(|held| new.held.get(&held.entry.reference).is_none())
+        self.held.differences(&new.held).any(|(_, now)| now.is_none())
     }
 
     /// Collects the resources of the documents; of two with one name the first counts.
     fn hold(&mut self, file: &Arc<str>) {
-        let of_document = |document: &Placed| {
-            let lines_before = document.lines_before;
-            let hold = move |entry: &Arc<_>| Held::new(entry, lines_before);
-            document.outcome.entries.iter().map(hold).collect::<Vec<_>>()
-        };
-        let (held, doubles) = HeldSet::new(self.documents.iter().flat_map(of_document).collect());
+        let documents = self.documents.iter();
+        let entries =
+            documents.flat_map(|document| document.outcome.entries.iter().map(move |entry| (document, entry)));
+        let all = entries.map(|(document, entry)| Held::new(entry, document.lines_before)).collect();
+        let (held, doubles) = HeldSet::new(all);
         self.held = held;
         for second in doubles {
             let reference = &second.entry.reference;

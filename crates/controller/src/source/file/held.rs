@@ -1,7 +1,7 @@
 //! The resources of one file that are in force: a sorted list, as there are ten thousand files with one resource, or one
 //! file with ten thousand.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use api::ObjectRef;
 
@@ -53,6 +53,35 @@ impl HeldSet {
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Held> {
         self.0.iter()
+    }
+
+    /// What differs between two sets, in the order of the names: what was, and what is instead.
+    pub(super) fn differences<'a>(
+        &'a self,
+        new: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a Held>, Option<&'a Held>)> {
+        let (mut old, mut new) = (self.0.iter().peekable(), new.0.iter().peekable());
+        std::iter::from_fn(move || {
+            loop {
+                let order = match (old.peek(), new.peek()) {
+                    // Nearly all are the same, and their names need not be compared.
+                    (Some(before), Some(after)) if Arc::ptr_eq(&before.entry, &after.entry) => {
+                        old.next();
+                        new.next();
+                        continue;
+                    }
+                    (Some(before), Some(after)) => before.name().cmp(after.name()),
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some(_)) => Ordering::Greater,
+                    (None, None) => return None,
+                };
+                return Some(match order {
+                    Ordering::Less => (old.next(), None),
+                    Ordering::Equal => (old.next(), new.next()),
+                    Ordering::Greater => (None, new.next()),
+                });
+            }
+        })
     }
 
     /// How many there are.

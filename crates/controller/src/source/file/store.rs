@@ -49,17 +49,13 @@ impl Store {
         let old = self.files.remove(file).unwrap_or_default();
         let fresh = new.unwrap_or_default();
         let mut touched: Vec<Arc<ObjectRef>> = Vec::new();
-        for held in old.held.iter().filter(|held| fresh.held.get(&held.entry.reference).is_none()) {
-            self.unclaim(&held.entry.reference, file);
-            touched.push(Arc::clone(&held.entry.reference));
-        }
-        for held in fresh.held.iter() {
-            match old.held.get(&held.entry.reference) {
-                Some(before) if Arc::ptr_eq(&before.entry, &held.entry) => continue,
-                Some(_) => {}
-                None => self.claim(&held.entry.reference, file),
+        for (before, now) in old.held.differences(&fresh.held) {
+            match (before, now) {
+                (Some(before), None) => self.unclaim(&before.entry.reference, file),
+                (None, Some(now)) => self.claim(&now.entry.reference, file),
+                _ => {}
             }
-            touched.push(Arc::clone(&held.entry.reference));
+            touched.extend(now.or(before).map(|held| Arc::clone(&held.entry.reference)));
         }
         match fresh.problems().next().is_some() {
             true => self.troubled.insert(Arc::clone(file)),
@@ -68,7 +64,6 @@ impl Store {
         if !fresh.is_empty() {
             self.files.insert(Arc::clone(file), fresh);
         }
-        touched.sort();
         for reference in touched {
             self.settle(&reference);
         }

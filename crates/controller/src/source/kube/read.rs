@@ -6,10 +6,7 @@ use api::{Kind, Object, ObjectRef, ParseError, Scope};
 use serde_json::{Value, json};
 
 use super::{records::Record, slim::slim};
-use crate::source::{
-    Problem, Severity,
-    problem::{indexed, split_field},
-};
+use crate::source::{Problem, Severity, problem::split_field};
 
 /// What was read of one document.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ pub(super) fn read(row: &'static Kind, version: &'static str, mut document: Valu
         Ok(parsed) => {
             for field in parsed.unknown {
                 let what = "unknown field, it has no effect; a newer version of the controller may know it".to_owned();
-                item.problems.push(problem(Severity::Warning, &item.reference, &indexed(&field), what));
+                item.problems.push(problem(Severity::Warning, &item.reference, &field, what));
             }
             item.object = Some(parsed.object);
         }
