@@ -12,6 +12,7 @@ pub mod client;
 pub mod cluster;
 pub mod echo;
 pub mod envoy;
+pub mod load;
 pub mod pki;
 pub mod process;
 pub mod progress;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, cluster, conformance, demo, generate, rooms, test};
+use crate::{bench, cluster, cluster_tests, conformance, demo, generate, rooms, test};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", after_help = EXAMPLES)]
@@ -56,6 +56,9 @@ enum Command {
         #[command(subcommand)]
         command: cluster::Command,
     },
+    /// Runs the long tests of the controller on a real cluster, under load.
+    #[command(after_help = cluster_tests::EXAMPLES)]
+    ClusterTests(cluster_tests::Options),
     /// Runs the official conformance tests of the Gateway API against the controller in a real cluster.
     #[command(after_help = conformance::EXAMPLES)]
     Conformance(conformance::Options),
@@ -72,6 +75,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Gen { check } => generate::run(check),
         Command::Bench { bench, json } => bench::run(&bench, json.as_deref()),
         Command::Cluster { command } => cluster::run(&command),
+        Command::ClusterTests(options) => cluster_tests::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Tools => tools(),
     };

@@ -26,7 +26,7 @@ use suite::Suite;
 /// Shown below `--help`.
 pub(crate) const EXAMPLES: &str = "Examples:
   cargo xtask conformance                        all five profiles, 131 tests in some five minutes, and a new report
-  cargo xtask conformance --channel standard     the same without what is experimental
+  cargo xtask conformance --channel standard     the same without retries, which only the experimental channel has
   cargo xtask conformance --profile GATEWAY-TCP
   cargo xtask conformance --run 'HTTPRoute.*Redirect' --keep";
 
@@ -122,7 +122,8 @@ async fn test(options: &Options, program: PathBuf, built: &deploy::Built) -> Res
     } else {
         logs.join(format!("{name}.yaml"))
     };
-    let suite = Suite { program, claims, profiles: options.profiles(), run: options.run.as_deref(), report: &report };
+    let (profiles, run) = (options.profiles(), options.run.as_deref());
+    let suite = Suite { program, claims, profiles, channel, run, report: &report };
     let log = logs.join(format!("{name}.log"));
     println!("the suite's own words are in {}", log.display());
     let tally = suite.run(&bed, &log).await?;

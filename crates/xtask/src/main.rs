@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod cluster;
+mod cluster_tests;
 mod conformance;
 mod demo;
 mod generate;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, one line a step, a summary at the end.
 
 mod steps;
-mod suite;
+pub(crate) mod suite;
 mod tally;
 
 use std::time::Instant;

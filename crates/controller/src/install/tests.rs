@@ -169,3 +169,15 @@ fn another_configuration_is_another_pod() {
     assert_eq!(template(&["a"]), template(&["a"]));
     assert_ne!(template(&["a"]), template(&["b"]));
 }
+
+#[test]
+fn a_job_that_differs_has_another_name_as_none_can_be_changed() {
+    let jobs = |image: &str| {
+        let objects = all(&Options { image: image.to_owned(), ..Options::default() });
+        let jobs = of_kind(&objects, "Job").into_iter().map(|job| job["metadata"]["name"].as_str().unwrap().to_owned());
+        jobs.collect::<BTreeSet<_>>()
+    };
+    let (first, second) = (jobs("portcullis:1"), jobs("portcullis:2"));
+    assert_eq!((first.len(), &first), (2, &jobs("portcullis:1")));
+    assert!(first.is_disjoint(&second), "{first:?} {second:?}");
+}

@@ -11,9 +11,7 @@ pub fn webhook(options: &Options) -> Vec<Value> {
     let name = options.cluster_name(NAME);
     let mut objects = vec![configuration(options, &name)];
     objects.extend(rbac::webhook(options, &name));
-    let job = workload::job(options, &["--webhook", &name]);
-    objects.push(json!({"apiVersion": "batch/v1", "kind": "Job",
-        "metadata": options.meta(&format!("{CERTGEN}-webhook")), "spec": job}));
+    objects.push(workload::job(options, &format!("{CERTGEN}-webhook"), &["--webhook", &name]));
     objects
 }
 

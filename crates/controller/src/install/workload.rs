@@ -19,7 +19,7 @@ pub(super) fn objects(options: &Options) -> Vec<Value> {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": options.meta(CONFIG), "data": {CONFIG_FILE: text}}),
         service(options),
         deployment(options, &text),
-        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": options.meta(CERTGEN), "spec": job(options, &[])}),
+        job(options, CERTGEN, &[]),
         renewal(options),
     ]
 }
@@ -37,6 +37,10 @@ pub(super) fn configuration(options: &Options) -> Value {
         "provider": {"type": "Kubernetes", "kubernetes": kubernetes}})
 }
 
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn service(options: &Options) -> Value {
     let port = |Port { name, number }| json!({"name": name, "port": number, "targetPort": name});
     let ports = [XDS, METRICS, WEBHOOK].map(port);
@@ -45,7 +49,6 @@ fn service(options: &Options) -> Value {
 }
 
 fn deployment(options: &Options, config: &str) -> Value {
-    let hash = Sha256::digest(config.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut spec = pod(NAME);
     spec["containers"] = json!([container(options)]);
     spec["volumes"] = json!([
@@ -61,7 +64,7 @@ fn deployment(options: &Options, config: &str) -> Value {
         "template": {
             "metadata": {"labels": labels(NAME), "annotations": {
                 // The configuration is read at start: another one is another pod.
-                "checksum/config": hash,
+                "checksum/config": hash(config),
                 "prometheus.io/scrape": "true", "prometheus.io/port": METRICS.number.to_string()}},
             "spec": spec}}})
 }
@@ -108,11 +111,20 @@ fn container(options: &Options) -> Value {
 fn renewal(options: &Options) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": options.meta(CERTGEN), "spec": {
         "schedule": "17 3 * * 0", "concurrencyPolicy": "Forbid", "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1,
-        "jobTemplate": {"spec": job(options, &[])}}})
+        "jobTemplate": {"spec": run(options, &[])}}})
 }
 
-/// One run of certgen. It goes away when it's done, so that the next version's can be applied.
-pub(super) fn job(options: &Options, more: &[&str]) -> Value {
+/// One run of certgen as a Job. None can be changed, and the last one stays for a while when it's done: another version's has
+/// another name, so that it can be applied at any time.
+pub(super) fn job(options: &Options, name: &str, more: &[&str]) -> Value {
+    let spec = run(options, more);
+    let mut meta = options.meta(name);
+    meta["name"] = json!(format!("{name}-{}", hash(&spec.to_string())));
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec})
+}
+
+/// One run of certgen.
+fn run(options: &Options, more: &[&str]) -> Value {
     let mut spec = pod(CERTGEN);
     let command = [&["portcullis", "certgen", "--kubernetes"], more].concat();
     spec["restartPolicy"] = json!("OnFailure");

@@ -1,15 +1,13 @@
 //! What breaks breaks alone: bad files, resources that Envoy refuses, and processes that are killed under load.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testbed::client::Request;
 use testbed::echo::Echo;
+use testbed::load::Load;
 
 use crate::harness::{Case, free_port, local};
 use crate::objects::{backend, backend_at, class, gateway, http_route, listener, route, to_backend};
@@ -50,48 +48,6 @@ async fn serving(more: &str) -> Result<(Case, Echo, u16)> {
     answers(&case, "good.org", port, 200).await?;
     case.programmed("gw").await?;
     Ok((case, echo, port))
-}
-
-/// Requests at a fixed rate, each on a connection of its own, whether or not the ones before were answered.
-struct Load {
-    stop: Arc<AtomicBool>,
-    failed: Arc<AtomicU32>,
-    task: tokio::task::JoinHandle<Result<u32>>,
-}
-
-impl Load {
-    fn start(host: &str, port: u16) -> Self {
-        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let (until, failures, request) = (Arc::clone(&stop), Arc::clone(&failed), get(host, port));
-        let task = tokio::spawn(async move {
-            let mut turns = tokio::time::interval(Duration::from_millis(5));
-            let mut sent = Vec::new();
-            while !until.load(Ordering::Relaxed) {
-                turns.tick().await;
-                let (request, failures) = (request.clone(), Arc::clone(&failures));
-                sent.push(tokio::spawn(async move {
-                    if !request.send().await.is_ok_and(|answer| answer.status == 200) {
-                        failures.fetch_add(1, Ordering::Relaxed);
-                    }
-                }));
-            }
-            let asked = u32::try_from(sent.len())?;
-            for request in sent {
-                request.await?;
-            }
-            Ok(asked)
-        });
-        Self { stop, failed, task }
-    }
-
-    /// An error when a request failed.
-    async fn stop(self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        let asked = self.task.await??;
-        let failed = self.failed.load(Ordering::Relaxed);
-        ensure!(asked > 0 && failed == 0, "{failed} of {asked} requests failed");
-        Ok(())
-    }
 }
 
 #[tokio::test]
@@ -186,14 +142,14 @@ async fn broken_files_leave_the_last_good_version_and_are_told() -> Result<()> {
 async fn a_killed_controller_costs_no_request() -> Result<()> {
     let (mut case, _echo, port) = serving("").await?;
     let envoy = case.envoy_pid().await?;
-    let load = Load::start("good.org", port);
+    let load = Load::start(&get("good.org", port));
     for turn in 0..3 {
         case.restart()?;
         let name = format!("turn{turn}");
         case.write("turn", &plain(&name))?;
         answers(&case, &format!("{name}.org"), port, 200).await?;
     }
-    load.stop().await?;
+    load.stop_unharmed().await?;
     // The same one all the time; the controller says so once it has taken it over.
     case.until("the same Envoy", async || Ok(case.envoy_pid().await? == envoy)).await?;
     case.programmed("gw").await
@@ -202,7 +158,7 @@ async fn a_killed_controller_costs_no_request() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_rewrites_cost_no_request_and_the_last_one_holds() -> Result<()> {
     let (case, _echo, port) = serving("").await?;
-    let load = Load::start("good.org", port);
+    let load = Load::start(&get("good.org", port));
     for turn in 0..1000 {
         case.write("rewritten", &plain(&format!("v{turn}")))?;
     }
@@ -210,7 +166,7 @@ async fn a_thousand_rewrites_cost_no_request_and_the_last_one_holds() -> Result<
     for turn in [0, 500, 998] {
         answers(&case, &format!("v{turn}.org"), port, 404).await?;
     }
-    load.stop().await
+    load.stop_unharmed().await.map(drop)
 }
 
 #[tokio::test]

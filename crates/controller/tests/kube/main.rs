@@ -11,6 +11,7 @@ mod admin;
 mod changes;
 mod double;
 mod faults;
+mod fleets;
 mod grants;
 mod house;
 mod malformed;

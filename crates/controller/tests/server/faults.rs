@@ -1,14 +1,8 @@
 //! Things that break, under load: no request fails.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -16,46 +10,23 @@ use nix::{
 use testbed::{
     PATIENCE,
     client::Request,
+    load::Load,
     wait::{wait_for, wait_until},
 };
 
 use crate::house::{House, route};
 
-/// Asks without a pause until it is stopped.
-struct Load {
-    stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<Result<u32>>,
-}
-
-impl Load {
-    fn start(port: u16, host: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (until, url) = (Arc::clone(&stop), format!("http://{host}/"));
-        let task = tokio::spawn(async move {
-            let mut asked = 0;
-            while !until.load(Ordering::Relaxed) {
-                let target = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-                let answer = Request::get(&url).to(target).send().await?;
-                ensure!(answer.status == 200, "{} after {asked} requests", answer.status);
-                asked += 1;
-            }
-            Ok(asked)
-        });
-        Self { stop, task }
-    }
-
-    /// How many requests were answered; an error when one was not.
-    async fn stop(self) -> Result<u32> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await?
-    }
+/// Asks for a host of the house, again and again.
+fn load(house: &House, host: &str) -> Load {
+    let target = SocketAddr::from(([127, 0, 0, 1], house.port));
+    Load::start(&Request::get(&format!("http://{host}/")).to(target))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_controller_that_is_killed_and_started_again_costs_no_request() -> Result<()> {
     let mut house = House::quickstart().await?;
     let before = house.envoys();
-    let load = Load::start(house.port, "www.example.com");
+    let load = load(&house, "www.example.com");
     for turn in 0..2 {
         house.server.as_mut().unwrap().kill()?;
         house.start()?;
@@ -63,7 +34,7 @@ async fn a_controller_that_is_killed_and_started_again_costs_no_request() -> Res
         house.write("other.yaml", &route("other", &host, ""));
         house.wait_until_it_serves(&host).await?;
     }
-    assert!(load.stop().await? > 0);
+    load.stop_unharmed().await?;
     assert_eq!(house.envoys(), before, "the Envoy was taken over");
     house.wait_for_condition(("Gateway", "eg"), "Programmed", "True").await?;
     Ok(())
@@ -97,7 +68,7 @@ async fn envoys_whose_gateway_went_away_meanwhile_are_ended_by_the_next_controll
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_fast_rewrites_cost_no_request() -> Result<()> {
     let house = House::quickstart().await?;
-    let load = Load::start(house.port, "www.example.com");
+    let load = load(&house, "www.example.com");
     let path = house.resources().join("route.yaml");
     let writer = tokio::task::spawn_blocking(move || {
         for turn in 0..1000 {
@@ -109,7 +80,7 @@ async fn a_thousand_fast_rewrites_cost_no_request() -> Result<()> {
     });
     writer.await??;
     house.wait_until_it_serves("h999.example.com").await?;
-    assert!(load.stop().await? > 0);
+    load.stop_unharmed().await?;
     assert_eq!(house.ask("h998.example.com", "/").await?.status, 404);
     Ok(())
 }

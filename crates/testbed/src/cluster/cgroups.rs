@@ -61,6 +61,40 @@ pub(super) fn remove(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// The memory of a container on a node.
+#[derive(Debug)]
+pub struct Memory(PathBuf);
+
+impl Memory {
+    /// Finds it by the container's id, as its pod's status has it.
+    pub(super) fn of(node: &str, container: &str) -> Result<Self> {
+        let root = Path::new(ROOT).join("memory").join(path(node).trim_start_matches('/'));
+        let group = find(&root, container).with_context(|| format!("no container {container} runs on {node}"))?;
+        Ok(Self(group))
+    }
+
+    /// How many bytes it has.
+    pub fn used(&self) -> Result<u64> {
+        let file = self.0.join("memory.usage_in_bytes");
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        Ok(text.trim().parse()?)
+    }
+
+    /// Lets it have no more than so many bytes, until it is started again: one that wants more is killed.
+    pub fn limit(&self, bytes: u64) -> Result<()> {
+        let file = self.0.join("memory.limit_in_bytes");
+        fs::write(&file, bytes.to_string()).with_context(|| format!("cannot write {bytes} to {}", file.display()))
+    }
+}
+
+/// The group of that name somewhere below.
+fn find(group: &Path, name: &str) -> Option<PathBuf> {
+    let below = fs::read_dir(group).ok()?.flatten().map(|entry| entry.path());
+    below
+        .filter(|path| path.is_dir())
+        .find_map(|path| if path.ends_with(name) { Some(path) } else { find(&path, name) })
+}
+
 fn groups(name: &str) -> Vec<PathBuf> {
     let Ok(hierarchies) = fs::read_dir(ROOT) else { return Vec::new() };
     let below = path(name);

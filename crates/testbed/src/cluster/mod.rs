@@ -42,6 +42,7 @@ use std::ops::Deref;
 use anyhow::Result;
 
 pub use api::{Api, Calls, Watch};
+pub use cgroups::Memory;
 pub use components::Component;
 pub use handle::{Channel, Handle};
 pub use image::Image;

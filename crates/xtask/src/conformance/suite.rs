@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use testbed::cluster::Handle;
+use testbed::cluster::{Channel, Handle};
 use testbed::tools::{Program, kubernetes};
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -25,6 +25,7 @@ pub(super) struct Suite<'a> {
     pub(super) program: PathBuf,
     pub(super) claims: Vec<String>,
     pub(super) profiles: &'a [Profile],
+    pub(super) channel: Channel,
     pub(super) run: Option<&'a str>,
     pub(super) report: &'a Path,
 }
@@ -40,7 +41,7 @@ impl Suite<'_> {
         let mut log = File::create(log).await.with_context(|| format!("cannot write {}", log.display()))?;
         let mut child = self.command(bed).spawn().context("cannot run the suite")?;
         let mut lines = BufReader::new(child.stdout.take().context("standard output was asked for")?).lines();
-        let mut tally = Tally::new(self.profiles);
+        let mut tally = Tally::new(self.profiles, self.channel);
         while let Some(line) = lines.next_line().await? {
             // Go marks its own lines so that a test's words cannot be taken for them.
             let line = line.trim_start_matches('\u{16}');

@@ -1,22 +1,33 @@
 //! What became of the tests, read from what the suite prints.
 
-use super::claims::{Profile, concerns};
+use testbed::cluster::Channel;
+
+use super::claims::{Profile, concerns, is_there};
 
 /// Numbers, and the names behind them.
 #[derive(Debug)]
 pub(super) struct Tally<'a> {
     profiles: &'a [Profile],
+    channel: Channel,
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<String>,
-    /// Tests of other profiles than the run's.
+    /// Tests of other profiles than the run's, and of what its channel does not have.
     foreign: Vec<String>,
     last: String,
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(profiles: &'a [Profile]) -> Self {
-        Self { profiles, passed: 0, failed: Vec::new(), skipped: Vec::new(), foreign: Vec::new(), last: String::new() }
+    pub(super) fn new(profiles: &'a [Profile], channel: Channel) -> Self {
+        Self {
+            profiles,
+            channel,
+            passed: 0,
+            failed: Vec::new(),
+            skipped: Vec::new(),
+            foreign: Vec::new(),
+            last: String::new(),
+        }
     }
 
     /// Takes in a line; gives what there is to say of it.
@@ -25,7 +36,7 @@ impl<'a> Tally<'a> {
             line.clone_into(&mut self.last);
         }
         if let Some((name, feature)) = not_claimed(line) {
-            if !concerns(feature, self.profiles) {
+            if !concerns(feature, self.profiles) || !is_there(feature, self.channel) {
                 self.foreign.push(name.to_owned());
             }
             return None;
@@ -78,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_tests_count_and_those_of_other_profiles_do_not() {
-        let mut tally = Tally::new(&[Profile::Http]);
+    fn only_tests_count_and_those_of_other_profiles_or_channels_do_not() {
+        let mut tally = Tally::new(&[Profile::Http], Channel::Standard);
         let lines = [
             "=== RUN   TestConformance/A",
             "--- PASS: TestConformance/A (1.50s)",
@@ -89,6 +100,8 @@ mod tests {
             "--- SKIP: TestConformance/C (0.00s)",
             "    conformance.go:59: Skipping D: suite does not support Mesh",
             "--- SKIP: TestConformance/D (0.00s)",
+            "    conformance.go:59: Skipping E: suite does not support HTTPRouteRetry",
+            "--- SKIP: TestConformance/E (0.00s)",
             "--- FAIL: TestConformance (9.00s)",
         ];
         let said: Vec<_> = lines.iter().filter_map(|line| tally.take(line)).collect();

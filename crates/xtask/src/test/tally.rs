@@ -2,11 +2,11 @@
 
 /// What is known so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) passed: usize,
-    pub(super) failed: usize,
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
     /// Whether cargo itself said that something failed.
-    pub(super) broken: bool,
+    pub(crate) broken: bool,
     /// The test binary whose lines are being read.
     binary: String,
     /// Its lines so far.

@@ -1,0 +1,251 @@
+//! Envoys in the cluster: what is written for them is kept as it should be, whoever else writes, and goes with its Gateway.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use controller::{
+    infra::kube::{
+        Kind, Plan, Runner, Scope, States, Wanted,
+        render::{INSTANCE, Identity, Settings, XdsAddress},
+    },
+    pipeline::Output,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams},
+    core::DynamicObject,
+};
+use serde_json::{Value, json};
+use testbed::{PATIENCE, wait::wait_for};
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    manifests::{gateway, http, namespace},
+    room::Room,
+};
+
+/// A Room with what runs the Envoys of its Gateways. There is no node: of the Envoys there are only the objects.
+struct Yard {
+    room: Room,
+    leads: watch::Sender<bool>,
+    states: watch::Receiver<States>,
+    _tasks: JoinSet<()>,
+}
+
+impl Yard {
+    /// Objects are put into the namespace `objects`.
+    async fn new(name: &str, objects: &str) -> Self {
+        let room = Room::new(name).await;
+        let settings = settings(objects, name);
+        let client = room.admin.client.clone();
+        let runner = Runner::new(client, &Scope::Namespaces(vec![objects.to_owned()]), &settings.instance);
+        let identity = Identity { authorities: "CA".into(), certificate: "CERTIFICATE".into(), key: "KEY".into() };
+        let identity = Arc::new(identity);
+        let mut plan = Plan::new(settings, Box::new(move |_| Arc::clone(&identity)));
+        let (wanted, heard) = watch::channel::<Option<Wanted>>(None);
+        let (states, seen) = watch::channel(States::default());
+        let (leads, mut outputs) = (watch::Sender::new(true), room.controller.outlets.output.subscribe());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(runner.run(heard, leads.subscribe(), states, std::future::pending()));
+        tasks.spawn(async move {
+            loop {
+                let output: Option<Arc<Output>> = outputs.borrow_and_update().clone();
+                if let Some(output) = output {
+                    wanted.send_replace(Some(plan.make(&output)));
+                }
+                if outputs.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { room, leads, states: seen, _tasks: tasks }
+    }
+
+    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.room.admin.client.clone(), &self.room.name, &kind.resource())
+    }
+
+    /// The objects of all fleets, as `Kind/name`.
+    async fn objects(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for kind in Kind::ALL {
+            let listed = self.api(kind).list(&kube::api::ListParams::default().labels(INSTANCE)).await;
+            let listed = listed.expect("they can be listed").items.into_iter();
+            all.extend(listed.map(|object| format!("{kind}/{}", object.metadata.name.unwrap_or_default())));
+        }
+        all
+    }
+
+    async fn until_objects(&self, what: &str, wanted: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
+        let found = wait_for(what, PATIENCE, async || Some(self.objects().await).filter(&wanted)).await;
+        match found {
+            Ok(found) => found,
+            Err(error) => panic!("{error:#}: {:?} {:?}", self.objects().await, self.states.borrow()),
+        }
+    }
+
+    /// Waits until an object is as wanted.
+    async fn until(&self, what: &str, kind: Kind, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = async || self.get(kind, name).await.filter(&wanted);
+        match wait_for(what, PATIENCE, found).await {
+            Ok(found) => found,
+            Err(error) => panic!("{error:#}: {:#}", self.get(kind, name).await.unwrap_or_default()),
+        }
+    }
+
+    async fn get(&self, kind: Kind, name: &str) -> Option<Value> {
+        let object = self.api(kind).get_opt(name).await.expect("it can be read")?;
+        Some(serde_json::to_value(object).expect("an object is JSON"))
+    }
+
+    /// Somebody else changes an object.
+    async fn change(&self, kind: Kind, name: &str, patch: Value) {
+        let by = PatchParams { field_manager: Some("others".to_owned()), ..PatchParams::default() };
+        self.api(kind).patch(name, &by, &Patch::Merge(patch)).await.expect("it can be changed");
+    }
+
+    /// Somebody else says that an object's fields are theirs.
+    async fn claim(&self, kind: Kind, name: &str, mut fields: Value) {
+        let resource = kind.resource();
+        fields["apiVersion"] = json!(resource.api_version);
+        fields["kind"] = json!(resource.kind);
+        let by = PatchParams::apply("others").force();
+        self.api(kind).patch(name, &by, &Patch::Apply(fields)).await.expect("it can be applied");
+    }
+}
+
+fn settings(namespace: &str, instance: &str) -> Settings {
+    Settings {
+        namespace: namespace.to_owned(),
+        instance: instance.to_owned(),
+        deploy: api::config::KubernetesDeployType::ControllerNamespace,
+        envoy_image: "envoy.example/envoy:1".to_owned(),
+        controller_image: "portcullis.example/portcullis:1".to_owned(),
+        shutdown_manager: api::config::ShutdownManager::default(),
+        xds: XdsAddress { host: "xds.example".to_owned(), port: 18000, server_name: "portcullis".to_owned() },
+    }
+}
+
+fn image(deployment: &Value) -> &Value {
+    &deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+}
+
+/// The name that all objects of the only fleet have.
+fn name_of(objects: &BTreeSet<String>) -> String {
+    let names: BTreeSet<_> = objects.iter().filter_map(|object| object.split_once('/')).map(|(_, name)| name).collect();
+    let [name] = names.into_iter().collect::<Vec<_>>()[..] else { panic!("{objects:?}") };
+    name.to_owned()
+}
+
+const OWNED: [Kind; 4] = [Kind::ServiceAccount, Kind::Secret, Kind::Deployment, Kind::Service];
+
+#[tokio::test]
+async fn what_others_change_is_set_back_and_what_they_add_stays() {
+    let yard = Yard::new("drift", "drift").await;
+    yard.room.admin.apply(&yard.room.gateway()).await;
+    let name = name_of(&yard.until_objects("the objects", |objects| objects.len() == OWNED.len()).await);
+    let wanted = json!("envoy.example/envoy:1");
+    let patch = json!({"spec": {"replicas": 3, "template": {"spec": {
+        "containers": [{"name": "envoy", "image": "evil.example/envoy:1"}], "terminationGracePeriodSeconds": 1}}},
+        "metadata": {"annotations": {"others": "their own"}, "labels": {"app.kubernetes.io/name": "other"}}});
+    yard.change(Kind::Deployment, &name, patch).await;
+    let is_repaired = |deployment: &Value| *image(deployment) == wanted;
+    let repaired = yard.until("the image to be ours", Kind::Deployment, &name, is_repaired).await;
+    assert_eq!(repaired["metadata"]["labels"]["app.kubernetes.io/name"], "envoy");
+    assert_ne!(repaired["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 1);
+    // What we do not say is not ours: how many there are, and what others note down.
+    assert_eq!(repaired["spec"]["replicas"], 3);
+    assert_eq!(repaired["metadata"]["annotations"]["others"], "their own");
+
+    // A label by which it is found: without it it's nobody's, until it's taken back.
+    yard.change(Kind::Service, &name, json!({"metadata": {"labels": {INSTANCE: null}}})).await;
+    let is_found = |service: &Value| service["metadata"]["labels"][INSTANCE] == "drift";
+    yard.until("the label", Kind::Service, &name, is_found).await;
+    yard.change(Kind::Secret, &name, json!({"data": {"tls.key": "b3RoZXI="}})).await;
+    let key = |secret: &Value| secret["data"]["tls.key"] == "S0VZ";
+    yard.until("the key", Kind::Secret, &name, key).await;
+
+    for kind in OWNED {
+        let uid = yard.get(kind, &name).await.unwrap()["metadata"]["uid"].clone();
+        yard.api(kind).delete(&name, &DeleteParams::default()).await.unwrap();
+        let is_another =
+            |object: &Value| object["metadata"]["uid"] != uid && object["metadata"]["deletionTimestamp"].is_null();
+        yard.until(&format!("another {kind}"), kind, &name, is_another).await;
+    }
+}
+
+#[tokio::test]
+async fn field_managers_that_meet_do_not_stop_us() {
+    let yard = Yard::new("managers", "managers").await;
+    yard.room.admin.apply(&yard.room.gateway()).await;
+    let name = name_of(&yard.until_objects("the objects", |objects| objects.len() == OWNED.len()).await);
+    for round in 0..5 {
+        let theirs = json!({"metadata": {"name": name, "labels": {"round": format!("r{round}")}},
+            "spec": {"selector": {"matchLabels": yard.get(Kind::Deployment, &name).await.unwrap()["spec"]["selector"]["matchLabels"]},
+                "template": {"spec": {"containers": [{"name": "envoy", "image": format!("evil.example/envoy:{round}")}]}}}});
+        yard.claim(Kind::Deployment, &name, theirs).await;
+        let is_ours = |deployment: &Value| *image(deployment) == json!("envoy.example/envoy:1");
+        let ours = yard.until("the image to be ours again", Kind::Deployment, &name, is_ours).await;
+        assert_eq!(ours["metadata"]["labels"]["round"], format!("r{round}"), "what is theirs alone stays");
+    }
+    let states = yard.states.borrow().clone();
+    assert!(states.values().all(|state| state.error.is_none()), "{states:?}");
+}
+
+#[tokio::test]
+async fn only_the_leader_writes_and_it_repairs_what_happened_before() {
+    let yard = Yard::new("leaders", "leaders").await;
+    yard.leads.send_replace(false);
+    yard.room.admin.apply(&yard.room.gateway()).await;
+    let fleet = yard.room.controller.until("the fleet", |output| !output.fleets.is_empty()).await;
+    let mut states = yard.states.clone();
+    // It knows of the fleet, and that nothing of it is there.
+    let told = states.wait_for(|states| states.len() == fleet.fleets.len()).await.unwrap().clone();
+    assert!(told.values().all(|state| state.addresses.is_empty()), "{told:?}");
+    assert_eq!(yard.objects().await, BTreeSet::new());
+    yard.leads.send_replace(true);
+    let name = name_of(&yard.until_objects("the objects", |objects| objects.len() == OWNED.len()).await);
+    yard.leads.send_replace(false);
+    let patch = json!({"spec": {"externalTrafficPolicy": "Cluster"}, "metadata": {"annotations": {"seen": "1"}}});
+    yard.change(Kind::Service, &name, patch).await;
+    yard.leads.send_replace(true);
+    let is_local = |service: &Value| service["spec"]["externalTrafficPolicy"] == "Local";
+    yard.until("the policy of the Service", Kind::Service, &name, is_local).await;
+}
+
+#[tokio::test]
+async fn with_a_gateway_go_its_objects_and_no_others() {
+    let yard = Yard::new("gone", "gone").await;
+    let second = gateway("gone", "second", "gone", http());
+    yard.room.admin.apply_all(&[yard.room.gateway(), second.clone()]).await;
+    let both = yard.until_objects("both fleets", |objects| objects.len() == 2 * OWNED.len()).await;
+    // One that looks like ours and is another installation's, and one that nobody labelled.
+    for (name, labels) in [("foreign", json!({INSTANCE: "another"})), ("plain", json!({}))] {
+        let mut labels = labels;
+        for (key, value) in controller::infra::kube::render::COMMON {
+            labels[key] = json!(value);
+        }
+        let fields = json!({"metadata": {"name": name, "labels": labels}});
+        yard.claim(Kind::ServiceAccount, name, fields).await;
+    }
+    yard.room.admin.delete(&yard.room.gateway()).await;
+    let foreign = "ServiceAccount/foreign".to_owned();
+    let is_one = |objects: &BTreeSet<String>| objects.len() == OWNED.len() + 1;
+    let left = yard.until_objects("the end of the first fleet", is_one).await;
+    assert!(left.contains(&foreign) && left.iter().all(|object| both.contains(object) || *object == foreign));
+    yard.room.admin.delete(&second).await;
+    yard.until_objects("the end of the second", |objects| *objects == BTreeSet::from([foreign.clone()])).await;
+    assert!(yard.get(Kind::ServiceAccount, "plain").await.is_some());
+}
+
+#[tokio::test]
+async fn objects_that_cannot_be_written_are_told_and_written_as_soon_as_they_can() {
+    let yard = Yard::new("refused", "refused-home").await;
+    yard.room.admin.apply(&yard.room.gateway()).await;
+    let mut states = yard.states.clone();
+    let is_told = |states: &States| states.values().any(|state| state.error.is_some());
+    let told = states.wait_for(is_told).await.unwrap().values().next().unwrap().error.clone().unwrap();
+    assert!(told.ends_with("the namespace is missing"), "{told}");
+    yard.room.admin.apply(&namespace("refused-home")).await;
+    let is_good = |states: &States| states.values().all(|state| state.error.is_none());
+    tokio::time::timeout(PATIENCE, states.wait_for(is_good)).await.expect("it is tried again").unwrap();
+}
