@@ -19,6 +19,7 @@ use xds::{Cache, Ledger};
 
 use crate::{
     infra::{Planner, kube::States},
+    latency::Latency,
     metrics::Metrics,
     nack::Nacks,
     pipeline::{Output, State, compile},
@@ -80,6 +81,7 @@ pub struct Engine {
     book: StatusBook,
     outlets: Outlets,
     metrics: Metrics,
+    latency: Latency,
     planner: Option<Planner>,
     /// How fleets in the cluster are; `None` where that is not for the cluster to say.
     fleets: Option<watch::Receiver<States>>,
@@ -98,6 +100,7 @@ impl Engine {
             book,
             outlets,
             metrics,
+            latency: Latency::default(),
             planner,
             fleets: None,
             untold: Changed::default(),
@@ -172,7 +175,7 @@ impl Engine {
         let started = Instant::now();
         let output = Arc::new(compile(resources, &mut self.state));
         self.metrics.translated(&output.times);
-        self.publish(&output);
+        self.publish(&output, started);
         self.progress.note(&output);
         self.untold.add(&output.changed);
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -180,7 +183,7 @@ impl Engine {
         output
     }
 
-    fn publish(&mut self, output: &Arc<Output>) {
+    fn publish(&mut self, output: &Arc<Output>, since: Instant) {
         let before = self.outlets.output.borrow().clone();
         let fleets_before = before.iter().flat_map(|before| &before.fleets);
         for (name, _) in fleets_before.filter(|(name, _)| !output.fleets.contains_key(*name)) {
@@ -191,6 +194,7 @@ impl Engine {
             if !known.is_some_and(|known| Arc::ptr_eq(&known.snapshot, &fleet.snapshot)) {
                 self.outlets.cache.set(name, Arc::clone(&fleet.snapshot));
                 self.metrics.snapshot(name);
+                self.latency.sent(name, fleet.snapshot.revision(), since);
             }
         }
         if let Some(planner) = &mut self.planner {
@@ -200,6 +204,9 @@ impl Engine {
     }
 
     fn tell(&mut self, output: &Output, ledger: &Ledger) {
+        let is_connected = |fleet: &str| ledger.group(fleet).next().is_some();
+        let took = self.latency.acknowledged(|fleet| ledger.acked(fleet), is_connected, Instant::now());
+        took.into_iter().for_each(|took| self.metrics.acknowledged(took));
         let now = now();
         let mut refused = self.nacks.refused().clone();
         refused.extend(self.planner.iter().flat_map(Planner::errors));

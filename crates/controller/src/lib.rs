@@ -17,6 +17,7 @@ pub mod engine;
 pub mod infra;
 pub mod install;
 pub mod kept_certs;
+mod latency;
 pub mod leader;
 pub mod local_http;
 pub mod metrics;

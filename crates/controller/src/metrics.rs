@@ -16,6 +16,8 @@ pub enum Name {
     LowerSeconds,
     /// Time for end points and snapshots.
     SnapshotSeconds,
+    /// Time until Envoys have acknowledged a change.
+    AcknowledgedSeconds,
     /// Snapshots that were put into force.
     Snapshots,
     /// Answers of Envoys.
@@ -38,10 +40,11 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TranslateSeconds,
         Self::LowerSeconds,
         Self::SnapshotSeconds,
+        Self::AcknowledgedSeconds,
         Self::Snapshots,
         Self::Responses,
         Self::Envoys,
@@ -65,6 +68,11 @@ impl Name {
             Self::SnapshotSeconds => {
                 ("portcullis_snapshot_seconds", "Time for end points and snapshots, for each change.", &[])
             }
+            Self::AcknowledgedSeconds => (
+                "portcullis_change_acknowledged_seconds",
+                "Time from a change of the resources until all Envoys of the fleet that are connected have acknowledged it.",
+                &[],
+            ),
             Self::Snapshots => {
                 ("portcullis_snapshots_total", "Configurations that were put into force, by fleet.", &["fleet"])
             }
@@ -104,6 +112,7 @@ pub struct Metrics {
     translate: Histogram,
     lower: Histogram,
     snapshot: Histogram,
+    acknowledged: Histogram,
     snapshots: IntCounterVec,
     responses: IntCounterVec,
     envoys: IntGaugeVec,
@@ -125,6 +134,7 @@ impl Metrics {
             translate: histogram(registry, Name::TranslateSeconds),
             lower: histogram(registry, Name::LowerSeconds),
             snapshot: histogram(registry, Name::SnapshotSeconds),
+            acknowledged: histogram(registry, Name::AcknowledgedSeconds),
             snapshots: counter(registry, Name::Snapshots),
             responses: counter(registry, Name::Responses),
             envoys: gauge(registry, Name::Envoys),
@@ -141,6 +151,10 @@ impl Metrics {
         self.translate.observe(times.translate.as_secs_f64());
         self.lower.observe(times.lower.as_secs_f64());
         self.snapshot.observe(times.snapshot.as_secs_f64());
+    }
+
+    pub(crate) fn acknowledged(&self, took: std::time::Duration) {
+        self.acknowledged.observe(took.as_secs_f64());
     }
 
     pub(crate) fn snapshot(&self, fleet: &str) {
