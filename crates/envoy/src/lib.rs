@@ -68,5 +68,6 @@ pub use pb::xds::core::v3 as xds_core;
 pub use pb::xds::r#type::matcher::v3 as xds_matcher;
 pub use pb::xds::r#type::v3 as xds_types;
 pub use prost::{Message, Name};
+pub use prost_types::value::Kind as ValueKind;
 pub use prost_types::{Any, Duration, ListValue, Struct, Timestamp, Value};
 pub use type_url::of as type_url;

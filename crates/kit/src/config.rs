@@ -11,6 +11,7 @@
 mod de;
 mod path;
 mod split;
+mod text;
 mod tree;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub use split::{Chunk, split};
+pub use text::text;
 pub use tree::Position;
 
 /// The largest file that is read, in bytes.

@@ -1,0 +1,164 @@
+//! The service's own configuration, one YAML file; the rules are files of their own, or come from a control plane.
+
+use std::path::PathBuf;
+
+use kit::Common;
+use kit::config::{Document, Finding};
+use kit::net::Address;
+use kit::redact::Redacted;
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::Counting;
+use crate::decide::Policy;
+use crate::key::Keys;
+use crate::respond::{Answers, Headers};
+
+/// The configuration of the service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Settings {
+    /// The admin port. Default 127.0.0.1:6070.
+    pub admin: kit::admin::Settings,
+    /// Logs and traces.
+    pub telemetry: kit::telemetry::Settings,
+    /// The orderly end.
+    pub drain: kit::drain::Settings,
+    /// Where Envoy asks.
+    pub grpc: Grpc,
+    /// Where the rules come from.
+    pub rules: RulesFrom,
+    /// Where counters are kept.
+    pub store: StoreSettings,
+    /// What counts when a request is refused: `countAll` (the default, as the reference) or `allOrNothing`.
+    pub counting: Counting,
+    /// Let everything through, and only count.
+    pub shadow_mode: bool,
+    /// Let everything through, and say in the response's metadata which limits are reached.
+    pub quota_mode: bool,
+    /// Describe each request in the response's dynamic metadata.
+    pub dynamic_metadata: bool,
+    /// Headers for clients.
+    pub headers: Headers,
+    /// From which part of a limit on hits are near it, 0 to 1. Default 0.8.
+    pub near_limit_ratio: f32,
+    /// How keys in the store are written.
+    pub keys: KeySettings,
+}
+
+/// Where Envoy asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Grpc {
+    /// The address. Default 0.0.0.0:8081.
+    pub address: Address,
+    /// TLS; plain text when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<kit::tls::ServerSettings>,
+}
+
+/// Where the rules come from.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct RulesFrom {
+    /// Files, or directories with all that is in them. They are followed.
+    pub files: Vec<PathBuf>,
+}
+
+/// Where counters are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub enum StoreSettings {
+    /// In this process.
+    Memory(MemorySettings),
+}
+
+/// The embedded store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct MemorySettings {
+    /// The most counters that are kept. Default 1,000,000.
+    pub max_keys: usize,
+}
+
+/// How keys in the store are written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KeySettings {
+    /// Before every key.
+    pub prefix: String,
+    /// Write keys as the reference does, for a time in which both run on one Redis.
+    pub legacy: bool,
+    /// What hashed values are mixed with.
+    pub secret: Redacted<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            admin: kit::admin::Settings::default(),
+            telemetry: kit::telemetry::Settings::default(),
+            drain: kit::drain::Settings::default(),
+            grpc: Grpc::default(),
+            rules: RulesFrom::default(),
+            store: StoreSettings::Memory(MemorySettings::default()),
+            counting: Counting::default(),
+            shadow_mode: false,
+            quota_mode: false,
+            dynamic_metadata: false,
+            headers: Headers::default(),
+            near_limit_ratio: 0.8,
+            keys: KeySettings::default(),
+        }
+    }
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self { address: Address::Tcp("0.0.0.0:8081".to_owned()), tls: None }
+    }
+}
+
+impl Default for MemorySettings {
+    fn default() -> Self {
+        Self { max_keys: 1_000_000 }
+    }
+}
+
+impl Settings {
+    /// How requests are decided.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            counting: self.counting,
+            shadow: self.shadow_mode,
+            quota: self.quota_mode,
+            near_ratio: self.near_limit_ratio,
+            keys: Keys { prefix: self.keys.prefix.clone(), legacy: self.keys.legacy, secret: self.keys.secret.clone() },
+            answers: Answers { headers: self.headers.clone(), metadata: self.dynamic_metadata },
+            ..Policy::default()
+        }
+    }
+}
+
+impl kit::Config for Settings {
+    fn common(&self) -> Common {
+        Common { admin: self.admin.clone(), telemetry: self.telemetry.clone(), drain: self.drain }
+    }
+
+    fn default_admin() -> &'static str {
+        "127.0.0.1:6070"
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn check(&self, document: &Document) -> Result<(), Finding> {
+        if !(0.0..=1.0).contains(&self.near_limit_ratio) {
+            return Err(document.finding("nearLimitRatio", format!("is {}, allowed: 0 to 1", self.near_limit_ratio)));
+        }
+        if self.rules.files.is_empty() {
+            return Err(document.finding("rules.files", "is empty, allowed: files or directories with rules"));
+        }
+        Ok(())
+    }
+}
