@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::rules::{Rule, Rules};
 
@@ -109,7 +109,7 @@ impl Name {
                 &["answer", "reason"],
             ),
             Self::BreakerOpen => {
-                ("ratelimit_breaker_open", "1 while the store is left alone because it fails, else 0.", &[])
+                ("ratelimit_breaker_open", "1 while a Redis is left alone because it fails, else 0.", &["redis"])
             }
             Self::Repaired => {
                 ("ratelimit_repaired_total", "Values in the store that were no counters, and were replaced.", &[])
@@ -142,7 +142,7 @@ pub struct Metrics {
     /// Requests answered without the store, by answer and reason.
     pub fallbacks: IntCounterVec,
     /// Whether the breaker is open.
-    pub breaker_open: IntGauge,
+    pub breaker_open: IntGaugeVec,
     /// Replaced values.
     pub repaired: IntCounter,
     /// Counters in the embedded store.
@@ -197,7 +197,7 @@ impl Metrics {
             store_seconds: registered(registry, store_seconds.expect("the name is valid")),
             store_failures: vector(registry, Name::StoreFailures),
             fallbacks: vector(registry, Name::Fallbacks),
-            breaker_open: gauge(registry, Name::BreakerOpen),
+            breaker_open: gauges(registry, Name::BreakerOpen),
             repaired: counter(registry, Name::Repaired),
             memory_keys: gauge(registry, Name::MemoryKeys),
             evictions: counter(registry, Name::Evictions),
@@ -266,6 +266,11 @@ fn counter(registry: &Registry, name: Name) -> IntCounter {
 fn gauge(registry: &Registry, name: Name) -> IntGauge {
     let (name, help, _) = name.describe();
     registered(registry, IntGauge::new(name, help).expect("the name is valid"))
+}
+
+fn gauges(registry: &Registry, name: Name) -> IntGaugeVec {
+    let (name, help, labels) = name.describe();
+    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("the name is valid"))
 }
 
 fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {

@@ -15,6 +15,8 @@ use crate::metrics::Metrics;
 use crate::rules;
 use crate::settings::{Settings, StoreSettings};
 use crate::store::memory::Memory;
+use crate::store::redis::Redis;
+use crate::store::{Fallback, Store};
 
 const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
 
@@ -23,8 +25,7 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let settings = settings.get();
     let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("rules"));
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let StoreSettings::Memory(memory) = &settings.store;
-    let limiter = Arc::new(Limiter::new(settings.policy(), Memory::new(memory.max_keys), metrics));
+    let limiter = Arc::new(Limiter::new(settings.policy(), store(&kit, &settings, &metrics), metrics));
     follow_files(&kit, &settings, &limiter).await?;
     ruled.open();
     let tls = match &settings.grpc.tls {
@@ -37,6 +38,16 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     kit.tasks.spawn("grpc", async move { grpc::serve(incoming, &serving, limiter).await });
     served.open();
     Ok(())
+}
+
+fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Store {
+    match &settings.store {
+        StoreSettings::Memory(memory) => Store::Memory(Memory::new(memory.max_keys)),
+        StoreSettings::Redis(redis) => {
+            let fallback = Fallback::new(redis.on_failure, redis.replicas, metrics);
+            Store::Redis(Redis::start(kit, redis, settings.keys.legacy, metrics), fallback)
+        }
+    }
 }
 
 /// Rules from files, now and whenever they change.

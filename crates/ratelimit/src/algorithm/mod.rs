@@ -16,6 +16,7 @@ use crate::limit::{Algorithm, Limit, Millis};
 
 pub use bucket::Bucket;
 pub use fixed::Fixed;
+pub(crate) use fixed::times as fixed_times;
 pub use sliding::{PARTS, Sliding};
 
 /// What counts when a request is refused.
@@ -34,6 +35,10 @@ pub enum Counting {
 /// How a limit stands after a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
+    /// Whether the hits went over it.
+    pub over: bool,
+    /// The most that can be in use.
+    pub capacity: u64,
     /// Hits in use before the charge.
     pub used: u64,
     /// Hits in use after it.
@@ -42,6 +47,14 @@ pub struct Reading {
     pub reset: Millis,
     /// Until the same hits would be admitted.
     pub retry: Millis,
+}
+
+impl Reading {
+    /// What a counter says of which `used` was in use, and to which `delta` was added for `hits`.
+    pub fn new(limit: &Limit, hits: i64, used: u64, delta: i64, reset: Millis, retry: Millis) -> Self {
+        let (over, capacity) = (is_over(limit, used, hits), limit.capacity());
+        Self { over, capacity, used, after: used.saturating_add_signed(delta), reset, retry }
+    }
 }
 
 /// Whether hits would go over a limit of which `used` is in use. None (a look) is over only when more than the limit is in

@@ -4,7 +4,7 @@ use envoy::service::ratelimit::RateLimitRequest;
 
 use super::fate::Limited;
 use super::{Limiter, Live};
-use crate::algorithm::{Reading, is_over};
+use crate::algorithm::Reading;
 use crate::metrics::RuleCounters;
 use crate::rules::How;
 
@@ -31,10 +31,10 @@ impl Limiter {
     fn count_hits(&self, counters: &RuleCounters, limited: &Limited<'_>, reading: &Reading) {
         let Ok(hits) = u64::try_from(limited.hits) else { return };
         counters.hits.inc_by(hits);
-        let most = limited.limit.capacity();
+        let most = reading.capacity;
         let near = self.near(most);
         let (before, after) = (reading.used, reading.used.saturating_add(hits));
-        if is_over(&limited.limit, before, limited.hits) {
+        if reading.over {
             let over = if before >= most { hits } else { after - most };
             counters.over.inc_by(over);
             if before < most {

@@ -24,8 +24,7 @@ use crate::limit::Millis;
 use crate::metrics::{Metrics, RuleCounters};
 use crate::respond::{self, Answers};
 use crate::rules::Rules;
-use crate::store::memory::Memory;
-use crate::store::{Batch, Readings};
+use crate::store::{Batch, Readings, Store};
 
 pub use check::{Bounds, Malformed};
 use fate::Fate;
@@ -63,13 +62,13 @@ pub struct Live {
 pub struct Limiter {
     live: ArcSwap<Live>,
     policy: Policy,
-    store: Memory,
+    store: Store,
     metrics: Arc<Metrics>,
 }
 
 impl Limiter {
     /// A limiter without rules yet.
-    pub fn new(policy: Policy, store: Memory, metrics: Arc<Metrics>) -> Self {
+    pub fn new(policy: Policy, store: Store, metrics: Arc<Metrics>) -> Self {
         let live = ArcSwap::from_pointee(Live { rules: Rules::default(), counters: Vec::new() });
         Self { live, policy, store, metrics }
     }
@@ -94,7 +93,7 @@ impl Limiter {
         let live = self.live.load();
         let fates = self.fates(&live, request);
         let batch = self.batch(request, &fates, now);
-        let readings = if batch.charges().is_empty() { Readings::new() } else { self.store.charge(&batch) };
+        let readings = if batch.charges().is_empty() { Readings::new() } else { self.store.charge(&batch).await };
         let statuses = self.statuses(&live, request, &fates, &batch, &readings);
         let over = statuses.iter().any(|status| status.refuses);
         if over && self.policy.shadow {

@@ -5,7 +5,7 @@ use envoy::service::ratelimit::RateLimitRequest;
 
 use super::fate::{Fate, Limited};
 use super::{Limiter, Live, PerDescriptor};
-use crate::algorithm::{Reading, is_over};
+use crate::algorithm::Reading;
 use crate::limit::{Limit, Millis};
 use crate::store::{Batch, Readings};
 
@@ -57,11 +57,11 @@ impl Limiter {
     }
 
     fn status<'r>(&self, limited: &Limited<'r>, reading: &Reading) -> Status<'r> {
-        let Limited { limit, rule, hits, .. } = limited;
-        let over = is_over(limit, reading.used, *hits);
+        let Limited { limit, rule, .. } = limited;
+        let over = reading.over;
         let (shadow, quota) = rule.map_or((false, false), |rule| (rule.shadow, rule.quota));
         let quota_applies = quota || self.policy.quota;
-        let left = limit.capacity().saturating_sub(reading.after);
+        let left = reading.capacity.saturating_sub(reading.after);
         Status {
             limit: Some((*limit, rule.map_or("", |rule| &rule.name))),
             unlimited: false,

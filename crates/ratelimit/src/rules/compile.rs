@@ -181,6 +181,10 @@ impl Compiler {
             return None;
         }
         let requests = spec.requests_per_unit;
+        if requests == 0 && spec.burst.is_some_and(|burst| burst > 0) {
+            self.problem(field("burst"), "is more than 0 for a bucket that never fills again; set `requests_per_unit`");
+            return None;
+        }
         let burst = spec.burst.unwrap_or(requests);
         Some(Some(Limit { requests, unit, algorithm: spec.algorithm, burst }))
     }

@@ -77,7 +77,7 @@ pub fn kubernetes(program: Program) -> Result<PathBuf> {
     let (name, package) = program.source();
     let dir = cache::entry(&format!("{name}-{}", pin()), |dir| {
         progress::step(&format!("{name}: building (the first time takes minutes)"), || {
-            with_sources(dir, |sources| {
+            with_sources(dir, SOURCES, |sources| {
                 let mut build = go(sources)?;
                 build
                     .args(program.make())
@@ -106,7 +106,7 @@ pub fn module_dir(module: &str, dir: &str) -> Result<PathBuf> {
     let leaf = module.rsplit('/').next().unwrap_or(module);
     let name = format!("{leaf}-{}-{}", dir.replace('/', "-"), module_version(module)?);
     cache::entry(&name, |into| {
-        with_sources(into, |sources| {
+        with_sources(into, SOURCES, |sources| {
             run(go(sources)?.args(["mod", "download", module]))?;
             let listed = run(go(sources)?.args(["list", "-m", "-f", "{{.Dir}}", module]))?;
             let from = Path::new(listed.trim()).join(dir);
@@ -115,10 +115,10 @@ pub fn module_dir(module: &str, dir: &str) -> Result<PathBuf> {
     })
 }
 
-/// Lays the module's files into a directory below `dir` for the time of `work`.
-fn with_sources<T>(dir: &Path, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+/// Lays a module's files into a directory below `dir` for the time of `work`.
+pub(super) fn with_sources<T>(dir: &Path, files: &[(&str, &str)], work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let sources = dir.join("module");
-    for (path, content) in SOURCES {
+    for (path, content) in files {
         let file = sources.join(path);
         fs::create_dir_all(file.parent().unwrap_or(&sources))?;
         fs::write(file, content)?;
@@ -128,7 +128,7 @@ fn with_sources<T>(dir: &Path, work: impl FnOnce(&Path) -> Result<T>) -> Result<
     Ok(done)
 }
 
-fn go(sources: &Path) -> Result<Command> {
+pub(super) fn go(sources: &Path) -> Result<Command> {
     let mut command = Command::new(super::go()?);
     // The pins are complete: nothing may change them, and no setting of the caller may.
     command.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOWORK", "off");
@@ -136,7 +136,7 @@ fn go(sources: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn run(command: &mut Command) -> Result<String> {
+pub(super) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());

@@ -1,5 +1,6 @@
 use super::*;
-use crate::limit::{Limit, Unit};
+use crate::algorithm::is_over;
+use crate::limit::{Limit, Millis, Unit};
 
 const NOW: Millis = 1_700_000_000_000;
 

@@ -1,5 +1,7 @@
 //! The service's own configuration, one YAML file; the rules are files of their own, or come from a control plane.
 
+pub mod redis;
+
 use std::path::PathBuf;
 
 use kit::Common;
@@ -70,6 +72,8 @@ pub struct RulesFrom {
 pub enum StoreSettings {
     /// In this process.
     Memory(MemorySettings),
+    /// In Redis.
+    Redis(Box<redis::RedisSettings>),
 }
 
 /// The embedded store.
@@ -155,6 +159,9 @@ impl kit::Config for Settings {
     fn check(&self, document: &Document) -> Result<(), Finding> {
         if !(0.0..=1.0).contains(&self.near_limit_ratio) {
             return Err(document.finding("nearLimitRatio", format!("is {}, allowed: 0 to 1", self.near_limit_ratio)));
+        }
+        if let StoreSettings::Redis(redis) = &self.store {
+            redis.check(document)?;
         }
         if self.rules.files.is_empty() {
             return Err(document.finding("rules.files", "is empty, allowed: files or directories with rules"));
