@@ -30,11 +30,13 @@ pub mod pb {
 
 mod canonical;
 pub mod ext;
+mod files;
 pub mod json;
 mod pack;
 pub mod service;
 pub mod type_url;
 
+pub use files::file_descriptors;
 pub use pack::{any, duration, extension, unpack};
 pub use pb::envoy::admin::v3 as admin;
 pub use pb::envoy::config::accesslog::v3 as accesslog;

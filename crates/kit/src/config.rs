@@ -46,6 +46,14 @@ pub enum Error {
     /// The content is wrong.
     #[error("{0}")]
     Invalid(Box<Finding>),
+    /// An environment variable is wrong.
+    #[error("the environment variable {name} {what}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong with its value, and what is allowed.
+        what: String,
+    },
 }
 
 impl From<Finding> for Error {

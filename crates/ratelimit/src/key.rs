@@ -13,7 +13,7 @@ use envoy::ext::shared::ratelimit::RateLimitDescriptor;
 use kit::redact::Redacted;
 use sha2::{Digest, Sha256};
 
-use crate::limit::{Algorithm, Limit};
+use crate::limit::{Algorithm, Limit, Millis};
 use crate::rules::Step;
 
 /// Values longer than this are hashed: they may be as long as a request's headers.
@@ -66,6 +66,16 @@ impl Keys {
         number(key, limit.unit.as_secs());
     }
 
+    /// Appends where a fixed window begins, if the limit has one: each window is a counter of its own in Redis.
+    pub fn write_window(&self, key: &mut Vec<u8>, limit: &Limit, now: Millis) {
+        if limit.algorithm == Algorithm::FixedWindow {
+            if !self.legacy {
+                key.push(b':');
+            }
+            number(key, limit.unit.window_start(now) / 1000);
+        }
+    }
+
     /// 128 bits are enough for values never to meet.
     fn hash(&self, key: &mut Vec<u8>, value: &str) {
         let secret = self.secret.reveal();
@@ -76,14 +86,6 @@ impl Keys {
             key.extend_from_slice(&[hex(byte >> 4), hex(byte & 15)]);
         }
     }
-}
-
-/// Appends where a fixed window begins: each window is a key of its own in Redis.
-pub fn window(key: &mut Vec<u8>, legacy: bool, start_secs: u64) {
-    if !legacy {
-        key.push(b':');
-    }
-    number(key, start_secs);
 }
 
 fn write_legacy(key: &mut Vec<u8>, domain: &str, descriptor: &RateLimitDescriptor, steps: &[Step<'_>]) {

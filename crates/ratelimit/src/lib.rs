@@ -12,8 +12,10 @@
 
 pub mod algorithm;
 pub mod cli;
+mod clock;
 pub mod decide;
 mod grpc;
+mod http;
 pub mod key;
 pub mod limit;
 pub mod metrics;

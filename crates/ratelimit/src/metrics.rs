@@ -51,11 +51,13 @@ pub enum Name {
     MemoryKeys,
     /// Counters that the embedded store forgot for want of room.
     Evictions,
+    /// Rules from a control plane.
+    Updates,
 }
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Requests,
         Self::Malformed,
         Self::UnknownDomain,
@@ -73,6 +75,7 @@ impl Name {
         Self::Repaired,
         Self::MemoryKeys,
         Self::Evictions,
+        Self::Updates,
     ];
 
     /// The name, what it says, and its labels.
@@ -120,6 +123,11 @@ impl Name {
                 "Live counters that the embedded store forgot for want of room.",
                 &[],
             ),
+            Self::Updates => (
+                "ratelimit_xds_updates_total",
+                "Rules that a control plane sent, by outcome (ack, nack).",
+                &["outcome"],
+            ),
         }
     }
 }
@@ -127,8 +135,10 @@ impl Name {
 /// The metrics of one service.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Answered requests by code.
-    pub requests: IntCounterVec,
+    /// Requests that were let through.
+    pub passed: IntCounter,
+    /// Requests that were refused.
+    pub refused: IntCounter,
     /// Malformed requests by reason.
     pub malformed: IntCounterVec,
     /// Requests for unknown domains.
@@ -149,6 +159,8 @@ pub struct Metrics {
     pub memory_keys: IntGauge,
     /// Forgotten counters.
     pub evictions: IntCounter,
+    /// Rules from a control plane, by outcome.
+    pub updates: IntCounterVec,
     by_rule: ByRule,
     values: RwLock<HashSet<String>>,
 }
@@ -188,9 +200,11 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         let buckets = prometheus::exponential_buckets(0.000_05, 2.0, 14).expect("the bounds are positive");
         let (name, help, _) = Name::StoreSeconds.describe();
+        let requests = vector(registry, Name::Requests);
         let store_seconds = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets));
         Self {
-            requests: vector(registry, Name::Requests),
+            passed: requests.with_label_values(&["ok"]),
+            refused: requests.with_label_values(&["over_limit"]),
             malformed: vector(registry, Name::Malformed),
             unknown_domain: counter(registry, Name::UnknownDomain),
             global_shadow: counter(registry, Name::GlobalShadow),
@@ -201,6 +215,7 @@ impl Metrics {
             repaired: counter(registry, Name::Repaired),
             memory_keys: gauge(registry, Name::MemoryKeys),
             evictions: counter(registry, Name::Evictions),
+            updates: vector(registry, Name::Updates),
             by_rule: ByRule {
                 hits: vector(registry, Name::Hits),
                 within: vector(registry, Name::Within),
@@ -219,9 +234,9 @@ impl Metrics {
     }
 
     /// The counters of a rule whose label is made of values of descriptors.
-    pub fn of_values(&self, domain: &str, rule: String) -> RuleCounters {
-        let known = self.values.read().unwrap_or_else(PoisonError::into_inner).contains(&rule);
-        if known || self.admit(&rule) { self.labelled(domain, &rule) } else { self.labelled(domain, "other") }
+    pub fn of_values(&self, domain: &str, rule: &str) -> RuleCounters {
+        let known = self.values.read().unwrap_or_else(PoisonError::into_inner).contains(rule);
+        if known || self.admit(rule) { self.labelled(domain, rule) } else { self.labelled(domain, "other") }
     }
 
     /// The counters of limits that requests bring themselves.
@@ -301,11 +316,11 @@ mod tests {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry);
         for number in 0..MOST_VALUES + 50 {
-            metrics.of_values("edge", format!("address_{number}")).hits.inc();
+            metrics.of_values("edge", &format!("address_{number}")).hits.inc();
         }
         let other = metrics.labelled("edge", "other").hits.get();
         assert_eq!(other, 50);
-        metrics.of_values("edge", "address_3".to_owned()).hits.inc();
+        metrics.of_values("edge", "address_3").hits.inc();
         assert_eq!(metrics.labelled("edge", "address_3").hits.get(), 2);
     }
 }

@@ -3,6 +3,7 @@
 mod core;
 mod floor;
 mod machine;
+mod ratelimit;
 mod report;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "floor", about: floor::ABOUT, run: floor::run },
     Bench { name: "core", about: core::ABOUT, run: core::run },
+    Bench { name: "ratelimit", about: ratelimit::ABOUT, run: ratelimit::run },
 ];
 
 /// Runs one benchmark and prints its table, or lists what there is.

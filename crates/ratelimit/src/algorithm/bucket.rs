@@ -52,7 +52,8 @@ impl Bucket {
         let rate = f64::from(limit.requests);
         let debt = self.debt(limit, now);
         let after = debt + float(hits.max(0).unsigned_abs()) * cost(limit);
-        let excess = after - f64::from(limit.burst) * cost(limit);
+        let full = f64::from(limit.burst) * cost(limit);
+        let excess = after - full;
         (whole((debt / rate).ceil()), whole((excess / rate).ceil()))
     }
 }

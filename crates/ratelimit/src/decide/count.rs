@@ -2,9 +2,9 @@
 
 use envoy::service::ratelimit::RateLimitRequest;
 
+use super::charge::Charged;
 use super::fate::Limited;
 use super::{Limiter, Live};
-use crate::algorithm::Reading;
 use crate::metrics::RuleCounters;
 use crate::rules::How;
 
@@ -15,20 +15,21 @@ impl Limiter {
         request: &RateLimitRequest,
         index: usize,
         limited: &Limited<'_>,
-        reading: &Reading,
+        charged: &Charged,
     ) {
         let Some(rule) = limited.rule else {
-            return self.count_hits(&self.metrics.of_overrides(&request.domain), limited, reading);
+            return self.count_hits(&self.metrics.of_overrides(&request.domain), limited, charged);
         };
         if rule.detailed || limited.steps.iter().any(|step| step.value_to_metric()) {
             let label = label(request, index, limited, rule.detailed);
-            self.count_hits(&self.metrics.of_values(&request.domain, label), limited, reading);
+            self.count_hits(&self.metrics.of_values(&request.domain, &label), limited, charged);
         } else {
-            self.count_hits(&live.counters[rule.index], limited, reading);
+            self.count_hits(&live.counters[rule.index], limited, charged);
         }
     }
 
-    fn count_hits(&self, counters: &RuleCounters, limited: &Limited<'_>, reading: &Reading) {
+    fn count_hits(&self, counters: &RuleCounters, limited: &Limited<'_>, charged: &Charged) {
+        let reading = &charged.reading;
         let Ok(hits) = u64::try_from(limited.hits) else { return };
         counters.hits.inc_by(hits);
         let most = reading.capacity;
@@ -37,6 +38,9 @@ impl Limiter {
         if reading.over {
             let over = if before >= most { hits } else { after - most };
             counters.over.inc_by(over);
+            if charged.cached {
+                counters.over_cached.inc_by(hits);
+            }
             if before < most {
                 counters.near.inc_by(most - near.max(before));
             }
@@ -72,12 +76,10 @@ fn label(request: &RateLimitRequest, index: usize, limited: &Limited<'_>, detail
         }
         label.push_str(&entry.key);
         let by_value = detailed || step.value_to_metric();
-        let value = match (step.shared(), step.how) {
-            (Some(pattern), _) => pattern,
-            (None, How::Exact) => &entry.value,
-            (None, _) if by_value => &entry.value,
-            (None, How::Pattern(pattern)) => pattern,
-            (None, How::Any) => "",
+        let value = match step.how {
+            How::Pattern(pattern) if !by_value || step.shared().is_some() => pattern,
+            How::Any if !by_value => "",
+            How::Exact | How::Pattern(_) | How::Any => &entry.value,
         };
         if !value.is_empty() {
             label.push('_');

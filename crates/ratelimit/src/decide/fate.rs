@@ -10,6 +10,7 @@ use crate::rules::{Rule, Step};
 
 /// What a descriptor comes to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(super) enum Fate<'r> {
     /// No rule, or one that another replaces.
     Free,

@@ -1,9 +1,10 @@
 //! One request to one decision.
 //!
 //! ```text
-//! request ─▶ checked ─▶ fates: no limit, unlimited, limited ─▶ one batch ─▶ store ─▶ a status for each descriptor
+//! request ─▶ checked ─▶ fates: no limit, unlimited, limited ─▶ charged: local cache, store ─▶ a status for each descriptor
 //! ```
 
+mod charge;
 mod check;
 mod count;
 mod fate;
@@ -24,10 +25,9 @@ use crate::limit::Millis;
 use crate::metrics::{Metrics, RuleCounters};
 use crate::respond::{self, Answers};
 use crate::rules::Rules;
-use crate::store::{Batch, Readings, Store};
+use crate::store::{Exhausted, Store};
 
 pub use check::{Bounds, Malformed};
-use fate::Fate;
 pub use status::Status;
 
 /// How requests are decided, beside the rules.
@@ -47,6 +47,8 @@ pub struct Policy {
     pub keys: Keys,
     /// What answers carry.
     pub answers: Answers,
+    /// How many exhausted limits are remembered; 0 to ask the store each time.
+    pub remembered: usize,
 }
 
 /// Rules in force, with the counters of each.
@@ -63,6 +65,7 @@ pub struct Limiter {
     live: ArcSwap<Live>,
     policy: Policy,
     store: Store,
+    exhausted: Option<Exhausted>,
     metrics: Arc<Metrics>,
 }
 
@@ -70,13 +73,17 @@ impl Limiter {
     /// A limiter without rules yet.
     pub fn new(policy: Policy, store: Store, metrics: Arc<Metrics>) -> Self {
         let live = ArcSwap::from_pointee(Live { rules: Rules::default(), counters: Vec::new() });
-        Self { live, policy, store, metrics }
+        let exhausted = (policy.remembered > 0).then(|| Exhausted::new(policy.remembered));
+        Self { live, policy, store, exhausted, metrics }
     }
 
     /// Puts rules into force: the next request sees them all.
     pub fn set_rules(&self, rules: Rules) {
         let counters = self.metrics.of_rules(&rules);
         self.live.store(Arc::new(Live { rules, counters }));
+        if let Some(exhausted) = &self.exhausted {
+            exhausted.clear();
+        }
     }
 
     /// The rules in force.
@@ -92,34 +99,19 @@ impl Limiter {
         }
         let live = self.live.load();
         let fates = self.fates(&live, request);
-        let batch = self.batch(request, &fates, now);
-        let readings = if batch.charges().is_empty() { Readings::new() } else { self.store.charge(&batch).await };
-        let statuses = self.statuses(&live, request, &fates, &batch, &readings);
+        let charged = self.charge(request, &fates, now).await;
+        let statuses = self.statuses(&live, request, &fates, &charged);
         let over = statuses.iter().any(|status| status.refuses);
         if over && self.policy.shadow {
             self.metrics.global_shadow.inc();
         }
         let refused = over && !self.policy.shadow;
-        self.metrics.requests.with_label_values(&[if refused { "over_limit" } else { "ok" }]).inc();
-        Ok(respond::response(request, &statuses, refused, &self.policy.answers))
-    }
-
-    fn batch(&self, request: &RateLimitRequest, fates: &[Fate<'_>], now: Millis) -> Batch {
-        let mut batch = Batch::new(now, self.policy.counting);
-        for (descriptor, fate) in request.descriptors.iter().zip(fates) {
-            if let Fate::Limited(limited) = fate {
-                batch.push(limited.limit, limited.hits, self.enforces(limited), |key| {
-                    self.policy.keys.write(key, &request.domain, descriptor, &limited.steps, &limited.limit);
-                });
-            }
+        if refused {
+            self.metrics.refused.inc()
+        } else {
+            self.metrics.passed.inc()
         }
-        batch
-    }
-
-    /// Whether going over refuses the request.
-    fn enforces(&self, limited: &fate::Limited<'_>) -> bool {
-        let lenient = limited.rule.is_some_and(|rule| rule.shadow || rule.quota);
-        !lenient && !self.policy.shadow && !self.policy.quota
+        Ok(respond::response(request, &statuses, refused, &self.policy.answers))
     }
 }
 

@@ -3,11 +3,11 @@
 use envoy::Struct;
 use envoy::service::ratelimit::RateLimitRequest;
 
+use super::charge::Charged;
 use super::fate::{Fate, Limited};
 use super::{Limiter, Live, PerDescriptor};
 use crate::algorithm::Reading;
 use crate::limit::{Limit, Millis};
-use crate::store::{Batch, Readings};
 
 /// How a descriptor stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,19 +38,18 @@ impl Limiter {
         live: &'r Live,
         request: &RateLimitRequest,
         fates: &[Fate<'r>],
-        batch: &Batch,
-        readings: &Readings,
+        charged: &[Charged],
     ) -> PerDescriptor<Status<'r>> {
-        let mut charged = batch.charges().iter().zip(readings);
+        let mut charged = charged.iter();
         let status = |(index, fate): (usize, &Fate<'r>)| match fate {
             Fate::Free => Status::default(),
             Fate::Unlimited(rule) => {
                 Status { unlimited: true, remaining: u32::MAX, metadata: rule.metadata.as_ref(), ..Status::default() }
             }
             Fate::Limited(limited) => {
-                let (_, reading) = charged.next().expect("every limited descriptor has a charge");
-                self.count(live, request, index, limited, reading);
-                self.status(limited, reading)
+                let charged = charged.next().expect("every limited descriptor is charged");
+                self.count(live, request, index, limited, charged);
+                self.status(limited, &charged.reading)
             }
         };
         fates.iter().enumerate().map(status).collect()

@@ -41,9 +41,15 @@ fn long_values_are_hashed_with_the_secret() {
 
 #[test]
 fn windows_have_keys_of_their_own() {
-    let mut key = b"edge|a=b|f60".to_vec();
-    window(&mut key, false, 1_700_000_040);
-    assert_eq!(key, b"edge|a=b|f60:1700000040");
+    let window = |keys: &Keys, algorithm: Algorithm| {
+        let mut key = b"edge|a=b|f60".to_vec();
+        let limit = Limit { algorithm, ..Limit::fixed(1, Unit::MINUTE) };
+        keys.write_window(&mut key, &limit, 1_700_000_059_000);
+        String::from_utf8(key).unwrap()
+    };
+    assert_eq!(window(&Keys::default(), Algorithm::FixedWindow), "edge|a=b|f60:1700000040");
+    assert_eq!(window(&Keys { legacy: true, ..Keys::default() }, Algorithm::FixedWindow), "edge|a=b|f601700000040");
+    assert_eq!(window(&Keys::default(), Algorithm::TokenBucket), "edge|a=b|f60");
 }
 
 proptest! {

@@ -12,6 +12,7 @@ mod find;
 mod pattern;
 mod proto;
 pub mod spec;
+pub(crate) mod xds;
 
 #[cfg(test)]
 mod tests;

@@ -1,31 +1,45 @@
 //! The embedded store: counters of this process, in bounded memory. One that is forgotten for want of room forgets what it
 //! counted; that is a metric, and a reason to allow more keys.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use smallvec::SmallVec;
 
 use super::table::Table;
 use super::{Batch, Charge, PerCharge, Readings};
 use crate::algorithm::{Counter, Counting, Reading, added};
+use crate::metrics::Metrics;
 
 /// Counters of this process. All charges of a batch happen at once.
 #[derive(Debug)]
-pub struct Memory(Mutex<Table<Counter>>);
+pub struct Memory {
+    table: Mutex<Table<Counter>>,
+    metrics: Option<Arc<Metrics>>,
+}
 
 impl Memory {
     /// A store of at most so many counters.
     pub fn new(most: usize) -> Self {
-        Self(Mutex::new(Table::new(most)))
+        Self { table: Mutex::new(Table::new(most)), metrics: None }
+    }
+
+    /// The same, whose size and losses are metrics.
+    #[must_use]
+    pub fn measured(self, metrics: &Arc<Metrics>) -> Self {
+        Self { metrics: Some(Arc::clone(metrics)), ..self }
     }
 
     /// Charges a batch.
     pub fn charge(&self, batch: &Batch) -> Readings {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let mut places = PerCharge::<usize>::new();
         for charge in batch.charges() {
             let make = || Counter::new(charge.limit.algorithm);
             places.push(table.place(batch.key(charge), batch.now, &places, make));
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.memory_keys.set(i64::try_from(table.len()).unwrap_or(i64::MAX));
+            metrics.evictions.inc_by(table.evictions() - metrics.evictions.get());
         }
         let (deltas, used) = weigh(&table, batch, &places);
         let mut readings = Readings::new();
@@ -43,7 +57,7 @@ impl Memory {
 
     /// Counters that are kept, the expired ones among them.
     pub fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether there are none.
@@ -53,7 +67,7 @@ impl Memory {
 
     /// How many live counters were forgotten for want of room.
     pub fn evictions(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).evictions()
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).evictions()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where counters are. A request is one call, whatever the number of its limits.
 
+mod exhausted;
 mod fallback;
 pub mod memory;
 pub mod redis;
@@ -27,6 +28,8 @@ pub struct Batch {
 #[derive(Debug, Clone)]
 pub struct Charge {
     key: Range<usize>,
+    /// Where the key ends with the window in it.
+    windowed: usize,
     /// The limit.
     pub limit: Limit,
     /// Hits to add; fewer than none to give some back.
@@ -48,6 +51,7 @@ pub(crate) type PerCharge<T> = SmallVec<[T; 4]>;
 /// How each limit of a batch stands, in the order of the charges.
 pub type Readings = SmallVec<[Reading; 4]>;
 
+pub use exhausted::Exhausted;
 pub use fallback::Fallback;
 
 /// A store.
@@ -60,13 +64,13 @@ pub enum Store {
 }
 
 impl Store {
-    /// Charges a batch; always answers.
-    pub async fn charge(&self, batch: &Batch) -> Readings {
+    /// Charges a batch; always answers, and says whether the store did.
+    pub async fn charge(&self, batch: &Batch) -> (Readings, bool) {
         match self {
-            Self::Memory(memory) => memory.charge(batch),
+            Self::Memory(memory) => (memory.charge(batch), true),
             Self::Redis(redis, fallback) => match redis.charge(batch).await {
-                Ok(readings) => readings,
-                Err(failure) => fallback.charge(batch, failure.reason()),
+                Ok(readings) => (readings, true),
+                Err(failure) => (fallback.charge(batch, failure.reason()), false),
             },
         }
     }
@@ -78,11 +82,37 @@ impl Batch {
         Self { now, counting, ..Self::default() }
     }
 
-    /// Adds a charge; `key` appends the counter's key.
-    pub fn push(&mut self, limit: Limit, hits: i64, enforced: bool, key: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a charge. `key` appends the counter's key, and `window` what sets one window of it apart.
+    pub fn push(
+        &mut self,
+        limit: Limit,
+        hits: i64,
+        enforced: bool,
+        key: impl FnOnce(&mut Vec<u8>),
+        window: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = self.keys.len();
         key(&mut self.keys);
-        self.charges.push(Charge { key: start..self.keys.len(), limit, hits, enforced });
+        let end = self.keys.len();
+        window(&mut self.keys);
+        self.charges.push(Charge { key: start..end, windowed: self.keys.len(), limit, hits, enforced });
+    }
+
+    /// The charge that was added last.
+    pub(crate) fn last(&self) -> Option<&Charge> {
+        self.charges.last()
+    }
+
+    /// Takes back the charge that was added last.
+    pub(crate) fn pop(&mut self) {
+        if let Some(charge) = self.charges.pop() {
+            self.keys.truncate(charge.key.start);
+        }
+    }
+
+    /// Makes all charges looks, which count nothing.
+    pub(crate) fn look_only(&mut self) {
+        self.charges.iter_mut().for_each(|charge| charge.hits = 0);
     }
 
     /// The charges.
@@ -97,8 +127,13 @@ impl Batch {
         Self { keys: self.keys.clone(), charges, now: self.now, counting: self.counting }
     }
 
-    /// The counter's key of a charge of this batch.
+    /// The counter's key of a charge of this batch, the same for all windows.
     pub fn key(&self, charge: &Charge) -> &[u8] {
         &self.keys[charge.key.clone()]
+    }
+
+    /// The key with the window in it, for stores in which each fixed window is a counter of its own.
+    pub fn windowed_key(&self, charge: &Charge) -> &[u8] {
+        &self.keys[charge.key.start..charge.windowed]
     }
 }

@@ -31,12 +31,19 @@ impl Service {
         let dir = TempDir::with_prefix("rl-").unwrap();
         fs::create_dir(dir.path().join("rules")).unwrap();
         fs::write(dir.path().join("rules/edge.yaml"), rules).unwrap();
-        let config = format!(
-            "grpc: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\nrules: {{files: [{:?}]}}\n{settings}",
-            dir.path().join("rules")
-        );
+        let settings = format!("rules: {{files: [{:?}]}}\n{settings}", dir.path().join("rules"));
+        Self::start_in(dir, &settings).await
+    }
+
+    /// Starts it with settings that say where rules come from.
+    pub(crate) async fn start_bare(settings: &str) -> Self {
+        Self::start_in(TempDir::with_prefix("rl-").unwrap(), settings).await
+    }
+
+    async fn start_in(dir: TempDir, settings: &str) -> Self {
+        let addresses = ["grpc", "http", "admin"].map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).concat();
         let file = dir.path().join("ratelimit.yaml");
-        fs::write(&file, config).unwrap();
+        fs::write(&file, format!("{addresses}{settings}")).unwrap();
         let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-ratelimit"))
             .arg("--config-path")
             .arg(file)
@@ -46,6 +53,13 @@ impl Service {
         let admin = listening(&mut process, "admin").await;
         let grpc = listening(&mut process, "grpc").await;
         Self { process, grpc, admin, dir }
+    }
+
+    /// Waits until it is ready: its Redis answers, its rules are there.
+    pub(crate) async fn ready(self) -> Self {
+        let ready = async || self.page("/readyz").await.contains("\"ready\":true");
+        testbed::wait::wait_until("the service to be ready", PATIENCE, ready).await.unwrap();
+        self
     }
 
     /// Its rules' file.

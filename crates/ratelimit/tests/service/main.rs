@@ -3,4 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod envoy;
+mod faults;
 mod house;
+mod pages;
+mod plane;
+mod reference;
+mod topologies;

@@ -8,7 +8,7 @@ fn batch(now: Millis, counting: Counting, charges: &[(&str, u32, i64)]) -> Batch
     let mut batch = Batch::new(now, counting);
     for (key, requests, hits) in charges {
         let limit = Limit::fixed(*requests, Unit::MINUTE);
-        batch.push(limit, *hits, true, |buffer| buffer.extend_from_slice(key.as_bytes()));
+        batch.push(limit, *hits, true, |buffer| buffer.extend_from_slice(key.as_bytes()), |_| {});
     }
     batch
 }
@@ -42,8 +42,13 @@ fn what_does_not_refuse_the_request_is_counted_with_it() {
     let store = Memory::new(2000);
     let mut shadow = Batch::new(NOW, Counting::AllOrNothing);
     for (key, requests, enforced) in [("open", 5, true), ("shadow", 0, false)] {
-        shadow
-            .push(Limit::fixed(requests, Unit::MINUTE), 1, enforced, |buffer| buffer.extend_from_slice(key.as_bytes()));
+        shadow.push(
+            Limit::fixed(requests, Unit::MINUTE),
+            1,
+            enforced,
+            |buffer| buffer.extend_from_slice(key.as_bytes()),
+            |_| {},
+        );
     }
     store.charge(&shadow);
     assert_eq!(used(&store, "open"), 1);

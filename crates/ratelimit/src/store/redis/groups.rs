@@ -23,16 +23,16 @@ impl Group {
     }
 }
 
-/// The groups of all charges, whose keys these are.
+/// The groups of all charges.
 pub(super) fn of(
-    keys: &[Vec<u8>],
+    batch: &Batch,
     link: impl Fn(usize) -> usize,
     is_cluster: impl Fn(usize) -> bool,
 ) -> SmallVec<[Group; 1]> {
     let mut groups: SmallVec<[Group; 1]> = SmallVec::new();
-    for (index, key) in keys.iter().enumerate() {
+    for (index, charge) in batch.charges().iter().enumerate() {
         let link = link(index);
-        let slot = is_cluster(link).then(|| slot(key));
+        let slot = is_cluster(link).then(|| slot(batch.windowed_key(charge)));
         match groups.iter_mut().find(|group| group.link == link && group.slot == slot) {
             Some(group) => group.charges.push(index),
             None => groups.push(Group { link, slot, charges: SmallVec::from_slice(&[index]) }),
@@ -63,6 +63,8 @@ fn crc16(bytes: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::Counting;
+    use crate::limit::{Limit, Unit};
 
     #[test]
     fn slots_are_those_of_redis() {
@@ -75,10 +77,19 @@ mod tests {
 
     #[test]
     fn one_call_for_a_server_and_one_for_each_slot() {
-        let keys: Vec<Vec<u8>> = ["foo", "bar", "{foo}"].map(|key| key.as_bytes().to_vec()).into();
-        assert_eq!(of(&keys, |_| 0, |_| false).len(), 1);
-        let apart = of(&keys, |_| 0, |_| true);
+        let mut batch = Batch::new(0, Counting::CountAll);
+        for key in ["foo", "bar", "{foo}"] {
+            batch.push(
+                Limit::fixed(1, Unit::MINUTE),
+                1,
+                true,
+                |buffer| buffer.extend_from_slice(key.as_bytes()),
+                |_| {},
+            );
+        }
+        assert_eq!(of(&batch, |_| 0, |_| false).len(), 1);
+        let apart = of(&batch, |_| 0, |_| true);
         assert_eq!(apart.iter().map(|group| group.charges.to_vec()).collect::<Vec<_>>(), [vec![0, 2], vec![1]]);
-        assert_eq!(of(&keys, |index| index % 2, |_| false).len(), 2);
+        assert_eq!(of(&batch, |index| index % 2, |_| false).len(), 2);
     }
 }

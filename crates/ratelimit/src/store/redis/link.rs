@@ -8,7 +8,6 @@
 //! and are never the same for two services, so that a Redis that comes back is not met by all of them at once.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tokio::sync::Notify;
 use super::Failure;
 use super::connect::{Connection, connect};
 use super::script::{self, Call};
+use crate::clock;
 use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
 
@@ -170,7 +170,7 @@ impl Link {
                     }
                 }
             }
-            tokio::time::sleep(jittered(pause)).await;
+            tokio::time::sleep(clock::jittered(pause)).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }
@@ -205,11 +205,4 @@ impl Link {
             self.gate.close(why);
         }
     }
-}
-
-/// Between half of a pause and all of it.
-fn jittered(pause: Duration) -> Duration {
-    // The keys of a hasher are random: all the randomness that is needed here.
-    let random = RandomState::new().hash_one(0) % 1000;
-    pause / 2 + pause * u32::try_from(random).expect("less than 1000") / 2000
 }

@@ -23,8 +23,7 @@ use smallvec::SmallVec;
 
 use super::{Batch, PerCharge, Readings};
 use crate::algorithm::{Counting, Reading, added};
-use crate::key::window;
-use crate::limit::{Algorithm, Unit};
+use crate::limit::Unit;
 use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
 use groups::Group;
@@ -62,18 +61,17 @@ pub struct Redis {
     /// Of all limits; and of those per second, when they have one of their own.
     links: SmallVec<[Arc<Link>; 2]>,
     deadline: Duration,
-    legacy: bool,
     metrics: Arc<Metrics>,
 }
 
 impl Redis {
     /// Starts to connect, and returns at once.
-    pub fn start(kit: &Kit, settings: &RedisSettings, legacy: bool, metrics: &Arc<Metrics>) -> Self {
+    pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>) -> Self {
         let links = [("redis", Some(&settings.server)), ("redis per second", settings.per_second.as_ref())];
         let start =
             |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics));
         let links = links.into_iter().filter_map(start).collect();
-        Self { links, deadline: settings.deadline, legacy, metrics: Arc::clone(metrics) }
+        Self { links, deadline: settings.deadline, metrics: Arc::clone(metrics) }
     }
 
     /// Charges a batch within the deadline.
@@ -89,13 +87,12 @@ impl Redis {
     }
 
     async fn charge_groups(&self, batch: &Batch) -> Result<Readings, Failure> {
-        let keys = self.keys(batch);
-        let groups = self.groups(batch, &keys);
+        let groups = self.groups(batch);
         let mut raws: PerCharge<Raw> = SmallVec::from_elem(Raw::default(), batch.charges().len());
         if let [group] = groups.as_slice() {
-            self.call(&Call::new(batch, &keys, group), group, &mut raws).await?;
+            self.call(&Call::new(batch, group), group, &mut raws).await?;
         } else {
-            self.charge_apart(batch, &keys, &groups, &mut raws).await?;
+            self.charge_apart(batch, &groups, &mut raws).await?;
         }
         let (deltas, _) = deltas(batch, &raws);
         let reading = |((charge, raw), delta): ((&super::Charge, &Raw), &i64)| {
@@ -107,16 +104,10 @@ impl Redis {
 
     /// Groups are charged at the same time. When one refuses a request that is all-or-nothing, what the others have counted is
     /// given back.
-    async fn charge_apart(
-        &self,
-        batch: &Batch,
-        keys: &[Vec<u8>],
-        groups: &[Group],
-        raws: &mut PerCharge<Raw>,
-    ) -> Result<(), Failure> {
+    async fn charge_apart(&self, batch: &Batch, groups: &[Group], raws: &mut PerCharge<Raw>) -> Result<(), Failure> {
         let calls = groups.iter().map(|group| async {
             let mut own = raws.clone();
-            self.call(&Call::new(batch, keys, group), group, &mut own).await.map(|()| own)
+            self.call(&Call::new(batch, group), group, &mut own).await.map(|()| own)
         });
         let answers = join_all(calls).await;
         for (group, answer) in groups.iter().zip(answers) {
@@ -128,7 +119,7 @@ impl Redis {
             let own = |group: &&Group| !group.refused(batch, raws);
             let back = groups.iter().filter(own).map(|group| async {
                 let mut ignored = raws.clone();
-                self.call(&Call::new(batch, keys, group).giving_back(raws), group, &mut ignored).await
+                self.call(&Call::new(batch, group).giving_back(raws), group, &mut ignored).await
             });
             join_all(back).await.into_iter().collect::<Result<(), Failure>>()?;
         }
@@ -142,26 +133,12 @@ impl Redis {
         Ok(())
     }
 
-    /// The keys of all charges; a fixed window has one of its own.
-    fn keys(&self, batch: &Batch) -> SmallVec<[Vec<u8>; 4]> {
-        let key = |charge: &super::Charge| {
-            let base = batch.key(charge);
-            let mut key = Vec::with_capacity(base.len() + 12);
-            key.extend_from_slice(base);
-            if charge.limit.algorithm == Algorithm::FixedWindow {
-                window(&mut key, self.legacy, charge.limit.unit.window_start(batch.now) / 1000);
-            }
-            key
-        };
-        batch.charges().iter().map(key).collect()
-    }
-
-    fn groups(&self, batch: &Batch, keys: &[Vec<u8>]) -> SmallVec<[Group; 1]> {
+    fn groups(&self, batch: &Batch) -> SmallVec<[Group; 1]> {
         let link = |index: usize| {
             let per_second = batch.charges()[index].limit.unit == Unit::SECOND;
             usize::from(per_second && self.links.len() > 1)
         };
-        groups::of(keys, link, |link| self.links[link].is_cluster())
+        groups::of(batch, link, |link| self.links[link].is_cluster())
     }
 }
 

@@ -24,7 +24,6 @@ pub(super) struct Raw {
 /// One call of the script.
 pub(super) struct Call<'a> {
     batch: &'a Batch,
-    keys: &'a [Vec<u8>],
     group: &'a Group,
     /// What is to be given back, when that is what the call is for.
     back: Option<&'a [Raw]>,
@@ -38,13 +37,17 @@ pub(super) fn load() -> Cmd {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(batch: &'a Batch, keys: &'a [Vec<u8>], group: &'a Group) -> Self {
-        Self { batch, keys, group, back: None }
+    pub(super) fn new(batch: &'a Batch, group: &'a Group) -> Self {
+        Self { batch, group, back: None }
     }
 
     /// Gives back what was added for charges that were answered so.
     pub(super) fn giving_back(self, raws: &'a [Raw]) -> Self {
         Self { back: Some(raws), ..self }
+    }
+
+    fn key(&self, index: usize) -> &[u8] {
+        self.batch.windowed_key(&self.batch.charges()[index])
     }
 
     fn hits(&self, index: usize) -> i64 {
@@ -64,11 +67,11 @@ impl<'a> Call<'a> {
 
     fn command(&self, name: &str, script: &str) -> Cmd {
         let charges = &self.group.charges;
-        let bytes: usize = charges.iter().map(|index| self.keys[*index].len() + 64).sum();
+        let bytes: usize = charges.iter().map(|index| self.key(*index).len() + 64).sum();
         let mut command = Cmd::with_capacity(5 + charges.len() * 8, bytes + script.len() + 64);
         command.arg(name).arg(script).arg(charges.len());
         for index in charges {
-            command.arg(self.keys[*index].as_slice());
+            command.arg(self.key(*index));
         }
         let strict = self.batch.counting == Counting::AllOrNothing;
         command.arg(self.batch.now).arg(if strict { b"1" } else { b"0" });

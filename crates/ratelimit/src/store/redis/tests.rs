@@ -6,7 +6,8 @@ use proptest::test_runner::{Config, TestRunner};
 use testbed::redis::Spec;
 
 use super::*;
-use crate::limit::{Limit, Millis};
+use crate::key::Keys;
+use crate::limit::{Algorithm, Limit, Millis};
 use crate::settings::redis::Server as ServerSettings;
 use crate::store::memory::Memory;
 
@@ -21,7 +22,7 @@ async fn connected(redis: &testbed::redis::Redis, kit: &Kit) -> Redis {
         ..RedisSettings::default()
     };
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let store = Redis::start(kit, &settings, false, &metrics);
+    let store = Redis::start(kit, &settings, &metrics);
     eventually("a connection", async || kit.gates.readiness().is_ready().then_some(())).await;
     store
 }
@@ -47,9 +48,9 @@ fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batc
             algorithm,
             burst: if requests == 0 { 0 } else { requests + 2 },
         };
-        batch.push(limit, *hits, *enforced, |buffer| {
-            buffer.extend_from_slice(format!("{run}|{key}|{algorithm:?}").as_bytes());
-        });
+        let name = format!("{run}|{key}|{algorithm:?}");
+        let window = |buffer: &mut Vec<u8>| Keys::default().write_window(buffer, &limit, now);
+        batch.push(limit, *hits, *enforced, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
     }
     batch
 }
@@ -89,7 +90,7 @@ async fn values_that_are_no_counters_are_repaired_and_counted() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
     let batch = batch(0, NOW, Counting::CountAll, &[(3, 0, 1, true), (3, 1, 1, true), (3, 2, 1, true)]);
-    let fixed = String::from_utf8(store.keys(&batch)[0].clone()).unwrap();
+    let fixed = String::from_utf8(batch.windowed_key(&batch.charges()[0]).to_vec()).unwrap();
     for command in [
         ["SET", fixed.as_str(), "many"],
         ["LPUSH", "0|3|SlidingWindow", "a list"],

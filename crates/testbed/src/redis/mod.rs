@@ -7,6 +7,8 @@
 //! # Ok(()) }
 //! ```
 
+mod topology;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, bail};
@@ -22,10 +24,14 @@ use crate::{PATIENCE, tools};
 /// How often another port is tried when somebody else was faster.
 const TRIES: usize = 5;
 
+pub use topology::{Cluster, sentinel};
+
 /// What to start.
 #[derive(Debug, Clone, Default)]
 pub struct Spec {
     args: Vec<String>,
+    /// The configuration of a Sentinel, which has to be a file.
+    sentinel: Option<String>,
     password: Option<String>,
     tls_only: bool,
 }
@@ -80,10 +86,15 @@ fn free_address() -> Result<SocketAddr> {
 async fn spawn(spec: &Spec, address: SocketAddr, dir: &TempDir) -> Result<Process> {
     let port = address.port().to_string();
     let ports: &[&str] = if spec.tls_only { &["--port", "0", "--tls-port", &port] } else { &["--port", &port] };
-    let mut command = process::Spec::new(tools::redis()?)
-        .args(ports)
-        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
-        .arg(dir.path());
+    let mut command = process::Spec::new(tools::redis()?);
+    if let Some(text) = &spec.sentinel {
+        let file = dir.path().join("sentinel.conf");
+        std::fs::write(&file, text)?;
+        command = command.arg(file).arg("--sentinel");
+    } else {
+        command = command.args(["--save", "", "--appendonly", "no"]);
+    }
+    command = command.args(ports).args(["--bind", "127.0.0.1", "--dir"]).arg(dir.path());
     if let Some(password) = &spec.password {
         command = command.args(["--requirepass", password]);
     }
