@@ -134,4 +134,6 @@ async fn a_flushed_script_and_strange_values_do_not_matter() {
     assert!(!ask(&service, "ann").await.0);
     assert_eq!(redis.command(&["GET", &key]).await.unwrap(), "1");
     assert!(service.metric("ratelimit_repaired_total").await > 0.5);
+    // And it ends when it is asked to, well before the deadline of its drain.
+    service.process.terminate(Duration::from_secs(10)).await.unwrap();
 }

@@ -75,8 +75,8 @@ impl Link {
         });
         let (keeper, shutdown) = (Arc::clone(&link), kit.shutdown.clone());
         kit.tasks.spawn(name, async move {
-            // Requests that are in flight while the process drains still need it.
-            shutdown.unless_forced(keeper.keep()).await;
+            // Requests that are in flight while the process drains use the connections that there are.
+            shutdown.unless_stopping(keeper.keep()).await;
             Ok::<(), std::convert::Infallible>(())
         });
         link

@@ -1,7 +1,7 @@
 //! Random rules in the part of the language that is the same for both services, and requests that meet them.
 //!
 //! Left out is what this service does differently on purpose: keys with `_`, wildcards that are not at the end of a value,
-//! and less specific wildcards before more specific ones.
+//! less specific wildcards before more specific ones, and limits of different units for the same entries.
 
 use std::fmt::Write as _;
 
@@ -39,17 +39,20 @@ impl Random {
 pub(super) struct Domain {
     name: String,
     pub(super) text: String,
+    /// The unit of all its limits, by name and by number.
+    unit: (&'static str, i32),
     paths: Vec<Vec<(String, String)>>,
 }
 
 /// The most specific first, as the reference needs it.
 const VALUES: [&str; 6] = ["va", "vb", "vab*", "va*", "*", ""];
 /// Long units only: a shorter one could end between two questions.
-const UNITS: [&str; 6] = ["hour", "DAY", "week", "month", "Year", "day"];
+const UNITS: [(&str, i32); 5] = [("hour", 3), ("DAY", 4), ("month", 5), ("Year", 6), ("week", 7)];
 
 pub(super) fn domain(random: &mut Random, number: usize) -> Domain {
     let name = format!("domain{number}");
-    let mut domain = Domain { text: format!("---\ndomain: {name}\n"), name, paths: Vec::new() };
+    let unit = UNITS[usize::try_from(random.below(5)).unwrap()];
+    let mut domain = Domain { text: format!("---\ndomain: {name}\n"), name, unit, paths: Vec::new() };
     level(random, &mut domain, &mut Vec::new(), 0);
     domain
 }
@@ -97,7 +100,7 @@ fn flags(random: &mut Random, domain: &mut Domain, indent: &str, value: &str) {
     let mut fields = if random.one_in(8) {
         "unlimited: true".to_owned()
     } else {
-        format!("unit: {}, requests_per_unit: {}", random.of(&UNITS), random.below(7))
+        format!("unit: {}, requests_per_unit: {}", domain.unit.0, random.below(7))
     };
     let names = ["one", "two", "three"];
     let name = random.of(&names);
@@ -135,8 +138,8 @@ fn descriptor(random: &mut Random, domain: &Domain) -> RateLimitDescriptor {
         entries.push(Entry { key: "k1".to_owned(), value: "va".to_owned() });
     }
     let limit = random.one_in(12).then(|| {
-        let unit = [3, 4, 5, 6, 7][usize::try_from(random.below(5)).unwrap()];
-        RateLimitOverride { requests_per_unit: u32::try_from(random.below(6)).unwrap(), unit }
+        let requests_per_unit = u32::try_from(random.below(6)).unwrap();
+        RateLimitOverride { requests_per_unit, unit: domain.unit.1 }
     });
     let hits_addend = random.one_in(4).then(|| random.below(5));
     RateLimitDescriptor { entries, limit, hits_addend, is_negative_hits: false }
