@@ -15,6 +15,7 @@ pub mod envoy;
 pub mod pki;
 pub mod process;
 pub mod progress;
+pub mod redis;
 pub mod tools;
 pub mod wait;
 
