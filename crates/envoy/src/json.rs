@@ -62,12 +62,16 @@ pub fn descriptors() -> &'static DescriptorPool {
 /// # Errors
 /// The type, or that of an `Any` inside, is unknown, or the bytes are no such message.
 pub fn to_json(type_url: &str, bytes: &[u8]) -> Result<Value, JsonError> {
+    serialize(type_url, bytes, true)
+}
+
+fn serialize(type_url: &str, bytes: &[u8], names_of_proto: bool) -> Result<Value, JsonError> {
     let descriptor = descriptor(type_url)?;
     let name = || descriptor.full_name().to_owned();
     let mut message = DynamicMessage::decode(descriptor.clone(), bytes)
         .map_err(|source| JsonError::Decode { message: name(), source })?;
     nothing::name(&mut message);
-    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
+    let options = SerializeOptions::new().use_proto_field_name(names_of_proto).skip_default_fields(true);
     let mut value = message
         .serialize_with_options(serde_json::value::Serializer, &options)
         .map_err(|error| JsonError::Serialize { message: name(), reason: error.to_string() })?;
@@ -83,6 +87,14 @@ pub fn to_json(type_url: &str, bytes: &[u8]) -> Result<Value, JsonError> {
 /// An `Any` inside is of a type that this crate does not know.
 pub fn of<M: Message + Name>(message: &M) -> Result<Value, JsonError> {
     to_json(&type_url::of::<M>(), &message.encode_to_vec())
+}
+
+/// The JSON of a message with field names in camel case (`overallCode`), as other programs print it.
+///
+/// # Errors
+/// An `Any` inside is of a type that this crate does not know.
+pub fn camel_case<M: Message + Name>(message: &M) -> Result<Value, JsonError> {
+    serialize(&type_url::of::<M>(), &message.encode_to_vec(), false)
 }
 
 /// The bytes of the message that a JSON value describes. Field names may be in either case (`typed_config`,

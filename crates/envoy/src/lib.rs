@@ -30,11 +30,13 @@ pub mod pb {
 
 mod canonical;
 pub mod ext;
+mod files;
 pub mod json;
 mod pack;
 pub mod service;
 pub mod type_url;
 
+pub use files::file_descriptors;
 pub use pack::{any, duration, extension, unpack};
 pub use pb::envoy::admin::v3 as admin;
 pub use pb::envoy::config::accesslog::v3 as accesslog;
@@ -68,5 +70,6 @@ pub use pb::xds::core::v3 as xds_core;
 pub use pb::xds::r#type::matcher::v3 as xds_matcher;
 pub use pb::xds::r#type::v3 as xds_types;
 pub use prost::{Message, Name};
+pub use prost_types::value::Kind as ValueKind;
 pub use prost_types::{Any, Duration, ListValue, Struct, Timestamp, Value};
 pub use type_url::of as type_url;

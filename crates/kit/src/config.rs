@@ -11,6 +11,7 @@
 mod de;
 mod path;
 mod split;
+mod text;
 mod tree;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 pub use split::{Chunk, split};
+pub use text::text;
 pub use tree::Position;
 
 /// The largest file that is read, in bytes.
@@ -44,6 +46,14 @@ pub enum Error {
     /// The content is wrong.
     #[error("{0}")]
     Invalid(Box<Finding>),
+    /// An environment variable is wrong.
+    #[error("the environment variable {name} {what}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong with its value, and what is allowed.
+        what: String,
+    },
 }
 
 impl From<Finding> for Error {

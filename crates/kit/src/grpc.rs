@@ -39,8 +39,28 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Serves until `shutdown` stops and all calls are answered, or until it forces. Streams without an end have to watch
 /// [`Shutdown::stopping`] themselves. Handlers find the other end as `request.extensions().get::<Peer>()`.
 pub async fn serve(incoming: Incoming, routes: Routes, shutdown: &Shutdown) -> Result<(), tonic::transport::Error> {
+    run(Server::builder(), incoming, routes, shutdown).await
+}
+
+/// As [`serve`]; connections are asked to end (GOAWAY) when they have lasted `max_age`, so that clients of unary calls
+/// spread over the servers there are by then. Calls in flight are answered.
+pub async fn serve_for(
+    incoming: Incoming,
+    routes: Routes,
+    shutdown: &Shutdown,
+    max_age: Duration,
+) -> Result<(), tonic::transport::Error> {
+    run(Server::builder().max_connection_age(max_age), incoming, routes, shutdown).await
+}
+
+async fn run(
+    server: Server,
+    incoming: Incoming,
+    routes: Routes,
+    shutdown: &Shutdown,
+) -> Result<(), tonic::transport::Error> {
     let stopping = shutdown.clone();
-    let server = Server::builder()
+    let server = server
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE / 2))
         .add_routes(routes)

@@ -33,4 +33,4 @@ pub mod trace;
 pub mod watch;
 
 pub use kit::Kit;
-pub use run::{ADMIN, BAD_CONFIG, Common, Config, Flags, launch, report, run, supervise};
+pub use run::{ADMIN, BAD_CONFIG, Common, Config, Flags, launch, report, run, run_with_flags, supervise};

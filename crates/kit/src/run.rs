@@ -79,6 +79,13 @@ pub trait Config: DeserializeOwned + Send + Sync + 'static {
     /// What `/config` shows; secrets in it have to be [`Redacted`](crate::redact::Redacted).
     fn shown(&self) -> Value;
 
+    /// Takes settings over from environment variables, which go before the file: for services that stand in for another one
+    /// that is configured so. `variable` finds a variable that is set.
+    fn with_environment(self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, config::Error> {
+        let _ = variable;
+        Ok(self)
+    }
+
     /// Checks what types cannot say. A finding comes from [`config::Document::finding`].
     fn check(&self, document: &config::Document) -> Result<(), config::Finding> {
         let _ = document;
@@ -105,6 +112,17 @@ where
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(BAD_CONFIG));
         }
     };
+    run_with_flags(service, version, flags, serve)
+}
+
+/// As [`run`], for binaries with a command line of their own, in which [`Flags`] are flattened.
+pub fn run_with_flags<C, S, F, E>(service: &'static str, version: &'static str, flags: Flags, serve: S) -> ExitCode
+where
+    C: Config,
+    S: FnOnce(Kit, Reloading<C>) -> F + Send + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<BoxError> + 'static,
+{
     let common = match load::<C>(flags.config_path.as_deref()) {
         Ok(config) => config.common().with_flags(&flags),
         Err(error) => return report(service, &error),
@@ -143,6 +161,7 @@ fn load<C: Config>(path: Option<&std::path::Path>) -> Result<C, config::Error> {
     if let Some(finding) = unknown.into_iter().next() {
         return Err(finding.into());
     }
+    let value = value.with_environment(&|name| std::env::var(name).ok().filter(|text| !text.is_empty()))?;
     value.check(&document)?;
     Ok(value)
 }

@@ -16,6 +16,7 @@ pub mod load;
 pub mod pki;
 pub mod process;
 pub mod progress;
+pub mod redis;
 pub mod tools;
 pub mod wait;
 

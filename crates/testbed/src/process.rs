@@ -211,6 +211,25 @@ impl Process {
         }
     }
 
+    /// The processor time that its threads have used, to the nanosecond; that of threads that have ended is not in it.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let mut sum = Duration::ZERO;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            // A thread may end between the two looks.
+            let Ok(line) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            sum += Duration::from_nanos(line.split(' ').next().unwrap_or_default().parse()?);
+        }
+        Ok(sum)
+    }
+
+    /// Its resident memory in MiB.
+    pub fn resident_mebibytes(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let row = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has ended")?;
+        let kibibytes: f64 = row.trim_matches([' ', '\t', 'k', 'B']).parse()?;
+        Ok(kibibytes / 1024.0)
+    }
+
     /// The last lines of its log, for error messages.
     pub fn tail(&self) -> String {
         let log = self.log();

@@ -4,6 +4,7 @@ mod core;
 mod floor;
 mod kubernetes;
 mod machine;
+mod ratelimit;
 mod report;
 
 use std::path::Path;
@@ -32,6 +33,8 @@ pub(crate) enum Bench {
     Core,
     /// The controller in a real cluster, with Envoy Gateway beside it: propagation, disturbance, memory, churn.
     Kubernetes(kubernetes::Options),
+    /// The rate limit service with the reference beside it on one Redis: time, processor time, peak; memory of a million keys.
+    Ratelimit,
 }
 
 /// Runs one benchmark and prints its table.
@@ -44,6 +47,7 @@ pub(crate) fn run(bench: &Bench, json: Option<&Path>) -> Result<()> {
         Bench::Floor => floor::run()?,
         Bench::Core => core::run()?,
         Bench::Kubernetes(options) => kubernetes::run(options)?,
+        Bench::Ratelimit => ratelimit::run()?,
     };
     print!("{}", report::table(&measures));
     println!("\nload average at the end: {}", machine::load());

@@ -8,6 +8,7 @@ mod cache;
 mod debian;
 mod kubernetes;
 mod module;
+mod ratelimit;
 mod versions;
 mod wheel;
 
@@ -19,6 +20,7 @@ use anyhow::Result;
 pub use cache::cache_dir;
 pub(crate) use cache::{entry as cached, key as cache_key};
 pub use kubernetes::{Program, kubernetes, module_dir, module_version};
+pub use ratelimit::ratelimit;
 pub use versions::versions;
 
 /// The pinned Envoy. `PORTCULLIS_ENVOY` names another binary to use instead.

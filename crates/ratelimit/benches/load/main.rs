@@ -1,0 +1,111 @@
+//! This service and the reference under the same load on the same Redis, taking turns. Prints figures as JSON for
+//! `cargo xtask bench ratelimit`, and progress on standard error.
+//!
+//! ```text
+//! calls of this process ─▶ portcullis-ratelimit ─┐
+//!                       ─▶ reference ────────────┴─▶ one Redis
+//! ```
+
+mod calls;
+mod services;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use calls::{Load, Taken};
+use serde_json::{Value, json};
+use services::{Kind, Service};
+use testbed::redis::{self, Redis};
+
+/// How long each figure is measured.
+const TIME: Duration = Duration::from_secs(4);
+/// Requests a second where both get the same.
+const PACE: u32 = 2000;
+/// What of the reference's this service should need at most: processor time, p99, and its peak the other way round.
+const TARGETS: (f64, f64, f64) = (1.0 / 3.0, 0.5, 0.5);
+/// Live keys in the embedded store.
+const KEYS: u32 = 1_000_000;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut figures = Figures::default();
+    let redis = redis::Spec::new().start().await?;
+    for kind in [Kind::Fixed, Kind::Sliding] {
+        for descriptors in [1, 2, 10] {
+            for connections in [1, 64] {
+                compare(&mut figures, &redis, kind, descriptors, connections).await?;
+            }
+        }
+    }
+    let idle = Service::ours(&redis, Kind::Fixed).await?;
+    figures.push("resident memory, idle", idle.memory()?, "MiB", Some(30.0));
+    drop(idle);
+    memory(&mut figures).await?;
+    println!("{}", Value::Array(figures.0));
+    Ok(())
+}
+
+/// Paced for time and cost, then as fast as it goes. The reference has fixed windows only, which all else is compared to.
+async fn compare(
+    figures: &mut Figures,
+    redis: &Redis,
+    kind: Kind,
+    descriptors: usize,
+    connections: usize,
+) -> Result<()> {
+    let title = format!("{} descriptors, {connections} connections, {}", descriptors, kind.name());
+    eprintln!("  {title}");
+    let mut taken = Vec::new();
+    for reference in [false, true] {
+        redis.command(&["FLUSHALL"]).await?;
+        let service = if reference { Service::reference(redis).await? } else { Service::ours(redis, kind).await? };
+        let load = Load { descriptors, connections, time: TIME, pace: Some(PACE) };
+        load.warm(&service).await?;
+        let before = service.processor_time()?;
+        let paced = load.run(&service).await?;
+        let cost = (service.processor_time()? - before).as_secs_f64() / paced.count() * 100_000.0;
+        let peak = Load { pace: None, ..load }.run(&service).await?;
+        taken.push((paced, cost, peak));
+    }
+    let [(own, own_cost, own_peak), (peer, peer_cost, peer_peak)] = taken.as_slice() else { return Ok(()) };
+    let ms = |taken: &Taken, share| taken.millis(share);
+    figures.against(&format!("p50: {title}"), ms(own, 0.5), "ms", ms(peer, 0.5));
+    figures.against(&format!("p99: {title}"), ms(own, 0.99), "ms", ms(peer, 0.99));
+    figures.against(&format!("processor seconds for 100,000: {title}"), *own_cost, "s", *peer_cost);
+    figures.against(&format!("peak: {title}"), own_peak.rate(), "1/s", peer_peak.rate());
+    let (cost, late, peak) = TARGETS;
+    eprintln!(
+        "    cost {:.2} (target {cost:.2}), p99 {:.2} (target {late:.2}), peak {:.2} (target {:.1})",
+        own_cost / peer_cost,
+        ms(own, 0.99) / ms(peer, 0.99),
+        own_peak.rate() / peer_peak.rate(),
+        1.0 / peak
+    );
+    Ok(())
+}
+
+/// What a million live counters cost the embedded store.
+async fn memory(figures: &mut Figures) -> Result<()> {
+    eprintln!("  a million keys in the embedded store");
+    let service = Service::embedded(KEYS).await?;
+    let before = service.memory()?;
+    calls::fill(&service, KEYS).await?;
+    let after = service.memory()?;
+    figures.push("resident memory, a million live keys in the embedded store", after, "MiB", None);
+    figures.push("memory of a key", (after - before) * f64::from(1 << 20) / f64::from(KEYS), "bytes", None);
+    Ok(())
+}
+
+#[derive(Default)]
+struct Figures(Vec<Value>);
+
+impl Figures {
+    fn push(&mut self, name: &str, value: f64, unit: &str, peer: Option<f64>) {
+        let ratio = peer.map(|peer| value / peer);
+        self.0.push(json!({ "name": name, "value": value, "unit": unit, "peer": peer, "ratio": ratio }));
+    }
+
+    fn against(&mut self, name: &str, value: f64, unit: &str, peer: f64) {
+        self.push(name, value, unit, Some(peer));
+    }
+}

@@ -1,0 +1,92 @@
+//! The charges of a request: what the local cache knows is not asked again, the rest is one batch for the store.
+
+use envoy::service::ratelimit::RateLimitRequest;
+
+use super::fate::{Fate, Limited};
+use super::{Limiter, PerDescriptor};
+use crate::algorithm::{Counting, Reading, is_over};
+use crate::limit::Millis;
+use crate::store::Batch;
+
+/// How a limited descriptor stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charged {
+    pub(super) reading: Reading,
+    /// Whether the local cache knew.
+    pub(super) cached: bool,
+}
+
+impl Limiter {
+    /// Charges all limits of a request; one for each descriptor that has a limit.
+    pub(super) async fn charge(
+        &self,
+        request: &RateLimitRequest,
+        fates: &[Fate<'_>],
+        now: Millis,
+    ) -> PerDescriptor<Charged> {
+        let mut batch = Batch::new(now, self.policy.counting);
+        let mut known: PerDescriptor<Option<Reading>> = PerDescriptor::new();
+        let mut refused = false;
+        for (descriptor, fate) in request.descriptors.iter().zip(fates) {
+            let Fate::Limited(limited) = fate else { continue };
+            let enforced = self.enforces(limited);
+            let (keys, limit) = (&self.policy.keys, &limited.limit);
+            batch.push(
+                *limit,
+                limited.hits,
+                enforced,
+                |key| keys.write(key, &request.domain, descriptor, &limited.steps, limit),
+                |key| keys.write_window(key, limit, now),
+            );
+            let reading = self.exhausted.as_ref().and_then(|exhausted| exhausted.reading(&batch, batch.last()?));
+            if reading.is_some() {
+                batch.pop();
+                refused |= enforced;
+            }
+            known.push(reading);
+        }
+        // A request that is refused already only looks at the other limits, where nothing refused may count.
+        if refused && batch.counting == Counting::AllOrNothing {
+            batch.look_only();
+        }
+        let fresh = self.ask_store(&batch).await;
+        let mut fresh = batch.charges().iter().zip(fresh);
+        let mut limits = fates.iter().filter_map(|fate| match fate {
+            Fate::Limited(limited) => Some(limited),
+            Fate::Free | Fate::Unlimited(_) => None,
+        });
+        let charged = known.into_iter().map(|known| {
+            let limited = limits.next().expect("one for each limit");
+            let Some(reading) = known else {
+                let (charge, reading) = fresh.next().expect("what is not known was asked");
+                let over = if charge.hits == limited.hits {
+                    reading.over
+                } else {
+                    is_over(&limited.limit, reading.used, limited.hits)
+                };
+                return Charged { reading: Reading { over, ..reading }, cached: false };
+            };
+            Charged { reading, cached: true }
+        });
+        charged.collect()
+    }
+
+    async fn ask_store(&self, batch: &Batch) -> crate::store::Readings {
+        if batch.charges().is_empty() {
+            return crate::store::Readings::new();
+        }
+        let (readings, counted) = self.store.charge(batch).await;
+        if let Some(exhausted) = self.exhausted.as_ref().filter(|_| counted) {
+            for (charge, reading) in batch.charges().iter().zip(&readings) {
+                exhausted.learn(batch, charge, reading);
+            }
+        }
+        readings
+    }
+
+    /// Whether going over refuses the request.
+    fn enforces(&self, limited: &Limited<'_>) -> bool {
+        let lenient = limited.rule.is_some_and(|rule| rule.shadow || rule.quota);
+        !lenient && !self.policy.shadow && !self.policy.quota
+    }
+}

@@ -1,0 +1,326 @@
+//! What the service counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
+//!
+//! Labels are bounded: domains and rules are those of the configuration. Values of descriptors become labels only where a
+//! rule asks for it, and only the first [`MOST_VALUES`] of a process; the rest share the label `other`.
+
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
+
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::rules::{Rule, Rules};
+
+/// How many labels may be made of values.
+pub const MOST_VALUES: usize = 1000;
+
+/// Every metric of the service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Answered requests.
+    Requests,
+    /// Requests that were refused as malformed.
+    Malformed,
+    /// Requests for domains without rules.
+    UnknownDomain,
+    /// Hits of a rule.
+    Hits,
+    /// Hits within the limit.
+    Within,
+    /// Hits in the last part of the limit.
+    Near,
+    /// Hits over the limit.
+    Over,
+    /// Hits over the limit that the local cache knew of.
+    OverCached,
+    /// Hits over the limit that shadow mode let through.
+    Shadow,
+    /// Requests over a limit that the global shadow mode let through.
+    GlobalShadow,
+    /// Time of a call to the store.
+    StoreSeconds,
+    /// Calls to the store that failed.
+    StoreFailures,
+    /// Requests that were answered without the store.
+    Fallbacks,
+    /// Whether the store is left alone because it fails.
+    BreakerOpen,
+    /// Values in the store that were no counters.
+    Repaired,
+    /// Counters in the embedded store.
+    MemoryKeys,
+    /// Counters that the embedded store forgot for want of room.
+    Evictions,
+    /// Rules from a control plane.
+    Updates,
+}
+
+impl Name {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Requests,
+        Self::Malformed,
+        Self::UnknownDomain,
+        Self::Hits,
+        Self::Within,
+        Self::Near,
+        Self::Over,
+        Self::OverCached,
+        Self::Shadow,
+        Self::GlobalShadow,
+        Self::StoreSeconds,
+        Self::StoreFailures,
+        Self::Fallbacks,
+        Self::BreakerOpen,
+        Self::Repaired,
+        Self::MemoryKeys,
+        Self::Evictions,
+        Self::Updates,
+    ];
+
+    /// The name, what it says, and its labels.
+    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        const RULE: &[&str] = &["domain", "rule"];
+        match self {
+            Self::Requests => ("ratelimit_requests_total", "Answered requests, by code (ok, over_limit).", &["code"]),
+            Self::Malformed => {
+                ("ratelimit_malformed_requests_total", "Requests refused as malformed, by reason.", &["reason"])
+            }
+            Self::UnknownDomain => ("ratelimit_unknown_domain_total", "Requests for domains without rules.", &[]),
+            Self::Hits => ("ratelimit_hits_total", "Hits, by domain and rule.", RULE),
+            Self::Within => ("ratelimit_within_limit_total", "Hits within the limit.", RULE),
+            Self::Near => ("ratelimit_near_limit_total", "Hits in the last part of the limit (nearLimitRatio).", RULE),
+            Self::Over => ("ratelimit_over_limit_total", "Hits over the limit.", RULE),
+            Self::OverCached => {
+                ("ratelimit_over_limit_local_cache_total", "Hits over the limit that the local cache knew of.", RULE)
+            }
+            Self::Shadow => {
+                ("ratelimit_shadow_mode_total", "Hits over the limit that a rule's shadow mode let through.", RULE)
+            }
+            Self::GlobalShadow => (
+                "ratelimit_global_shadow_mode_total",
+                "Requests over a limit that the global shadow mode let through.",
+                &[],
+            ),
+            Self::StoreSeconds => ("ratelimit_store_seconds", "Time of a call to the store.", &[]),
+            Self::StoreFailures => {
+                ("ratelimit_store_failures_total", "Calls to the store that failed, by reason.", &["reason"])
+            }
+            Self::Fallbacks => (
+                "ratelimit_fallback_total",
+                "Requests answered without the store, by answer (allow, deny, local) and reason.",
+                &["answer", "reason"],
+            ),
+            Self::BreakerOpen => {
+                ("ratelimit_breaker_open", "1 while a Redis is left alone because it fails, else 0.", &["redis"])
+            }
+            Self::Repaired => {
+                ("ratelimit_repaired_total", "Values in the store that were no counters, and were replaced.", &[])
+            }
+            Self::MemoryKeys => ("ratelimit_memory_keys", "Counters in the embedded store.", &[]),
+            Self::Evictions => (
+                "ratelimit_memory_evictions_total",
+                "Live counters that the embedded store forgot for want of room.",
+                &[],
+            ),
+            Self::Updates => (
+                "ratelimit_xds_updates_total",
+                "Rules that a control plane sent, by outcome (ack, nack).",
+                &["outcome"],
+            ),
+        }
+    }
+}
+
+/// The metrics of one service.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Requests that were let through.
+    pub passed: IntCounter,
+    /// Requests that were refused.
+    pub refused: IntCounter,
+    /// Malformed requests by reason.
+    pub malformed: IntCounterVec,
+    /// Requests for unknown domains.
+    pub unknown_domain: IntCounter,
+    /// Requests let through by the global shadow mode.
+    pub global_shadow: IntCounter,
+    /// Time of a call to the store.
+    pub store_seconds: Histogram,
+    /// Failed calls to the store by reason.
+    pub store_failures: IntCounterVec,
+    /// Requests answered without the store, by answer and reason.
+    pub fallbacks: IntCounterVec,
+    /// Whether the breaker is open.
+    pub breaker_open: IntGaugeVec,
+    /// Replaced values.
+    pub repaired: IntCounter,
+    /// Counters in the embedded store.
+    pub memory_keys: IntGauge,
+    /// Forgotten counters.
+    pub evictions: IntCounter,
+    /// Rules from a control plane, by outcome.
+    pub updates: IntCounterVec,
+    by_rule: ByRule,
+    values: RwLock<HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct ByRule {
+    hits: IntCounterVec,
+    within: IntCounterVec,
+    near: IntCounterVec,
+    over: IntCounterVec,
+    over_cached: IntCounterVec,
+    shadow: IntCounterVec,
+}
+
+/// The counters of one rule.
+#[derive(Debug, Clone)]
+pub struct RuleCounters {
+    /// All hits.
+    pub hits: IntCounter,
+    /// Hits within the limit.
+    pub within: IntCounter,
+    /// Hits near the limit.
+    pub near: IntCounter,
+    /// Hits over the limit.
+    pub over: IntCounter,
+    /// Those of them that the local cache knew of.
+    pub over_cached: IntCounter,
+    /// Those of them that shadow mode let through.
+    pub shadow: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    ///
+    /// # Panics
+    /// When the registry has them already.
+    pub fn register(registry: &Registry) -> Self {
+        let buckets = prometheus::exponential_buckets(0.000_05, 2.0, 14).expect("the bounds are positive");
+        let (name, help, _) = Name::StoreSeconds.describe();
+        let requests = vector(registry, Name::Requests);
+        let store_seconds = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets));
+        Self {
+            passed: requests.with_label_values(&["ok"]),
+            refused: requests.with_label_values(&["over_limit"]),
+            malformed: vector(registry, Name::Malformed),
+            unknown_domain: counter(registry, Name::UnknownDomain),
+            global_shadow: counter(registry, Name::GlobalShadow),
+            store_seconds: registered(registry, store_seconds.expect("the name is valid")),
+            store_failures: vector(registry, Name::StoreFailures),
+            fallbacks: vector(registry, Name::Fallbacks),
+            breaker_open: gauges(registry, Name::BreakerOpen),
+            repaired: counter(registry, Name::Repaired),
+            memory_keys: gauge(registry, Name::MemoryKeys),
+            evictions: counter(registry, Name::Evictions),
+            updates: vector(registry, Name::Updates),
+            by_rule: ByRule {
+                hits: vector(registry, Name::Hits),
+                within: vector(registry, Name::Within),
+                near: vector(registry, Name::Near),
+                over: vector(registry, Name::Over),
+                over_cached: vector(registry, Name::OverCached),
+                shadow: vector(registry, Name::Shadow),
+            },
+            values: RwLock::default(),
+        }
+    }
+
+    /// The counters of all rules, by their index.
+    pub fn of_rules(&self, rules: &Rules) -> Vec<RuleCounters> {
+        rules.all().iter().map(|rule| self.labelled(&rule.domain, label(rule))).collect()
+    }
+
+    /// The counters of a rule whose label is made of values of descriptors.
+    pub fn of_values(&self, domain: &str, rule: &str) -> RuleCounters {
+        let known = self.values.read().unwrap_or_else(PoisonError::into_inner).contains(rule);
+        if known || self.admit(rule) { self.labelled(domain, rule) } else { self.labelled(domain, "other") }
+    }
+
+    /// The counters of limits that requests bring themselves.
+    pub fn of_overrides(&self, domain: &str) -> RuleCounters {
+        self.labelled(domain, "override")
+    }
+
+    fn admit(&self, label: &str) -> bool {
+        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
+        values.len() < MOST_VALUES && values.insert(label.to_owned()) || values.contains(label)
+    }
+
+    fn labelled(&self, domain: &str, rule: &str) -> RuleCounters {
+        let of = |vector: &IntCounterVec| vector.with_label_values(&[domain, rule]);
+        let by_rule = &self.by_rule;
+        RuleCounters {
+            hits: of(&by_rule.hits),
+            within: of(&by_rule.within),
+            near: of(&by_rule.near),
+            over: of(&by_rule.over),
+            over_cached: of(&by_rule.over_cached),
+            shadow: of(&by_rule.shadow),
+        }
+    }
+}
+
+/// A rule's label: its name, else its path.
+fn label(rule: &Rule) -> &str {
+    if rule.name.is_empty() { &rule.path } else { &rule.name }
+}
+
+fn vector(registry: &Registry, name: Name) -> IntCounterVec {
+    let (name, help, labels) = name.describe();
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
+}
+
+fn counter(registry: &Registry, name: Name) -> IntCounter {
+    let (name, help, _) = name.describe();
+    registered(registry, IntCounter::new(name, help).expect("the name is valid"))
+}
+
+fn gauge(registry: &Registry, name: Name) -> IntGauge {
+    let (name, help, _) = name.describe();
+    registered(registry, IntGauge::new(name, help).expect("the name is valid"))
+}
+
+fn gauges(registry: &Registry, name: Name) -> IntGaugeVec {
+    let (name, help, labels) = name.describe();
+    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("the name is valid"))
+}
+
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
+    registry.register(Box::new(metric.clone())).expect("every name is registered once");
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_registered() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        metrics.of_overrides("edge").hits.inc();
+        let mut names: Vec<_> = Name::ALL.iter().map(|name| name.describe().0).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Name::ALL.len());
+        for family in registry.gather() {
+            assert!(names.contains(&family.name()), "{}", family.name());
+        }
+    }
+
+    #[test]
+    fn labels_of_values_are_bounded() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        for number in 0..MOST_VALUES + 50 {
+            metrics.of_values("edge", &format!("address_{number}")).hits.inc();
+        }
+        let other = metrics.labelled("edge", "other").hits.get();
+        assert_eq!(other, 50);
+        metrics.of_values("edge", "address_3").hits.inc();
+        assert_eq!(metrics.labelled("edge", "address_3").hits.get(), 2);
+    }
+}

@@ -1,0 +1,246 @@
+//! The service's own configuration, one YAML file; the rules are files of their own, or come from a control plane.
+
+mod env;
+pub mod redis;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kit::Common;
+use kit::config::{Document, Finding};
+use kit::net::Address;
+use kit::redact::Redacted;
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::Counting;
+use crate::decide::Policy;
+use crate::key::Keys;
+use crate::respond::{Answers, Headers};
+
+/// The configuration of the service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Settings {
+    /// The admin port. Default 127.0.0.1:6070.
+    pub admin: kit::admin::Settings,
+    /// Logs and traces.
+    pub telemetry: kit::telemetry::Settings,
+    /// The orderly end.
+    pub drain: kit::drain::Settings,
+    /// Where Envoy asks.
+    pub grpc: Grpc,
+    /// `/json` and `/healthcheck`, for clients without gRPC.
+    pub http: Http,
+    /// Where the rules come from.
+    pub rules: RulesFrom,
+    /// Where counters are kept.
+    pub store: StoreSettings,
+    /// What counts when a request is refused: `countAll` (the default, as the reference) or `allOrNothing`.
+    pub counting: Counting,
+    /// Let everything through, and only count.
+    pub shadow_mode: bool,
+    /// Let everything through, and say in the response's metadata which limits are reached.
+    pub quota_mode: bool,
+    /// Describe each request in the response's dynamic metadata.
+    pub dynamic_metadata: bool,
+    /// Headers for clients.
+    pub headers: Headers,
+    /// From which part of a limit on hits are near it, 0 to 1. Default 0.8.
+    pub near_limit_ratio: f32,
+    /// How keys in the store are written.
+    pub keys: KeySettings,
+    /// Limits that are known to be exhausted.
+    pub local_cache: LocalCache,
+}
+
+/// Limits that are known to be exhausted: requests against them are refused without asking the store.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct LocalCache {
+    /// How many are remembered; 0 to ask the store each time. Default 65,536 with Redis.
+    pub max_keys: usize,
+}
+
+impl Default for LocalCache {
+    fn default() -> Self {
+        Self { max_keys: 65_536 }
+    }
+}
+
+/// Where Envoy asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Grpc {
+    /// The address. Default 0.0.0.0:8081.
+    pub address: Address,
+    /// TLS; plain text when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<kit::tls::ServerSettings>,
+    /// After how long a connection is asked to end (GOAWAY), so that clients spread over new
+    /// services. Default 24h.
+    #[serde(with = "kit::duration")]
+    pub max_connection_age: Duration,
+}
+
+/// Where the rules come from.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct RulesFrom {
+    /// Files, or directories with all that is in them. They are followed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
+    /// A control plane, instead of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xds: Option<XdsSettings>,
+}
+
+/// A control plane that sends the rules (`ratelimit.config.ratelimit.v3.RateLimitConfig` by ADS).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct XdsSettings {
+    /// Its address. Default 127.0.0.1:18001, the controller's.
+    pub address: Address,
+    /// As what this service introduces itself. Default `default`.
+    pub node_id: String,
+    /// TLS; plain text when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<kit::tls::ClientSettings>,
+}
+
+/// The HTTP port, which the reference has beside that of gRPC.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Http {
+    /// The address. Default 0.0.0.0:8080.
+    pub address: Address,
+}
+
+/// Where counters are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub enum StoreSettings {
+    /// In this process.
+    Memory(MemorySettings),
+    /// In Redis.
+    Redis(Box<redis::RedisSettings>),
+}
+
+/// The embedded store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct MemorySettings {
+    /// The most counters that are kept. Default 1,000,000.
+    pub max_keys: usize,
+}
+
+/// How keys in the store are written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KeySettings {
+    /// Before every key.
+    pub prefix: String,
+    /// Write keys as the reference does, for a time in which both run on one Redis.
+    pub legacy: bool,
+    /// What hashed values are mixed with.
+    pub secret: Redacted<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            admin: kit::admin::Settings::default(),
+            telemetry: kit::telemetry::Settings::default(),
+            drain: kit::drain::Settings::default(),
+            grpc: Grpc::default(),
+            http: Http::default(),
+            rules: RulesFrom::default(),
+            store: StoreSettings::Memory(MemorySettings::default()),
+            counting: Counting::default(),
+            shadow_mode: false,
+            quota_mode: false,
+            dynamic_metadata: false,
+            headers: Headers::default(),
+            near_limit_ratio: 0.8,
+            keys: KeySettings::default(),
+            local_cache: LocalCache::default(),
+        }
+    }
+}
+
+impl Default for Grpc {
+    fn default() -> Self {
+        Self {
+            address: Address::Tcp("0.0.0.0:8081".to_owned()),
+            tls: None,
+            max_connection_age: Duration::from_secs(86_400),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { address: Address::Tcp("0.0.0.0:8080".to_owned()) }
+    }
+}
+
+impl Default for XdsSettings {
+    fn default() -> Self {
+        let address = Address::Tcp("127.0.0.1:18001".to_owned());
+        Self { address, node_id: "default".to_owned(), tls: None }
+    }
+}
+
+impl Default for MemorySettings {
+    fn default() -> Self {
+        Self { max_keys: 1_000_000 }
+    }
+}
+
+impl Settings {
+    /// How requests are decided.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            counting: self.counting,
+            shadow: self.shadow_mode,
+            quota: self.quota_mode,
+            near_ratio: self.near_limit_ratio,
+            keys: Keys { prefix: self.keys.prefix.clone(), legacy: self.keys.legacy, secret: self.keys.secret.clone() },
+            // The embedded store is asked as quickly as the cache.
+            remembered: if matches!(self.store, StoreSettings::Redis(_)) { self.local_cache.max_keys } else { 0 },
+            answers: Answers { headers: self.headers.clone(), metadata: self.dynamic_metadata },
+            ..Policy::default()
+        }
+    }
+}
+
+impl kit::Config for Settings {
+    fn common(&self) -> Common {
+        Common { admin: self.admin.clone(), telemetry: self.telemetry.clone(), drain: self.drain }
+    }
+
+    fn default_admin() -> &'static str {
+        "127.0.0.1:6070"
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn with_environment(self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, kit::config::Error> {
+        env::apply(self, variable)
+    }
+
+    fn check(&self, document: &Document) -> Result<(), Finding> {
+        if !(0.0..=1.0).contains(&self.near_limit_ratio) {
+            return Err(document.finding("nearLimitRatio", format!("is {}, allowed: 0 to 1", self.near_limit_ratio)));
+        }
+        if let StoreSettings::Redis(redis) = &self.store {
+            redis.check(document)?;
+        }
+        if self.rules.files.is_empty() == self.rules.xds.is_none() {
+            let what = "needs either files (files or directories with rules) or xds (a control plane)";
+            return Err(document.finding("rules", what));
+        }
+        Ok(())
+    }
+}

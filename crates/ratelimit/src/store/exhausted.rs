@@ -1,0 +1,65 @@
+//! Limits that are known to be exhausted, so that the store need not be asked about them again and again: what an attacker
+//! costs is a look into a table.
+//!
+//! A limit is remembered until something of it is left again by itself. A refund that another service makes meanwhile is
+//! noticed only then; one that comes by this service is noticed at once.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::table::Table;
+use super::{Batch, Charge};
+use crate::algorithm::Reading;
+use crate::limit::Algorithm;
+
+/// Exhausted limits by their key, with what they allow: a request may bring a larger limit for the same counter.
+#[derive(Debug)]
+pub struct Exhausted {
+    table: Mutex<Table<u64>>,
+    most: usize,
+}
+
+impl Exhausted {
+    /// Remembers at most so many.
+    pub fn new(most: usize) -> Self {
+        Self { table: Mutex::new(Table::new(most)), most }
+    }
+
+    /// Forgets all: the rules have changed.
+    pub(crate) fn clear(&self) {
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = Table::new(self.most);
+    }
+
+    /// What is known of a charge: that it goes over. A look (no hits) and a refund have to be made in the store.
+    pub(crate) fn reading(&self, batch: &Batch, charge: &Charge) -> Option<Reading> {
+        if charge.hits < 1 {
+            return None;
+        }
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = table.at(table.find(batch.key(charge))?);
+        let left = known.expires.checked_sub(batch.now).filter(|left| *left > 0)?;
+        let capacity = charge.limit.capacity();
+        if capacity > known.value {
+            return None;
+        }
+        Some(Reading { over: true, capacity, used: capacity, after: capacity, reset: left, retry: left })
+    }
+
+    /// Learns from what the store says.
+    pub(crate) fn learn(&self, batch: &Batch, charge: &Charge, reading: &Reading) {
+        if charge.hits < 0 {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = table.find(batch.key(charge)) {
+                table.at_mut(place).expires = 0;
+            }
+            return;
+        }
+        // When one hit would be admitted is known for fixed windows, and where one was asked for.
+        let known = charge.hits == 1 || charge.limit.algorithm == Algorithm::FixedWindow;
+        if reading.over && reading.after >= reading.capacity && known {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = table.place(batch.key(charge), batch.now, &[], || 0);
+            let slot = table.at_mut(place);
+            (slot.value, slot.expires) = (reading.capacity, batch.now + reading.retry);
+        }
+    }
+}

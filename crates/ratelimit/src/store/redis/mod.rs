@@ -1,0 +1,160 @@
+//! Counters in Redis. The only room that names the crate `redis`.
+//!
+//! ```text
+//! batch ─▶ groups: by server, and in a cluster by slot ─▶ one call of the script each, at once ─▶ readings
+//!                                                           └── link: the connection, kept up by a task
+//! ```
+//!
+//! Calls of many requests share a connection: they go out together and are answered in order. A request waits for its
+//! deadline at most. After some failures in a row the link leaves Redis alone (the breaker is open): requests are told at once
+//! that it is down, and one task, not they, tries until it answers again.
+
+mod connect;
+mod groups;
+mod link;
+mod script;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use kit::Kit;
+use smallvec::SmallVec;
+
+use super::{Batch, PerCharge, Readings};
+use crate::algorithm::{Counting, Reading, added};
+use crate::limit::Unit;
+use crate::metrics::Metrics;
+use crate::settings::redis::{RedisSettings, Server};
+use groups::Group;
+use link::Link;
+use script::{Call, Raw};
+
+/// Why Redis gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no connection, or the breaker is open.
+    Down,
+    /// No answer in time.
+    Deadline,
+    /// The connection broke.
+    Connection,
+    /// Redis answered with an error.
+    Refused,
+}
+
+impl Failure {
+    /// The reason as a label.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Deadline => "deadline",
+            Self::Connection => "connection",
+            Self::Refused => "error",
+        }
+    }
+}
+
+/// Counters in one Redis, or two.
+#[derive(Debug)]
+pub struct Redis {
+    /// Of all limits; and of those per second, when they have one of their own.
+    links: SmallVec<[Arc<Link>; 2]>,
+    deadline: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Redis {
+    /// Starts to connect, and returns at once.
+    pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>) -> Self {
+        let links = [("redis", Some(&settings.server)), ("redis per second", settings.per_second.as_ref())];
+        let start =
+            |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics));
+        let links = links.into_iter().filter_map(start).collect();
+        Self { links, deadline: settings.deadline, metrics: Arc::clone(metrics) }
+    }
+
+    /// Charges a batch within the deadline.
+    pub async fn charge(&self, batch: &Batch) -> Result<Readings, Failure> {
+        let timer = self.metrics.store_seconds.start_timer();
+        let charged = tokio::time::timeout(self.deadline, self.charge_groups(batch)).await;
+        timer.observe_duration();
+        charged.unwrap_or_else(|_| {
+            // Which of them was slow is not known; all were asked.
+            self.links.iter().for_each(|link| link.failed());
+            Err(Failure::Deadline)
+        })
+    }
+
+    async fn charge_groups(&self, batch: &Batch) -> Result<Readings, Failure> {
+        let groups = self.groups(batch);
+        let mut raws: PerCharge<Raw> = SmallVec::from_elem(Raw::default(), batch.charges().len());
+        if let [group] = groups.as_slice() {
+            self.call(&Call::new(batch, group), group, &mut raws).await?;
+        } else {
+            self.charge_apart(batch, &groups, &mut raws).await?;
+        }
+        let (deltas, _) = deltas(batch, &raws);
+        let reading = |((charge, raw), delta): ((&super::Charge, &Raw), &i64)| {
+            let (reset, retry) = raw.times.unwrap_or_else(|| crate::algorithm::fixed_times(&charge.limit, batch.now));
+            Reading::new(&charge.limit, charge.hits, raw.used, *delta, reset, retry)
+        };
+        Ok(batch.charges().iter().zip(&raws).zip(&deltas).map(reading).collect())
+    }
+
+    /// Groups are charged at the same time. When one refuses a request that is all-or-nothing, what the others have counted is
+    /// given back.
+    async fn charge_apart(&self, batch: &Batch, groups: &[Group], raws: &mut PerCharge<Raw>) -> Result<(), Failure> {
+        let calls = groups.iter().map(|group| async {
+            let mut own = raws.clone();
+            self.call(&Call::new(batch, group), group, &mut own).await.map(|()| own)
+        });
+        let answers = join_all(calls).await;
+        for (group, answer) in groups.iter().zip(answers) {
+            let answer = answer?;
+            group.charges.iter().for_each(|index| raws[*index] = answer[*index]);
+        }
+        let (_, refused) = deltas(batch, raws);
+        if refused && batch.counting == Counting::AllOrNothing {
+            let own = |group: &&Group| !group.refused(batch, raws);
+            let back = groups.iter().filter(own).map(|group| async {
+                let mut ignored = raws.clone();
+                self.call(&Call::new(batch, group).giving_back(raws), group, &mut ignored).await
+            });
+            join_all(back).await.into_iter().collect::<Result<(), Failure>>()?;
+        }
+        Ok(())
+    }
+
+    async fn call(&self, call: &Call<'_>, group: &Group, raws: &mut PerCharge<Raw>) -> Result<(), Failure> {
+        let answer = self.links[group.link].call(call).await?;
+        let repaired = call.read(&answer, raws).ok_or(Failure::Refused)?;
+        self.metrics.repaired.inc_by(repaired);
+        Ok(())
+    }
+
+    fn groups(&self, batch: &Batch) -> SmallVec<[Group; 1]> {
+        let link = |index: usize| {
+            let per_second = batch.charges()[index].limit.unit == Unit::SECOND;
+            usize::from(per_second && self.links.len() > 1)
+        };
+        groups::of(batch, link, |link| self.links[link].is_cluster())
+    }
+}
+
+/// What the script has added for each charge, and whether it refused: it and this do the same arithmetic.
+fn deltas(batch: &Batch, raws: &[Raw]) -> (PerCharge<i64>, bool) {
+    let mut refused = false;
+    let mut deltas: PerCharge<i64> = SmallVec::new();
+    for (charge, raw) in batch.charges().iter().zip(raws) {
+        refused |= charge.refuses(raw.used);
+        deltas.push(added(&charge.limit, raw.used, charge.hits, batch.counting));
+    }
+    if refused && batch.counting == Counting::AllOrNothing {
+        deltas.iter_mut().for_each(|delta| *delta = 0);
+    }
+    (deltas, refused)
+}
+
+#[cfg(test)]
+mod tests;

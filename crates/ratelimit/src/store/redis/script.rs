@@ -1,0 +1,133 @@
+//! The script as a command, and its answer.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Script, Value};
+
+use super::groups::Group;
+use crate::algorithm::{Counting, added};
+use crate::limit::{Algorithm, Limit, Millis};
+use crate::store::{Batch, PerCharge};
+
+const CODE: &str = include_str!("charge.lua");
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
+
+/// What the script says of one charge.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Raw {
+    pub(super) used: u64,
+    /// Until reset and until the same would be admitted; not for fixed windows, whose times are known here.
+    pub(super) times: Option<(Millis, Millis)>,
+}
+
+/// One call of the script.
+pub(super) struct Call<'a> {
+    batch: &'a Batch,
+    group: &'a Group,
+    /// What is to be given back, when that is what the call is for.
+    back: Option<&'a [Raw]>,
+}
+
+/// Puts the script into the server's cache.
+pub(super) fn load() -> Cmd {
+    let mut command = redis::cmd("SCRIPT");
+    command.arg("LOAD").arg(CODE);
+    command
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(batch: &'a Batch, group: &'a Group) -> Self {
+        Self { batch, group, back: None }
+    }
+
+    /// Gives back what was added for charges that were answered so.
+    pub(super) fn giving_back(self, raws: &'a [Raw]) -> Self {
+        Self { back: Some(raws), ..self }
+    }
+
+    fn key(&self, index: usize) -> &[u8] {
+        self.batch.windowed_key(&self.batch.charges()[index])
+    }
+
+    fn hits(&self, index: usize) -> i64 {
+        let charge = &self.batch.charges()[index];
+        self.back.map_or(charge.hits, |raws| -added(&charge.limit, raws[index].used, charge.hits, self.batch.counting))
+    }
+
+    /// The command by the script's hash.
+    pub(super) fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", SCRIPT.get_hash())
+    }
+
+    /// The command with the script itself, which also puts it into the server's cache.
+    pub(super) fn by_code(&self) -> Cmd {
+        self.command("EVAL", CODE)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let charges = &self.group.charges;
+        let bytes: usize = charges.iter().map(|index| self.key(*index).len() + 64).sum();
+        let mut command = Cmd::with_capacity(5 + charges.len() * 8, bytes + script.len() + 64);
+        command.arg(name).arg(script).arg(charges.len());
+        for index in charges {
+            command.arg(self.key(*index));
+        }
+        let strict = self.batch.counting == Counting::AllOrNothing;
+        command.arg(self.batch.now).arg(if strict { b"1" } else { b"0" });
+        for index in charges {
+            let charge = &self.batch.charges()[*index];
+            let limit = &charge.limit;
+            command
+                .arg(match limit.algorithm {
+                    Algorithm::FixedWindow => b"f",
+                    Algorithm::SlidingWindow => b"s",
+                    Algorithm::TokenBucket => b"t",
+                })
+                .arg(limit.capacity())
+                .arg(limit.requests)
+                .arg(limit.unit.as_millis())
+                .arg(self.hits(*index))
+                .arg(if charge.enforced { b"1" } else { b"0" })
+                .arg(time_to_live(limit, self.batch.now));
+        }
+        command
+    }
+
+    /// Puts the answer's numbers to their charges and gives the number of repaired values; nothing when the answer is no
+    /// answer of the script.
+    pub(super) fn read(&self, answer: &Value, raws: &mut PerCharge<Raw>) -> Option<u64> {
+        let Value::Array(numbers) = answer else { return None };
+        let mut numbers = numbers.iter().map(|value| match value {
+            Value::Int(number) => Some(u64::try_from(*number).unwrap_or_default()),
+            _ => None,
+        });
+        let mut next = || numbers.next().flatten();
+        let repaired = next()?;
+        for index in &self.group.charges {
+            let used = next()?;
+            let times = match self.batch.charges()[*index].limit.algorithm {
+                Algorithm::FixedWindow => None,
+                Algorithm::SlidingWindow | Algorithm::TokenBucket => Some((next()?, next()?)),
+            };
+            raws[*index] = Raw { used, times };
+        }
+        Some(repaired)
+    }
+}
+
+/// How long Redis keeps a counter: as long as it says anything, and a little longer for services whose clocks differ. Keys
+/// that are written at different times do not all go at once.
+fn time_to_live(limit: &Limit, now: Millis) -> Millis {
+    let unit = limit.unit.as_millis();
+    let needed = match limit.algorithm {
+        Algorithm::FixedWindow => limit.unit.window_start(now) + unit - now,
+        Algorithm::SlidingWindow => unit + unit / 10,
+        Algorithm::TokenBucket if limit.requests == 0 => unit,
+        // A debt of up to twice the bucket, paid at the rate.
+        Algorithm::TokenBucket => {
+            (u64::from(limit.burst) * unit / u64::from(limit.requests)).max(unit).saturating_mul(2)
+        }
+    };
+    needed + 5000 + now % 5000
+}

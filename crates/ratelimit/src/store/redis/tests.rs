@@ -1,0 +1,135 @@
+//! The script on a real Redis against the embedded store: the same schedule gives the same readings.
+
+use kit::testing::{eventually, kit};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use testbed::redis::Spec;
+
+use super::*;
+use crate::key::Keys;
+use crate::limit::{Algorithm, Limit, Millis};
+use crate::settings::redis::Server as ServerSettings;
+use crate::store::memory::Memory;
+
+/// A whole day, so that no counter expires while a schedule plays.
+const NOW: Millis = 1_700_000_000_000;
+
+async fn connected(redis: &testbed::redis::Redis, kit: &Kit) -> Redis {
+    let address = redis.address().to_string().parse().unwrap();
+    let settings = RedisSettings {
+        server: ServerSettings { address: Some(address), ..ServerSettings::default() },
+        deadline: Duration::from_secs(5),
+        ..RedisSettings::default()
+    };
+    let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
+    let store = Redis::start(kit, &settings, &metrics);
+    eventually("a connection", async || kit.gates.readiness().is_ready().then_some(())).await;
+    store
+}
+
+type Charged = (u8, u8, i64, bool);
+
+fn batches() -> impl Strategy<Value = Vec<(u64, Vec<Charged>)>> {
+    let hits = prop_oneof![5 => Just(1_i64), 2 => 0_i64..8, 1 => -5_i64..0];
+    let charge = (0_u8..4, 0_u8..3, hits, prop::bool::weighted(0.8));
+    let pause = prop_oneof![3 => 0_u64..40, 2 => 0_u64..900, 1 => 0_u64..4000];
+    prop::collection::vec((pause, prop::collection::vec(charge, 1..5)), 1..30)
+}
+
+fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batch {
+    let mut batch = Batch::new(now, counting);
+    for (key, algorithm, hits, enforced) in charges {
+        let algorithm =
+            [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket][usize::from(*algorithm)];
+        let requests = u32::from(*key) * 3;
+        let limit = Limit {
+            requests,
+            unit: Unit::seconds(1 + u32::from(*key)).unwrap(),
+            algorithm,
+            burst: if requests == 0 { 0 } else { requests + 2 },
+        };
+        let name = format!("{run}|{key}|{algorithm:?}");
+        let window = |buffer: &mut Vec<u8>| Keys::default().write_window(buffer, &limit, now);
+        batch.push(limit, *hits, *enforced, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
+    }
+    batch
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_counts_as_the_embedded_store_does() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    let handle = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
+        let run = std::cell::Cell::new(0);
+        let strategy = (batches(), any::<bool>());
+        runner
+            .run(&strategy, |(steps, strict)| {
+                run.set(run.get() + 1);
+                let counting = if strict { Counting::AllOrNothing } else { Counting::CountAll };
+                let memory = Memory::new(1000);
+                let mut now = NOW;
+                for (pause, charges) in steps {
+                    now += pause;
+                    let batch = batch(run.get(), now, counting, &charges);
+                    let there = handle.block_on(store.charge(&batch)).unwrap();
+                    prop_assert_eq!(there, memory.charge(&batch));
+                }
+                Ok(())
+            })
+            .unwrap();
+    })
+    .await
+    .unwrap();
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn values_that_are_no_counters_are_repaired_and_counted() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    let batch = batch(0, NOW, Counting::CountAll, &[(3, 0, 1, true), (3, 1, 1, true), (3, 2, 1, true)]);
+    let fixed = String::from_utf8(batch.windowed_key(&batch.charges()[0]).to_vec()).unwrap();
+    for command in [
+        ["SET", fixed.as_str(), "many"],
+        ["LPUSH", "0|3|SlidingWindow", "a list"],
+        ["SET", "0|3|TokenBucket", "-1:nan"],
+    ] {
+        server.command(&command).await.unwrap();
+    }
+    let used: Vec<u64> = store.charge(&batch).await.unwrap().iter().map(|reading| reading.used).collect();
+    assert_eq!(used, [0, 0, 0]);
+    assert_eq!(store.metrics.repaired.get(), 3);
+    let used: Vec<u64> = store.charge(&batch).await.unwrap().iter().map(|reading| reading.used).collect();
+    assert_eq!((used, store.metrics.repaired.get()), (vec![1, 1, 1], 3));
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn counters_do_not_stay_for_ever() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    store
+        .charge(&batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true), (2, 1, 1, true), (3, 2, 1, true)]))
+        .await
+        .unwrap();
+    let keys = server.command(&["KEYS", "*"]).await.unwrap();
+    assert_eq!(keys.lines().count(), 3);
+    for key in keys.lines() {
+        let left: i64 = server.command(&["PTTL", key]).await.unwrap().parse().unwrap();
+        assert!((1..30_000).contains(&left), "{key}: {left}");
+    }
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn the_script_is_loaded_again_when_it_was_flushed() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true)]);
+    store.charge(&batch).await.unwrap();
+    server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
+    assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
+    kit.shutdown.force();
+}

@@ -1,0 +1,184 @@
+//! A real Envoy asks the service for each request.
+
+use std::net::SocketAddr;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use testbed::client::{Request, Response};
+use testbed::echo::Echo;
+use testbed::envoy::{Envoy, Spec};
+
+use crate::house::Service;
+
+/// An Envoy whose one route has these rate limits, before a backend.
+struct Edge {
+    envoy: Envoy,
+    address: SocketAddr,
+    _backend: Echo,
+}
+
+impl Edge {
+    async fn start(service: &str, limits: &Value, filter: &Value) -> Self {
+        let backend = Echo::http().name("a").spawn().await.unwrap();
+        let bootstrap = bootstrap(service.parse().unwrap(), backend.address(), limits, filter);
+        let envoy = Spec::new(bootstrap.to_string()).start().await.unwrap();
+        let address = envoy.listener("http").await.unwrap();
+        Self { envoy, address, _backend: backend }
+    }
+
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = Request::get(&format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request.send().await.unwrap()
+    }
+
+    async fn status(&self, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        self.get(path, headers).await.status
+    }
+}
+
+fn endpoint(name: &str, address: SocketAddr, http2: bool) -> Value {
+    let mut cluster = json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": {
+            "socket_address": { "address": address.ip().to_string(), "port_value": address.port() }
+        }}}]}]},
+    });
+    if http2 {
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { "http2_protocol_options": {} },
+            }
+        });
+    }
+    cluster
+}
+
+fn bootstrap(service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &Value) -> Value {
+    let mut rate_limit = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit",
+        "domain": "edge",
+        "timeout": "1s",
+        "rate_limit_service": {
+            "transport_api_version": "V3",
+            "grpc_service": { "envoy_grpc": { "cluster_name": "ratelimit" } },
+        },
+    });
+    for (name, value) in filter.as_object().unwrap() {
+        rate_limit[name] = value.clone();
+    }
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "http",
+        "use_remote_address": true,
+        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [{
+            "match": { "prefix": "/" },
+            "route": { "cluster": "backend", "rate_limits": limits },
+        }]}]},
+        "http_filters": [
+            { "name": "ratelimit", "typed_config": rate_limit },
+            { "name": "router", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } },
+        ],
+    });
+    json!({ "static_resources": {
+        "listeners": [{
+            "name": "http",
+            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
+            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
+        }],
+        "clusters": [endpoint("ratelimit", service, true), endpoint("backend", backend, false)],
+    }})
+}
+
+const OK: StatusCode = StatusCode::OK;
+const TOO_MANY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+
+fn header(name: &str, key: &str) -> Value {
+    json!({ "request_headers": { "header_name": name, "descriptor_key": key } })
+}
+
+const PER_USER: &str = "
+domain: edge
+descriptors:
+- key: user
+  rate_limit: {unit: year, requests_per_unit: 2}
+- key: user
+  value: vip*
+  rate_limit: {unlimited: true}
+- key: remote_address
+  rate_limit: {unit: year, requests_per_unit: 5}
+";
+
+#[tokio::test]
+async fn each_value_of_a_header_has_a_limit_of_its_own() {
+    let service = Service::start(PER_USER, "headers: {standard: ietf}\n").await;
+    let limits = json!([{ "actions": [header("x-user", "user")] }]);
+    let edge = Edge::start(&service.grpc, &limits, &json!({ "enable_x_ratelimit_headers": "DRAFT_VERSION_03" })).await;
+    let first = edge.get("/", &[("x-user", "ann")]).await;
+    assert_eq!((first.status, &first.headers["x-ratelimit-remaining"]), (OK, &"1".parse().unwrap()));
+    assert_eq!(first.headers["ratelimit-policy"], "\"0\";q=2;w=31536000");
+    assert_eq!(edge.status("/", &[("x-user", "ann")]).await, OK);
+    let third = edge.get("/", &[("x-user", "ann")]).await;
+    assert_eq!(third.status, TOO_MANY);
+    let wait: u32 = third.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=31_536_000).contains(&wait), "{wait}");
+    assert_eq!(edge.status("/", &[("x-user", "bob")]).await, OK);
+    for _ in 0..5 {
+        assert_eq!(edge.status("/", &[("x-user", "vip-1")]).await, OK);
+        assert_eq!(edge.status("/", &[]).await, OK);
+    }
+    let over = service.metric(r#"ratelimit_over_limit_total{domain="edge",rule="user"}"#).await;
+    assert!((over - 1.0).abs() < f64::EPSILON, "{over}");
+}
+
+#[tokio::test]
+async fn any_of_several_descriptors_refuses() {
+    let service = Service::start(PER_USER, "").await;
+    let limits = json!([{ "actions": [header("x-user", "user")] }, { "actions": [{ "remote_address": {} }] }]);
+    let edge = Edge::start(&service.grpc, &limits, &json!({})).await;
+    for user in ["a", "b", "c", "d", "e"] {
+        assert_eq!(edge.status("/", &[("x-user", user)]).await, OK);
+    }
+    // The address is over its limit, so the user does not matter.
+    assert_eq!(edge.status("/", &[("x-user", "f")]).await, TOO_MANY);
+}
+
+#[tokio::test]
+async fn without_the_service_the_failure_mode_decides() {
+    for (deny, wanted) in [(false, OK), (true, StatusCode::INTERNAL_SERVER_ERROR)] {
+        let mut service = Service::start(PER_USER, "").await;
+        let limits = json!([{ "actions": [header("x-user", "user")] }]);
+        let edge = Edge::start(&service.grpc, &limits, &json!({ "failure_mode_deny": deny })).await;
+        assert_eq!(edge.status("/", &[("x-user", "ann")]).await, OK);
+        service.process.kill().unwrap();
+        assert_eq!(edge.status("/", &[("x-user", "ann")]).await, wanted);
+        assert!(edge.envoy.stat("http.http.ratelimit.error").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn new_rules_are_taken_over_and_wrong_ones_are_not() {
+    let service = Service::start(PER_USER, "").await;
+    let limits = json!([{ "actions": [header("x-user", "user")] }]);
+    let edge = Edge::start(&service.grpc, &limits, &json!({})).await;
+    std::fs::write(service.rules(), "domain: edge\ndescriptors: [{key: user, rate_limit: {unit: no}}]\n").unwrap();
+    let failures = async || service.metric(r#"config_reload_failures_total{config="rules"}"#).await > 0.0;
+    testbed::wait::wait_until("the failure to be counted", testbed::PATIENCE, failures).await.unwrap();
+    assert!(service.process.log().contains("descriptors[0].rate_limit.unit"), "{}", service.process.log());
+    for wanted in [OK, OK, TOO_MANY] {
+        assert_eq!(edge.status("/", &[("x-user", "ann")]).await, wanted);
+    }
+    std::fs::write(service.rules(), PER_USER.replace("requests_per_unit: 2", "requests_per_unit: 4")).unwrap();
+    let reloaded = async || service.metric(r#"config_reloads_total{config="rules"}"#).await > 0.0;
+    testbed::wait::wait_until("new rules", testbed::PATIENCE, reloaded).await.unwrap();
+    // The three hits still count.
+    for wanted in [OK, TOO_MANY] {
+        assert_eq!(edge.status("/", &[("x-user", "ann")]).await, wanted);
+    }
+}

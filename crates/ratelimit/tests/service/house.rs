@@ -1,0 +1,118 @@
+//! A running service with its files.
+
+use std::fs;
+use std::path::PathBuf;
+
+use ::envoy::ext::shared::ratelimit::RateLimitDescriptor;
+use ::envoy::ext::shared::ratelimit::rate_limit_descriptor::Entry;
+use ::envoy::service::ratelimit::rate_limit_response::Code;
+use ::envoy::service::ratelimit::rate_limit_service_client::RateLimitServiceClient;
+use ::envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
+use serde_json::Value;
+use tempfile::TempDir;
+use testbed::PATIENCE;
+use testbed::client::Request;
+use testbed::process::{Process, Spec};
+use tonic::transport::Channel;
+
+/// A running service. Dropping it ends it.
+pub(crate) struct Service {
+    pub(crate) process: Process,
+    /// Where Envoy asks.
+    pub(crate) grpc: String,
+    /// Its admin port.
+    pub(crate) admin: String,
+    dir: TempDir,
+}
+
+impl Service {
+    /// Starts it with rules and more settings (YAML lines).
+    pub(crate) async fn start(rules: &str, settings: &str) -> Self {
+        let dir = TempDir::with_prefix("rl-").unwrap();
+        fs::create_dir(dir.path().join("rules")).unwrap();
+        fs::write(dir.path().join("rules/edge.yaml"), rules).unwrap();
+        let settings = format!("rules: {{files: [{:?}]}}\n{settings}", dir.path().join("rules"));
+        Self::start_in(dir, &settings).await
+    }
+
+    /// Starts it with settings that say where rules come from.
+    pub(crate) async fn start_bare(settings: &str) -> Self {
+        Self::start_in(TempDir::with_prefix("rl-").unwrap(), settings).await
+    }
+
+    async fn start_in(dir: TempDir, settings: &str) -> Self {
+        let addresses = ["grpc", "http", "admin"].map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).concat();
+        let file = dir.path().join("ratelimit.yaml");
+        fs::write(&file, format!("{addresses}{settings}")).unwrap();
+        let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-ratelimit"))
+            .arg("--config-path")
+            .arg(file)
+            .args(["--log-format", "json"])
+            .start()
+            .unwrap();
+        let admin = listening(&mut process, "admin").await;
+        let grpc = listening(&mut process, "grpc").await;
+        Self { process, grpc, admin, dir }
+    }
+
+    /// Waits until it is ready: its Redis answers, its rules are there.
+    pub(crate) async fn ready(self) -> Self {
+        let ready = async || self.page("/readyz").await.contains("\"ready\":true");
+        testbed::wait::wait_until("the service to be ready", PATIENCE, ready).await.unwrap();
+        self
+    }
+
+    /// Its rules' file.
+    pub(crate) fn rules(&self) -> PathBuf {
+        self.dir.path().join("rules/edge.yaml")
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) fn client(&self) -> RateLimitServiceClient<Channel> {
+        RateLimitServiceClient::new(kit::grpc::channel(&self.grpc.parse().unwrap(), None).unwrap())
+    }
+
+    /// Asks once.
+    pub(crate) async fn ask(&self, request: RateLimitRequest) -> RateLimitResponse {
+        self.client().should_rate_limit(request).await.unwrap().into_inner()
+    }
+
+    /// The text of a page of the admin port.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        Request::get(&format!("http://{}{path}", self.admin)).send().await.unwrap().text()
+    }
+
+    /// The value of a metric, with its labels as they are written; 0 when it is not there yet.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = self.page("/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+}
+
+/// The address that the process says it listens on.
+pub(crate) async fn listening(process: &mut Process, what: &str) -> String {
+    let field = |line: &str, name: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let fields = line.get("fields").cloned().unwrap_or(line);
+        fields.get(name).and_then(Value::as_str).map(str::to_owned)
+    };
+    let wanted = |line: &str| {
+        field(line, "message").as_deref() == Some("listening") && field(line, "what").as_deref() == Some(what)
+    };
+    let line = process.wait_for_line(PATIENCE, wanted).await.unwrap();
+    field(&line, "address").unwrap()
+}
+
+/// A request of one descriptor.
+pub(crate) fn request(domain: &str, entries: &[(&str, &str)]) -> RateLimitRequest {
+    let entry = |(key, value): &(&str, &str)| Entry { key: (*key).to_owned(), value: (*value).to_owned() };
+    let descriptor =
+        RateLimitDescriptor { entries: entries.iter().map(entry).collect(), ..RateLimitDescriptor::default() };
+    RateLimitRequest { domain: domain.to_owned(), descriptors: vec![descriptor], hits_addend: 0 }
+}
+
+/// Whether a request was refused.
+pub(crate) fn refused(response: &RateLimitResponse) -> bool {
+    response.overall_code() == Code::OverLimit
+}
