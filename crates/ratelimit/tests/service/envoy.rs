@@ -182,3 +182,40 @@ async fn new_rules_are_taken_over_and_wrong_ones_are_not() {
         assert_eq!(edge.status("/", &[("x-user", "ann")]).await, wanted);
     }
 }
+
+const PER_PATH: &str = "
+domain: edge
+descriptors:
+- key: path
+  value: /api/*
+  share_threshold: true
+  rate_limit: {unit: year, requests_per_unit: 1, algorithm: sliding_window}
+- key: path
+  value: /trial
+  shadow_mode: true
+  rate_limit: {unit: year, requests_per_unit: 1}
+- key: path
+  value: /bucket
+  rate_limit: {unit: year, requests_per_unit: 1, algorithm: token_bucket, burst: 2}
+";
+
+#[tokio::test]
+async fn paths_have_limits_of_every_kind() {
+    let service = Service::start(PER_PATH, "").await;
+    let limits = json!([{ "actions": [header(":path", "path")] }]);
+    let edge = Edge::start(&service.grpc, &limits, &json!({})).await;
+    for (path, wanted) in [
+        ("/api/one", OK),
+        ("/api/two", TOO_MANY),
+        ("/trial", OK),
+        ("/trial", OK),
+        ("/bucket", OK),
+        ("/bucket", OK),
+        ("/bucket", TOO_MANY),
+        ("/other", OK),
+    ] {
+        assert_eq!(edge.status(path, &[]).await, wanted, "{path}");
+    }
+    let shadow = service.metric(r#"ratelimit_shadow_mode_total{domain="edge",rule="path_/trial"}"#).await;
+    assert!((shadow - 1.0).abs() < f64::EPSILON, "{shadow}");
+}
