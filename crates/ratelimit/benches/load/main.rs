@@ -18,7 +18,7 @@ use services::{Kind, Service};
 use testbed::redis::{self, Redis};
 
 /// How long each figure is measured.
-const TIME: Duration = Duration::from_secs(4);
+const TIME: Duration = Duration::from_secs(3);
 /// Requests a second where both get the same.
 const PACE: u32 = 2000;
 /// What of the reference's this service should need at most: processor time, p99, and its peak the other way round.

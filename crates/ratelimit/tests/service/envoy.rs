@@ -78,7 +78,11 @@ fn bootstrap(service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &
         "use_remote_address": true,
         "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [{
             "match": { "prefix": "/" },
-            "route": { "cluster": "backend", "rate_limits": limits },
+            "route": { "cluster": "backend" },
+            "typed_per_filter_config": { "ratelimit": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute",
+                "rate_limits": limits,
+            }},
         }]}]},
         "http_filters": [
             { "name": "ratelimit", "typed_config": rate_limit },
@@ -181,4 +185,70 @@ async fn new_rules_are_taken_over_and_wrong_ones_are_not() {
     for wanted in [OK, TOO_MANY] {
         assert_eq!(edge.status("/", &[("x-user", "ann")]).await, wanted);
     }
+}
+
+const COSTS: &str = "
+domain: edge
+descriptors:
+- key: user
+  rate_limit: {unit: year, requests_per_unit: 5}
+";
+
+#[tokio::test]
+async fn a_request_can_cost_what_its_answer_weighs() {
+    let service = Service::start(COSTS, "").await;
+    let limits = json!([
+        { "actions": [header("x-user", "user")], "hits_addend": { "number": 0 } },
+        {
+            "actions": [header("x-user", "user")],
+            "hits_addend": { "format": "%BYTES_SENT%" },
+            "apply_on_stream_done": true,
+        },
+    ]);
+    let edge = Edge::start(&service.grpc, &limits, &json!({})).await;
+    let first = edge.get("/", &[("x-user", "ann")]).await;
+    assert_eq!(first.status, OK);
+    let weight = f64::from(u32::try_from(first.text().len()).unwrap());
+    // Envoy tells the cost when the answer is out.
+    let told = async || service.metric(r#"ratelimit_hits_total{domain="edge",rule="user"}"#).await >= weight;
+    testbed::wait::wait_until("the cost to be told", testbed::PATIENCE, told).await.unwrap();
+    assert_eq!(edge.status("/", &[("x-user", "ann")]).await, TOO_MANY);
+    assert_eq!(edge.status("/", &[("x-user", "bob")]).await, OK);
+}
+
+const PER_PATH: &str = "
+domain: edge
+descriptors:
+- key: path
+  value: /api/*
+  share_threshold: true
+  rate_limit: {unit: year, requests_per_unit: 1, algorithm: sliding_window}
+- key: path
+  value: /trial
+  shadow_mode: true
+  rate_limit: {unit: year, requests_per_unit: 1}
+- key: path
+  value: /bucket
+  rate_limit: {unit: year, requests_per_unit: 1, algorithm: token_bucket, burst: 2}
+";
+
+#[tokio::test]
+async fn paths_have_limits_of_every_kind() {
+    let service = Service::start(PER_PATH, "").await;
+    let limits = json!([{ "actions": [header(":path", "path")] }]);
+    let edge = Edge::start(&service.grpc, &limits, &json!({})).await;
+    for (path, wanted) in [
+        ("/api/one", OK),
+        ("/api/two", TOO_MANY),
+        ("/trial", OK),
+        ("/trial", OK),
+        ("/bucket", OK),
+        ("/bucket", OK),
+        ("/bucket", TOO_MANY),
+        ("/other", OK),
+    ] {
+        assert_eq!(edge.status(path, &[]).await, wanted, "{path}");
+    }
+    let shadow = service.metric(r#"ratelimit_shadow_mode_total{domain="edge",rule="path_/trial"}"#).await;
+    assert!((shadow - 1.0).abs() < f64::EPSILON, "{shadow}");
 }
