@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::ObjectRef;
+use api::{ObjectRef, SliceOwner};
 
 use crate::{IpFamily, UpstreamTls};
 
@@ -31,7 +31,7 @@ pub struct Cluster {
 /// How the end points of a cluster are found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Discovery {
-    /// From the EndpointSlices of Services and from Backends, delivered apart (EDS), see [`Endpoints`]. Several groups
+    /// From EndpointSlices and from Backends, delivered apart (EDS), see [`Endpoints`]. Several groups
     /// are one cluster where a weight or a priority must be chosen among their end points.
     Delivered(Vec<EndpointGroup>),
     /// By DNS, asked by Envoy.
@@ -62,15 +62,17 @@ pub struct EndpointGroup {
 /// Where end points are listed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EndpointSource {
-    /// The EndpointSlices of a Service.
-    Service {
+    /// The EndpointSlices of a Service, or of a ServiceImport.
+    Slices {
+        /// Which of the two.
+        owner: SliceOwner,
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
-        /// The name of the Service's port (its EndpointSlices name their ports so), empty for an unnamed one.
+        /// The name of its port (its EndpointSlices name their ports so), empty for an unnamed one.
         port_name: String,
-        /// The number of the Service's port.
+        /// The number of its port.
         port: u16,
         /// Which end points are taken.
         family: Option<IpFamily>,

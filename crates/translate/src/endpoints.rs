@@ -2,33 +2,31 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use api::{EndpointSlice, Stored, Table};
+use api::{EndpointSlice, SliceOwner, Stored, Table, slices::owners};
 use ir::{
     Cluster, Discovery, Endpoint, Endpoints, IpFamily,
     backend::{EndpointSource, EndpointsOfGroup},
 };
 
-/// The label with which a slice names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
-/// The slices of each Service.
+/// The slices of each Service and ServiceImport, by its namespace and name.
 #[derive(Debug, Default)]
-pub struct EndpointIndex(HashMap<(String, String), Vec<Arc<EndpointSlice>>>);
+pub struct EndpointIndex(HashMap<(SliceOwner, String, String), Vec<Arc<EndpointSlice>>>);
 
 impl EndpointIndex {
-    /// Sorts the slices by their Service.
+    /// Sorts the slices by whose they are.
     pub fn new(slices: &Table<EndpointSlice>) -> Self {
         let mut index: HashMap<_, Vec<_>> = HashMap::new();
         for slice in slices.iter() {
-            if let Some(service) = slice.label(SERVICE_NAME) {
-                index.entry((slice.namespace().to_owned(), service.to_owned())).or_default().push(Arc::clone(slice));
+            for (owner, name) in owners(slice) {
+                let key = (owner, slice.namespace().to_owned(), name.to_owned());
+                index.entry(key).or_default().push(Arc::clone(slice));
             }
         }
         Self(index)
     }
 
-    fn of(&self, namespace: &str, service: &str) -> &[Arc<EndpointSlice>] {
-        self.0.get(&(namespace.to_owned(), service.to_owned())).map(Vec::as_slice).unwrap_or_default()
+    fn of(&self, owner: SliceOwner, namespace: &str, name: &str) -> &[Arc<EndpointSlice>] {
+        self.0.get(&(owner, namespace.to_owned(), name.to_owned())).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -40,8 +38,8 @@ pub fn endpoints(index: &EndpointIndex, cluster: &Cluster) -> Option<Endpoints> 
         priority: group.priority,
         endpoints: match &group.source {
             EndpointSource::Fixed(endpoints) => endpoints.clone(),
-            EndpointSource::Service { namespace, name, port_name, family, .. } => {
-                of_slices(index.of(namespace, name), port_name, *family)
+            EndpointSource::Slices { owner, namespace, name, port_name, family, .. } => {
+                of_slices(index.of(*owner, namespace, name), port_name, *family)
             }
         },
     });
