@@ -76,9 +76,28 @@ pub enum EndpointSource {
         port: u16,
         /// Which end points are taken.
         family: Option<IpFamily>,
+        /// By what those near to the Envoy are known, if they are to be used before others.
+        nearness: Option<Nearness>,
     },
     /// Fixed addresses: a `Backend`, or a Service's own address.
     Fixed(Vec<Endpoint>),
+}
+
+/// By what the end points near to an Envoy are known: those that are meant for its zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nearness {
+    /// The hints of EndpointSlices. Without them on every end point that is ready none is preferred.
+    Hints,
+    /// Hints, or else the zones that end points are in.
+    Zone,
+}
+
+impl EndpointGroup {
+    /// Whether those near to the Envoy are used before others. A weight is for all of a group.
+    pub fn prefers_near(&self) -> bool {
+        let is_near = matches!(self.source, EndpointSource::Slices { nearness: Some(_), .. });
+        is_near && self.weight.is_none()
+    }
 }
 
 /// The end points of a cluster, as they are now.
@@ -110,7 +129,7 @@ pub enum Endpoint {
         address: std::net::IpAddr,
         /// The port.
         port: u16,
-        /// The zone, where it is known.
+        /// The zone, where it is known; the one that it is meant for, where those near are preferred.
         zone: Option<String>,
         /// The host name that belongs to this end point, for TLS and rewriting.
         hostname: Option<String>,

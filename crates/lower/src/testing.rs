@@ -81,6 +81,7 @@ pub(crate) fn cluster(name: &str) -> Cluster {
         port_name: String::new(),
         port: 80,
         family: None,
+        nearness: None,
     };
     Cluster {
         name: name.into(),

@@ -9,7 +9,7 @@ mod tls;
 use std::{sync::Arc, time::Duration};
 
 use api::{ObjectRef, Resources, Service, SliceOwner, Stored, ext::Backend, gateway::RedirectScheme};
-use ir::{Cluster, Discovery, Secret, UpstreamProtocol, UpstreamTls, names::fingerprint};
+use ir::{Cluster, Discovery, EndpointGroup, Secret, UpstreamProtocol, UpstreamTls, names::fingerprint};
 
 use crate::{
     Options,
@@ -174,8 +174,11 @@ struct Parts {
 /// Makes a cluster and names it by its content: the usual settings have the plain name, others a hash of what differs.
 fn cluster(parts: Parts) -> Arc<Cluster> {
     let Parts { base, discovery, protocol, tls, source } = parts;
+    let near = matches!(&discovery, Discovery::Delivered(groups) if groups.iter().any(EndpointGroup::prefers_near));
     let usual = tls.is_none() && protocol == UpstreamProtocol::Http1;
     let name = if usual { base } else { format!("{base}~{:08x}", fingerprint(&format!("{protocol:?} {tls:?}"))) };
+    // Which end points go first is said in clear: it is seen in statistics.
+    let name = if near { format!("{name}~near") } else { name };
     Arc::new(Cluster {
         name: name.into(),
         discovery,

@@ -3,14 +3,20 @@
 use std::borrow::Cow;
 
 use api::{
-    Resources, SliceOwner,
+    Resources, SliceOwner, Stored,
     ext::envoy_proxy::{IpFamily as ProxyIpFamily, RoutingType},
 };
-use ir::{Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol, backend::EndpointSource};
+use ir::{
+    Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol,
+    backend::{EndpointSource, Nearness},
+};
 use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
 
 use super::{Parts, Resolved, Scope, Usage, cluster, tls};
 use crate::{grants::Referent, problem::Problem, rejections::rejection};
+
+/// With the value `Auto`, hints of EndpointSlices say which zone each end point is for.
+const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
 
 /// Follows a reference to a port of a Service or ServiceImport.
 pub(super) fn resolve(
@@ -21,7 +27,7 @@ pub(super) fn resolve(
     usage: Usage,
 ) -> Result<Resolved, Problem> {
     let name = format!("{} {}/{}", to.kind, to.namespace, to.name);
-    let spec = spec(scope, to, owner)?;
+    let (spec, nearness) = found(scope, to, owner)?;
     if spec.type_.as_deref() == Some("ExternalName") {
         let message = format!("{name} is an ExternalName, which could name any host; use a Backend with an fqdn");
         return Err(Problem::new("UnsupportedValue", message));
@@ -35,7 +41,7 @@ pub(super) fn resolve(
         return Ok(unusable(to, number, policy));
     };
     let base = format!("{}/{}/{}/{number}", to.kind.to_ascii_lowercase(), to.namespace, to.name);
-    let discovery = discovery(scope, to, owner, &spec, port);
+    let discovery = discovery(scope, to, owner, &spec, port, nearness);
     let (tls, secrets) = tls.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets));
     let source = api::ObjectRef::new(to.group, to.kind, to.namespace, to.name);
     Ok(Resolved {
@@ -47,24 +53,39 @@ pub(super) fn resolve(
     })
 }
 
-/// What a Service says of itself, if it may be used.
-fn spec<'a>(scope: Scope<'a>, to: Referent<'_>, owner: SliceOwner) -> Result<Cow<'a, ServiceSpec>, Problem> {
-    let missing = |what: &str| {
-        Problem::new("BackendNotFound", format!("{} {}/{} {what}", to.kind, to.namespace, to.name))
-    };
+/// What a Service says of itself, and which of its end points it wants to be used first, if it may be used.
+fn found<'a>(
+    scope: Scope<'a>,
+    to: Referent<'_>,
+    owner: SliceOwner,
+) -> Result<(Cow<'a, ServiceSpec>, Option<Nearness>), Problem> {
+    let missing =
+        |what: &str| Problem::new("BackendNotFound", format!("{} {}/{} {what}", to.kind, to.namespace, to.name));
     let Resources { services, service_imports, .. } = scope.resources;
-    let (refused, spec) = match owner {
+    let (refused, spec, mode) = match owner {
         SliceOwner::Service => {
             let service = services.get(to.namespace, to.name).ok_or_else(|| missing("does not exist"))?;
             let spec = service.spec.as_ref().ok_or_else(|| missing("has no spec"))?;
-            (rejection(scope.resources, &**service), Cow::Borrowed(spec))
+            (rejection(scope.resources, &**service), Cow::Borrowed(spec), service.annotation(TOPOLOGY_MODE))
         }
         SliceOwner::ServiceImport => {
             let import = service_imports.get(to.namespace, to.name).ok_or_else(|| missing("does not exist"))?;
-            (rejection(scope.resources, &**import), Cow::Owned(import.spec.as_service()))
+            let spec = Cow::Owned(import.spec.as_service());
+            (rejection(scope.resources, &**import), spec, import.annotation(TOPOLOGY_MODE))
         }
     };
-    refused.map_or(Ok(spec), Err)
+    let nearness = nearness(mode, spec.traffic_distribution.as_deref());
+    refused.map_or(Ok((spec, nearness)), Err)
+}
+
+/// Which end points are used first. `PreferSameNode` is the zone's, too: as kube-proxy has it where nobody is on the node
+/// (KEP-3015), for an Envoy does not know nodes. Values that are new are none.
+fn nearness(topology_mode: Option<&str>, distribution: Option<&str>) -> Option<Nearness> {
+    match (topology_mode, distribution) {
+        (Some("Auto" | "auto"), _) => Some(Nearness::Hints),
+        (_, Some("PreferClose" | "PreferSameZone" | "PreferSameNode")) => Some(Nearness::Zone),
+        _ => None,
+    }
 }
 
 /// A Service whose TLS policy is broken: speaking to it without the check that was asked for would be worse.
@@ -104,6 +125,7 @@ fn discovery(
     owner: SliceOwner,
     spec: &ServiceSpec,
     port: &ServicePort,
+    nearness: Option<Nearness>,
 ) -> Discovery {
     let number = port.port;
     let proxy = &scope.fleet().proxy.spec;
@@ -121,6 +143,7 @@ fn discovery(
             port_name: port.name.clone().unwrap_or_default(),
             port: u16::try_from(number).unwrap_or_default(),
             family,
+            nearness,
         }
     } else {
         EndpointSource::Fixed(own)
