@@ -16,6 +16,8 @@ pub fn binary(package: &str, name: &str) -> Result<PathBuf> {
     // Cargo's own name for the directory of the dev profile is the odd one.
     cargo.arg(if profile == "debug" { "dev" } else { profile });
     cargo.arg("--target-dir").arg(directory.parent().context("a profile lies in the target directory")?);
+    // Set for us by `cargo test`; they would make the inner cargo think that every crate's manifest has changed.
+    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().context("cargo build")?;
     if !output.status.success() {
         bail!("{package} cannot be built: {}", String::from_utf8_lossy(&output.stderr).trim());

@@ -224,12 +224,12 @@ fn limits_go_whole_in_sotw() {
     let mut client = Client::new(Protocol::Sotw);
     client.subscribe(RATE_LIMIT_CONFIG, &[]);
     for (revision, items, wanted) in [
-        (1, vec![], vec!["RateLimitConfig+"]),
-        (2, vec![("a", "1"), ("b", "1")], vec!["RateLimitConfig+a,b"]),
-        (3, vec![("a", "2"), ("b", "1")], vec!["RateLimitConfig+a,b"]),
+        (1, vec![], vec!["RateLimit+"]),
+        (2, vec![("a", "1"), ("b", "1")], vec!["RateLimit+a,b"]),
+        (3, vec![("a", "2"), ("b", "1")], vec!["RateLimit+a,b"]),
         (4, vec![("a", "2"), ("b", "1")], vec![]),
-        (5, vec![("b", "1")], vec!["RateLimitConfig+b"]),
-        (6, vec![], vec!["RateLimitConfig+"]),
+        (5, vec![("b", "1")], vec!["RateLimit+b"]),
+        (6, vec![], vec!["RateLimit+"]),
     ] {
         client.set(&Snapshot::builder(revision).set(RATE_LIMIT_CONFIG, items).build());
         assert_eq!(client.ack_names(Protocol::Sotw), wanted, "{revision}");
