@@ -19,6 +19,9 @@ pub const SERVER_NAME: &str = "portcullis";
 /// The identity of Envoys that may have any fleet's configuration: for those that others start.
 pub const ANY_FLEET: &str = "spiffe://portcullis/fleets";
 
+/// The identity of the rate limit service.
+pub const RATE_LIMIT: &str = "spiffe://portcullis/ratelimit";
+
 /// The identity of a fleet's Envoys. The name is `namespace/name` of a Gateway, or that of a class.
 pub fn fleet_id(fleet: &str) -> String {
     format!("spiffe://portcullis/fleet/{fleet}")
@@ -33,6 +36,8 @@ pub enum Holder<'a> {
     Fleet(&'a str),
     /// Envoys of any fleet.
     AnyFleet,
+    /// The rate limit service, which gets its configuration from the server.
+    RateLimit,
 }
 
 /// A certificate and its key, both PEM.
@@ -114,19 +119,20 @@ impl Authority {
     /// # Errors
     /// A name cannot stand in a certificate.
     pub fn issue(&self, holder: Holder<'_>, days: u16) -> Result<Issued, Error> {
-        let (names, id, usage) = match holder {
+        let client = |common, id| (Vec::new(), common, Some(id), ExtendedKeyUsagePurpose::ClientAuth);
+        let (names, common, id, usage) = match holder {
             Holder::Server(names) => {
                 let names = [&[SERVER_NAME.to_owned()], names].concat();
-                (names, None, ExtendedKeyUsagePurpose::ServerAuth)
+                (names, SERVER_NAME, None, ExtendedKeyUsagePurpose::ServerAuth)
             }
-            Holder::Fleet(fleet) => (Vec::new(), Some(fleet_id(fleet)), ExtendedKeyUsagePurpose::ClientAuth),
-            Holder::AnyFleet => (Vec::new(), Some(ANY_FLEET.to_owned()), ExtendedKeyUsagePurpose::ClientAuth),
+            Holder::Fleet(fleet) => client("envoy", fleet_id(fleet)),
+            Holder::AnyFleet => client("envoy", ANY_FLEET.to_owned()),
+            Holder::RateLimit => client("ratelimit", RATE_LIMIT.to_owned()),
         };
         let mut params = validity(CertificateParams::new(names)?, days);
         if let Some(id) = id {
             params.subject_alt_names.push(SanType::URI(id.as_str().try_into()?));
         }
-        let common = if usage == ExtendedKeyUsagePurpose::ServerAuth { SERVER_NAME } else { "envoy" };
         params.distinguished_name.push(DnType::CommonName, common);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
@@ -157,10 +163,17 @@ mod tests {
         std::fs::write(dir.path().join("tls.crt"), &own.certificate).unwrap();
         assert!(Authority::load(dir.path()).unwrap_err().to_string().contains("tls.key"));
         std::fs::write(dir.path().join("tls.key"), &own.key).unwrap();
-        let issued = Authority::load(dir.path()).unwrap().issue(Holder::Fleet("default/eg"), 1).unwrap();
-        let pem = issued.certificate.lines().filter(|line| !line.starts_with('-')).collect::<String>();
-        let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, pem).unwrap();
-        assert_eq!(kit::tls::Identity::of_certificate(&der).uris, [fleet_id("default/eg")]);
-        assert_eq!(format!("{issued:?}"), "Issued(***)");
+        let authority = Authority::load(dir.path()).unwrap();
+        for (holder, id) in [
+            (Holder::Fleet("default/eg"), fleet_id("default/eg")),
+            (Holder::AnyFleet, ANY_FLEET.to_owned()),
+            (Holder::RateLimit, RATE_LIMIT.to_owned()),
+        ] {
+            let issued = authority.issue(holder, 1).unwrap();
+            let pem = issued.certificate.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+            let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, pem).unwrap();
+            assert_eq!(kit::tls::Identity::of_certificate(&der).uris, [id]);
+            assert_eq!(format!("{issued:?}"), "Issued(***)");
+        }
     }
 }

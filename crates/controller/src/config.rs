@@ -94,7 +94,8 @@ fn targets(component: Component) -> &'static [&'static str] {
         Component::XdsServer => &["xds", "controller::nack"],
         Component::Xds => &["xds::cache"],
         Component::Infrastructure => &["controller::infra"],
-        Component::Default | Component::GlobalRateLimit => &[],
+        Component::GlobalRateLimit => &["controller::rate_limit"],
+        Component::Default => &[],
     }
 }
 

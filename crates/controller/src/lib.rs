@@ -28,6 +28,7 @@ pub mod origin;
 pub mod pipeline;
 pub mod pod;
 pub mod programmed;
+pub mod rate_limit;
 pub mod server;
 pub mod source;
 pub mod status;

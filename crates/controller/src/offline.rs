@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use api::{ObjectRef, config::EnvoyGateway};
+use envoy::Message as _;
 use lower::bootstrap::{Address, Xds};
 use serde_json::{Value, json};
 
@@ -21,20 +22,24 @@ pub fn translate(seen: &Seen, settings: &EnvoyGateway) -> Output {
     compile(&seen.resources, &mut State::new(config::pipeline_settings(settings, Vec::new())))
 }
 
-/// Every Envoy resource as a document `{gateway, type, name, resource}`, by gateway, type and name.
+/// Every Envoy resource as a document `{gateway, type, name, resource}`, by gateway, type and name; after those of a gateway
+/// what the rate limit service is told of it.
 pub fn xds(output: &Output, show_secrets: bool) -> Vec<Value> {
     let mut documents = Vec::new();
+    let mut add = |gateway: &str, url: &str, name: &str, body: &[u8]| {
+        let mut value = envoy::json::to_json(url, body).unwrap_or_else(|error| json!({"error": error.to_string()}));
+        if !show_secrets {
+            admin::redact(&mut value);
+        }
+        let kind = envoy::type_url::message_name(url);
+        documents.push(json!({"gateway": gateway, "type": kind, "name": name, "resource": value}));
+    };
     for (gateway, fleet) in &output.fleets {
         for (url, resources) in fleet.snapshot.types() {
-            for (name, resource) in resources.iter() {
-                let mut value = envoy::json::to_json(url, resource.body())
-                    .unwrap_or_else(|error| json!({"error": error.to_string()}));
-                if !show_secrets {
-                    admin::redact(&mut value);
-                }
-                let kind = envoy::type_url::message_name(url);
-                documents.push(json!({"gateway": gateway, "type": kind, "name": name, "resource": value}));
-            }
+            resources.iter().for_each(|(name, resource)| add(gateway, url, name, resource.body()));
+        }
+        for config in lower::rate_limit_config(&fleet.gateway) {
+            add(gateway, envoy::type_url::RATE_LIMIT_CONFIG, &config.name, &config.encode_to_vec());
         }
     }
     documents

@@ -36,6 +36,7 @@ use crate::{
     origin::{Origin, Source},
     pipeline::State,
     pod,
+    rate_limit::{self, Listen},
     xds_server::{self, Network},
 };
 
@@ -65,6 +66,7 @@ pub struct Prepared {
     runtime: Arc<RuntimeDir>,
     envoy: Option<PathBuf>,
     network: Option<Network>,
+    limits: Option<Listen>,
     authority: Option<PathBuf>,
 }
 
@@ -91,9 +93,24 @@ pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxE
     };
     let nobody_starts_envoys = host.is_none().then(|| Network { address: XDS.to_owned(), certificates: None });
     let network = options.network.clone().or(nobody_starts_envoys);
-    network.as_ref().map_or(Ok(()), Network::check)?;
+    network.as_ref().map_or(Ok(()), Network::check).map_err(|error| format!("--xds-address {error}"))?;
+    let limits = config
+        .rate_limit
+        .as_ref()
+        .map(|_| Listen { socket: runtime.rate_limit_socket(), network: limits_network(&config, network.as_ref()) });
+    let on_network = limits.as_ref().and_then(|limits| limits.network.as_ref());
+    on_network.map_or(Ok(()), Network::check).map_err(|error| wrong("rateLimit.configAddress", error))?;
     let authority = options.authority.clone();
-    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network, authority })
+    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network, limits, authority })
+}
+
+/// Where the rate limit service gets its configuration by the network; with the certificates of the xDS server.
+fn limits_network(config: &EnvoyGateway, xds: Option<&Network>) -> Option<Network> {
+    let certificates = xds.and_then(|network| network.certificates.clone());
+    let of_cluster = (config.provider.r#type == ProviderType::Kubernetes)
+        .then(|| if certificates.is_some() { "0.0.0.0:18001" } else { "127.0.0.1:18001" }.to_owned());
+    let address = config.rate_limit.as_ref()?.config_address.clone().or(of_cluster)?;
+    Some(Network { address, certificates })
 }
 
 /// The files that a configuration names.
@@ -124,7 +141,7 @@ pub fn runtime_dir(custom: &Custom) -> PathBuf {
 /// # Errors
 /// Something cannot be started, such as a port that is in use.
 pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
-    let Prepared { config, origin, runtime, envoy, network, authority } = prepared;
+    let Prepared { config, origin, runtime, envoy, network, limits, authority } = prepared;
     for ignored in config.without_effect() {
         tracing::warn!("the configuration asks for what has no effect: {ignored}");
     }
@@ -144,6 +161,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     serve_admin(&kit, &config, &runtime, view).await?;
     pod::serve(&kit, &config, network.as_ref()).await?;
     xds_server::serve(&kit, &runtime.xds_socket(), network.as_ref(), &outlets.cache, &book).await?;
+    rate_limit::serve(&kit, limits, outlets.output.subscribe(), &metrics).await?;
     observe(&kit, metrics.clone(), &book, source.seen(), states.subscribe());
     if kit.shutdown.unless_stopping(source.listed(&ready)).await.is_none() {
         return Ok(());

@@ -35,16 +35,31 @@ impl Network {
     /// # Errors
     /// The address is not one of this machine's own, and there are no certificates.
     pub fn check(&self) -> Result<(), String> {
-        let addresses =
-            self.address.to_socket_addrs().map_err(|error| format!("--xds-address {}: {error}", self.address))?;
+        let addresses = self.address.to_socket_addrs().map_err(|error| format!("{}: {error}", self.address))?;
         if self.certificates.is_none() && !addresses.into_iter().all(|address| address.ip().is_loopback()) {
             return Err(format!(
-                "--xds-address {}: others than this machine are served with TLS only; make certificates with `portcullis \
-                 certgen` and name their directory with --certs",
+                "{}: others than this machine are served with TLS only; make certificates with `portcullis certgen` and \
+                 name their directory with --certs",
                 self.address
             ));
         }
         Ok(())
+    }
+
+    /// Connections to it.
+    ///
+    /// # Errors
+    /// The address is in use, or certificates cannot be read.
+    pub(crate) async fn listen(&self, kit: &Kit, purpose: Purpose) -> Result<Incoming, BoxError> {
+        let tls = match &self.certificates {
+            Some(directory) => {
+                let name = format!("{}-tls", purpose.name);
+                Some(follow_server(&kit.reloader(), &name, settings(directory), Protocols::Http2).await?)
+            }
+            None => None,
+        };
+        let listener = Listener::bind(&Address::Tcp(self.address.clone()), purpose).await?;
+        Ok(Incoming::start(listener, tls, &kit.shutdown))
     }
 }
 
@@ -66,14 +81,7 @@ pub async fn serve(
     let local = ads.clone();
     kit.tasks.spawn("xds socket", async move { local.serve(incoming).await });
     let Some(network) = network else { return Ok(()) };
-    let tls = match &network.certificates {
-        Some(directory) => {
-            Some(follow_server(&kit.reloader(), "xds-tls", settings(directory), Protocols::Http2).await?)
-        }
-        None => None,
-    };
-    let listener = Listener::bind(&Address::Tcp(network.address.clone()), NETWORK).await?;
-    let incoming = Incoming::start(listener, tls, &kit.shutdown);
+    let incoming = network.listen(kit, NETWORK).await?;
     kit.tasks.spawn("xds network", async move { ads.serve(incoming).await });
     Ok(())
 }

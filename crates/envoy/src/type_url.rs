@@ -23,6 +23,8 @@ pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets
 pub const RUNTIME: &str = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
 /// `envoy.config.core.v3.TypedExtensionConfig`, of ECDS.
 pub const EXTENSION_CONFIG: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+/// `ratelimit.config.ratelimit.v3.RateLimitConfig`: what the rate limit service counts.
+pub const RATE_LIMIT_CONFIG: &str = "type.googleapis.com/ratelimit.config.ratelimit.v3.RateLimitConfig";
 
 /// The type URL of a message type.
 pub fn of<M: Name>() -> String {
@@ -49,6 +51,7 @@ mod tests {
         assert_eq!(SECRET, of::<crate::tls::Secret>());
         assert_eq!(RUNTIME, of::<crate::runtime::Runtime>());
         assert_eq!(EXTENSION_CONFIG, of::<crate::core::TypedExtensionConfig>());
+        assert_eq!(RATE_LIMIT_CONFIG, of::<crate::rls_conf::RateLimitConfig>());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! Every server binds port 0 and is asked for its address; nothing sleeps, everything waits for a condition with a deadline
 //! ([`wait`]). No other room may be needed here: a test of any room can use this one.
 
+pub mod binary;
 pub mod client;
 pub mod cluster;
 pub mod echo;

@@ -25,7 +25,7 @@ mod snapshot;
 
 pub use cache::Cache;
 pub use ledger::{Event, Ledger, LedgerBook, Outcome, Rejection, StreamId, StreamRecord, TypeRecord};
-pub use peer::{Admission, Refusal, admit_by_cluster, admit_by_identity};
+pub use peer::{Admission, Refusal, admit_by_cluster, admit_by_identity, admit_to};
 pub use resource::{Name, Resource, Resources, Version};
 pub use session::Protocol;
 pub use snapshot::{Snapshot, SnapshotBuilder, TypeUrl};

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     ScopedRoute,
     Route,
     VirtualHost,
+    RateLimit,
     Other,
 }
 
@@ -37,6 +38,7 @@ impl Kind {
             type_url::SCOPED_ROUTE => Self::ScopedRoute,
             type_url::ROUTE => Self::Route,
             type_url::VIRTUAL_HOST => Self::VirtualHost,
+            type_url::RATE_LIMIT_CONFIG => Self::RateLimit,
             _ => Self::Other,
         }
     }
@@ -53,7 +55,8 @@ impl Kind {
             Self::Endpoint => 6,
             Self::Secret => 7,
             Self::Runtime => 8,
-            Self::Other => 9,
+            Self::RateLimit => 9,
+            Self::Other => 10,
         }
     }
 
@@ -66,7 +69,7 @@ impl Kind {
     /// Whether a state-of-the-world response holds all resources, so that a missing one is a removed one. Of the other
     /// types a response may hold some, and a removal cannot be said.
     pub(crate) fn is_whole_in_sotw(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener | Self::ScopedRoute)
+        matches!(self, Self::Cluster | Self::Listener | Self::ScopedRoute | Self::RateLimit)
     }
 
     /// Whether Envoy asks for every resource of this type that a sound snapshot has. Only then a revision is settled

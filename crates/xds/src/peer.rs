@@ -38,19 +38,34 @@ pub fn admit_by_identity(id: fn(&str) -> String, any: &'static str) -> Admission
     })
 }
 
+/// One group for all, whatever they name, if their certificate has this identity (URI); see [`admit_by_identity`].
+pub fn admit_to(group: &str, id: &'static str) -> Admission {
+    let group: Arc<str> = Arc::from(group);
+    Arc::new(move |peer, _| match &peer.identity {
+        Some(identity) if !identity.uris.iter().any(|uri| uri == id) => {
+            Err(Refusal(format!("the certificate does not name {id}")))
+        }
+        _ => Ok(Arc::clone(&group)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use kit::tls::Identity;
 
     use super::*;
 
-    fn admitted(uris: Option<&[&str]>, cluster: &str) -> Result<Arc<str>, Refusal> {
+    fn peer(uris: Option<&[&str]>) -> Peer {
         let identity = uris.map(|uris| {
             let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
             Arc::new(Identity { uris, ..Identity::default() })
         });
+        Peer { address: None, identity }
+    }
+
+    fn admitted(uris: Option<&[&str]>, cluster: &str) -> Result<Arc<str>, Refusal> {
         let node = Node { cluster: cluster.to_owned(), ..Node::default() };
-        admit_by_identity(|group| format!("of/{group}"), "all")(&Peer { address: None, identity }, &node)
+        admit_by_identity(|group| format!("of/{group}"), "all")(&peer(uris), &node)
     }
 
     #[test]
@@ -64,5 +79,13 @@ mod tests {
         {
             assert!(admitted(Some(uris), cluster).is_err(), "{uris:?} {cluster}");
         }
+    }
+
+    #[test]
+    fn one_group_is_for_its_identity_whatever_a_node_names() {
+        let admitted = |uris| admit_to("limits", "the/service")(&peer(uris), &Node::default());
+        assert_eq!(admitted(Some(&["the/service"])), Ok(Arc::from("limits")));
+        assert_eq!(admitted(None), Ok(Arc::from("limits")));
+        assert!(admitted(Some(&["of/a/b"])).is_err() && admitted(Some(&[])).is_err());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
-//!              ▲ started and configured by
-//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for)
+//!              ▲    └── asks ──▶ portcullis-ratelimit :8081
+//!              │ started and configured by       ▲ told by
+//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, and a limit)
 //! ```
 
 mod house;
@@ -18,7 +19,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::workspace;
-use house::House;
+use house::{House, Programs};
 use ports::Ports;
 
 /// Shown below `--help`.
@@ -55,12 +56,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let ports = options.ports.claim()?;
     let envoy = testbed::tools::envoy()?;
     let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
-        workspace::build(&options.profile, &["controller", "testbed"], &["portcullis", "portcullis-echo"])
+        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit"];
+        workspace::build(&options.profile, &["controller", "testbed", "ratelimit"], &programs)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let mut house = House::start(&binaries[0], &binaries[1], &envoy, ports)?;
+        let programs = Programs { server: &binaries[0], backend: &binaries[1], limits: &binaries[2], envoy: &envoy };
+        let mut house = House::start(&programs, ports)?;
         let outcome = tokio::select! {
             outcome = serve(&mut house, options.check) => outcome,
             _ = interrupt.recv() => Ok(()),

@@ -16,6 +16,10 @@ pub struct RateLimit {
     /// Whether requests are answered 500 while the service does not answer. They pass unless set.
     #[serde(default)]
     pub fail_closed: bool,
+    /// Host and port at which the service gets its configuration; in a cluster 0.0.0.0:18001 unless set. On a machine it
+    /// gets it by the Unix socket `ratelimit.sock` in the runtime directory, and at this address too where it is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_address: Option<String>,
 }
 
 /// A service by name or address.

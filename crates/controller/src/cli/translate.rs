@@ -50,7 +50,7 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// Envoy's resources, one document each, sorted.
+    /// Envoy's resources and those of the rate limit service, one document each, sorted.
     Xds,
     /// The input with status filled in, as if Envoy accepted everything.
     Status,

@@ -38,6 +38,7 @@ pub const XDS_PORT: u16 = 18000;
 
 /// The ports of the Deployment and its Service.
 const XDS: Port = Port { name: "grpc", number: XDS_PORT };
+const RATE_LIMIT: Port = Port { name: "ratelimit", number: 18001 };
 const METRICS: Port = Port { name: "metrics", number: 19001 };
 const WEBHOOK: Port = Port { name: "webhook", number: 9443 };
 const HEALTH: Port = Port { name: "health", number: 8081 };

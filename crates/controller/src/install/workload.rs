@@ -4,7 +4,7 @@ use api::config::{KIND, KubernetesDeployType};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{AUTHORITY, CERTGEN, CONFIG, HEALTH, METRICS, NAME, Options, Port, WEBHOOK, XDS, labels};
+use super::{AUTHORITY, CERTGEN, CONFIG, HEALTH, METRICS, NAME, Options, Port, RATE_LIMIT, WEBHOOK, XDS, labels};
 
 /// Nobody: the user and group of all pods.
 const USER: u32 = 65532;
@@ -43,7 +43,7 @@ fn hash(text: &str) -> String {
 
 fn service(options: &Options) -> Value {
     let port = |Port { name, number }| json!({"name": name, "port": number, "targetPort": name});
-    let ports = [XDS, METRICS, WEBHOOK].map(port);
+    let ports = [XDS, RATE_LIMIT, METRICS, WEBHOOK].map(port);
     json!({"apiVersion": "v1", "kind": "Service", "metadata": options.meta(NAME),
         "spec": {"selector": labels(NAME), "ports": ports}})
 }
@@ -76,7 +76,7 @@ fn container(options: &Options) -> Value {
         |path: &str, period: u32| json!({"httpGet": {"path": path, "port": HEALTH.name}, "periodSeconds": period});
     let address = format!("0.0.0.0:{}", XDS.number);
     let config = format!("/config/{CONFIG_FILE}");
-    let ports = [XDS, METRICS, WEBHOOK, HEALTH].map(port);
+    let ports = [XDS, RATE_LIMIT, METRICS, WEBHOOK, HEALTH].map(port);
     let command = [
         "portcullis",
         "server",

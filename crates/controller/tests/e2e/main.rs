@@ -15,5 +15,6 @@ mod tls;
 mod attachment;
 mod grpc;
 mod http;
+mod limits;
 mod listener_sets;
 mod policies;

@@ -82,21 +82,6 @@ pub(crate) fn xds(outcome: &Outcome, material: &Material) -> String {
         let fleet = fleets.entry(text("gateway").to_owned()).or_default();
         fleet.entry(kind.to_owned()).or_insert_with(|| json!({}))[text("name")] = resource;
     }
-    for fleet in outcome.output.fleets.values() {
-        let limits = lower::rate_limit_config(&fleet.gateway);
-        let url = "type.googleapis.com/ratelimit.config.ratelimit.v3.RateLimitConfig";
-        let limits = limits.iter().map(|config| {
-            use envoy::Message as _;
-            envoy::json::to_json(url, &config.encode_to_vec()).unwrap()
-        });
-        let limits: Vec<Value> = limits.collect();
-        if !limits.is_empty() {
-            fleets
-                .entry(fleet.gateway.name.to_string())
-                .or_default()
-                .insert("RateLimitConfig".to_owned(), limits.into());
-        }
-    }
     match fleets.len() {
         1 => yaml(&fleets.into_values().next().unwrap().into()),
         _ => yaml(&json!(fleets)),

@@ -46,7 +46,7 @@ impl Replica {
             }},
             "admin": {"address": {"host": "127.0.0.1", "port": 0}},
             "extensionApis": {"enableBackend": true},
-            "rateLimit": {"service": {"host": "limits.example"}},
+            "rateLimit": {"service": {"host": "limits.example"}, "configAddress": "127.0.0.1:0"},
         });
         let file = dir.path().join("config.yaml");
         fs::write(&file, config.to_string()).expect("it can be written");

@@ -137,8 +137,9 @@ fn certificates_are_made_once_and_for_their_owner() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = TempDir::new()?;
     assert!(portcullis(&["certgen", "--dir", "certs"], dir.path()).status.success());
-    for file in ["ca.crt", "ca.key", "server/tls.crt", "server/tls.key", "envoy/tls.crt", "envoy/tls.key"] {
-        let path = dir.path().join("certs").join(file);
+    let pairs = ["server", "envoy", "ratelimit"].map(|of| [format!("{of}/tls.crt"), format!("{of}/tls.key")]);
+    for file in ["ca.crt", "ca.key"].map(str::to_owned).into_iter().chain(pairs.into_iter().flatten()) {
+        let path = dir.path().join("certs").join(&file);
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600, "{file}");
         assert!(fs::read_to_string(path)?.starts_with("-----BEGIN "));
     }

@@ -96,7 +96,7 @@ impl<'a, W: Wire> Stream<'a, W> {
         let Some(answer) = self.session.receive(&W::request(request), now) else { return };
         if let Outcome::Nacked(message) = &answer.outcome {
             let (node, group, type_url) = (&self.record.node_id, &self.record.group, &answer.type_url);
-            tracing::warn!(node, %group, %type_url, revision = answer.revision, %message, "Envoy rejects a response");
+            tracing::warn!(node, %group, %type_url, revision = answer.revision, %message, "a response is rejected");
         }
         self.book.announce(Event {
             group: Arc::clone(&self.record.group),

@@ -4,7 +4,7 @@ mod model;
 mod rejections;
 
 use envoy::cluster::{Cluster, cluster};
-use envoy::type_url::{CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET};
+use envoy::type_url::{CLUSTER, ENDPOINT, LISTENER, RATE_LIMIT_CONFIG, ROUTE, SECRET};
 use prost::Message;
 
 use super::*;
@@ -216,6 +216,24 @@ fn clusters_and_listeners_go_whole_in_sotw() {
     let _starts_waiting = client.poll();
     client.now.instant += HOLD;
     assert_eq!(client.ack_names(Protocol::Sotw), ["Listener+m"]);
+}
+
+/// The rate limit service takes what a response holds as all that there is, and begins with none.
+#[test]
+fn limits_go_whole_in_sotw() {
+    let mut client = Client::new(Protocol::Sotw);
+    client.subscribe(RATE_LIMIT_CONFIG, &[]);
+    for (revision, items, wanted) in [
+        (1, vec![], vec!["RateLimit+"]),
+        (2, vec![("a", "1"), ("b", "1")], vec!["RateLimit+a,b"]),
+        (3, vec![("a", "2"), ("b", "1")], vec!["RateLimit+a,b"]),
+        (4, vec![("a", "2"), ("b", "1")], vec![]),
+        (5, vec![("b", "1")], vec!["RateLimit+b"]),
+        (6, vec![], vec!["RateLimit+"]),
+    ] {
+        client.set(&Snapshot::builder(revision).set(RATE_LIMIT_CONFIG, items).build());
+        assert_eq!(client.ack_names(Protocol::Sotw), wanted, "{revision}");
+    }
 }
 
 #[test]

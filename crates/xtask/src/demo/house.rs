@@ -17,27 +17,42 @@ const STOP: Duration = Duration::from_secs(30);
 pub(super) struct House {
     server: Process,
     backend: Process,
+    limits: Process,
     ports: Ports,
     dir: TempDir,
     begin: Instant,
 }
 
+/// What is started.
+pub(super) struct Programs<'a> {
+    pub(super) server: &'a Path,
+    pub(super) backend: &'a Path,
+    pub(super) limits: &'a Path,
+    pub(super) envoy: &'a Path,
+}
+
 impl House {
-    pub(super) fn start(server: &Path, backend: &Path, envoy: &Path, ports: Ports) -> Result<Self> {
+    pub(super) fn start(programs: &Programs<'_>, ports: Ports) -> Result<Self> {
         let begin = Instant::now();
         let dir = TempDir::with_prefix("portcullis-demo-")?;
-        let config = quickstart::copy_to(dir.path(), ports)?;
-        eprintln!("▸ starting backend, server and Envoy …");
+        let files = quickstart::copy_to(dir.path(), ports)?;
+        eprintln!("▸ starting backend, rate limit service, server and Envoy …");
         let listen = format!("127.0.0.1:{}", ports.backend);
-        let backend = Spec::new(backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
-        let server = Spec::new(server)
+        let backend =
+            Spec::new(programs.backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
+        let server = Spec::new(programs.server)
             .args(["server", "--config-path"])
-            .arg(&config)
-            .env("PORTCULLIS_ENVOY", envoy)
+            .arg(&files.server)
+            .env("PORTCULLIS_ENVOY", programs.envoy)
             .current_dir(dir.path())
             .log_to(dir.path().join("server.log"))
             .start()?;
-        Ok(Self { server, backend, ports, dir, begin })
+        let limits = Spec::new(programs.limits)
+            .arg("--config-path")
+            .arg(&files.limits)
+            .log_to(dir.path().join("ratelimit.log"))
+            .start()?;
+        Ok(Self { server, backend, limits, ports, dir, begin })
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -66,6 +81,7 @@ impl House {
         println!("\nadmin page   http://127.0.0.1:{}/", self.ports.admin);
         println!("resources    {} (edit a file and try again)", self.dir.path().join("resources").display());
         println!("logs         {}", self.server.log_path().display());
+        println!("             {}", self.limits.log_path().display());
         println!("             {}", self.backend.log_path().display());
         println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
         println!("\nCtrl-C stops everything.");
@@ -82,7 +98,9 @@ impl House {
     }
 
     fn end(&mut self) -> Option<String> {
-        for (name, process) in [("server", &mut self.server), ("backend", &mut self.backend)] {
+        let all =
+            [("server", &mut self.server), ("backend", &mut self.backend), ("rate limit service", &mut self.limits)];
+        for (name, process) in all {
             if let Some(status) = process.exited() {
                 return Some(format!("the {name} ended ({status}):\n{}", process.tail()));
             }
@@ -99,6 +117,7 @@ impl House {
         eprintln!("▸ stopping …");
         let begin = Instant::now();
         self.server.terminate(STOP).await?;
+        self.limits.terminate(STOP).await?;
         self.backend.terminate(STOP).await?;
         eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
         Ok(())
@@ -124,8 +143,9 @@ mod tests {
     /// The directory of the programs must outlive them.
     fn house(server: &str) -> (House, TempDir) {
         let dir = TempDir::new().unwrap();
-        let (server, backend) = (program(&dir, "server", server), program(&dir, "backend", "exec sleep 1000"));
-        let house = House::start(&server, &backend, Path::new("envoy"), Ports::any().claim().unwrap()).unwrap();
+        let (server, other) = (program(&dir, "server", server), program(&dir, "other", "exec sleep 1000"));
+        let programs = Programs { server: &server, backend: &other, limits: &other, envoy: Path::new("envoy") };
+        let house = House::start(&programs, Ports::any().claim().unwrap()).unwrap();
         (house, dir)
     }
 
@@ -148,7 +168,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_after_a_stop() {
         let (house, _programs) = house("exec sleep 1000");
-        let (pids, dir) = ([house.server.pid(), house.backend.pid()], house.dir.path().to_owned());
+        let pids = [house.server.pid(), house.backend.pid(), house.limits.pid()];
+        let dir = house.dir.path().to_owned();
         house.stop().await.unwrap();
         assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
         assert!(!dir.exists());

@@ -1,4 +1,4 @@
-//! A copy of `examples/quickstart` in which the ports are the ones asked for.
+//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit`, in which the ports are the ones asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,17 @@ use anyhow::{Context, Result, bail};
 use super::ports::Ports;
 use crate::workspace::root;
 
-/// Writes the copy into `dir` and gives the path of the server's configuration.
-pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<PathBuf> {
+/// The files that programs are started with.
+pub(super) struct Files {
+    /// The server's configuration.
+    pub(super) server: PathBuf,
+    /// The rate limit service's.
+    pub(super) limits: PathBuf,
+}
+
+/// Writes the copy into `dir`.
+pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
+    let limits = copy_limit(dir, ports)?;
     let example = root().join("examples/quickstart");
     let resources = dir.join("resources");
     fs::create_dir_all(&resources)?;
@@ -25,15 +34,32 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<PathBuf> {
     // Not that of the user, which another demo or server may be using.
     let runtime = format!("host: {{runtimeDir: {}}}", dir.join("run").display());
     let text = swap(&text, "host: {}", &runtime)?;
-    let config = dir.join("standalone.yaml");
-    fs::write(&config, swap(&text, "port: 19000", &format!("port: {}", ports.admin))?)?;
-    Ok(config)
+    let text = swap(&text, "port: 19000", &format!("port: {}", ports.admin))?;
+    let service = format!("{{host: 127.0.0.1, port: {}}}", ports.limits);
+    let server = dir.join("standalone.yaml");
+    fs::write(&server, format!("{text}rateLimit: {{service: {service}, timeout: 1s, failClosed: true}}\n"))?;
+    Ok(Files { server, limits })
+}
+
+/// The policy and the configuration of the service, which gets its rules by the server's socket.
+fn copy_limit(dir: &Path, ports: Ports) -> Result<PathBuf> {
+    let example = root().join("examples/rate-limit");
+    fs::create_dir_all(dir.join("resources"))?;
+    fs::copy(example.join("limit.yaml"), dir.join("resources/limit.yaml"))?;
+    let text = fs::read_to_string(example.join("ratelimit.yaml"))?;
+    let text = swap(&text, "\"127.0.0.1:8081\"", &format!("\"127.0.0.1:{}\"", ports.limits))?;
+    let text = swap(&text, "\"127.0.0.1:8080\"", "\"127.0.0.1:0\"")?;
+    let socket = format!("\"unix:{}\"", dir.join("run/ratelimit.sock").display());
+    let text = swap(&text, "\"127.0.0.1:18001\"", &socket)? + "admin: { address: \"127.0.0.1:0\" }\n";
+    let file = dir.join("ratelimit.yaml");
+    fs::write(&file, text)?;
+    Ok(file)
 }
 
 /// Replaces what must be there.
 fn swap(text: &str, from: &str, to: &str) -> Result<String> {
     if !text.contains(from) {
-        bail!("examples/quickstart/standalone.yaml no longer says `{from}`, which the demo replaces");
+        bail!("an example no longer says `{from}`, which the demo replaces");
     }
     Ok(text.replace(from, to))
 }
@@ -45,8 +71,10 @@ mod tests {
     #[test]
     fn ports_are_those_asked_for_and_the_runtime_directory_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let config = copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3 }).unwrap();
-        let mut all = fs::read_to_string(config).unwrap();
+        let files = copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3, limits: 4 }).unwrap();
+        let limits = fs::read_to_string(files.limits).unwrap();
+        assert!(limits.contains("\"127.0.0.1:4\"") && limits.contains("run/ratelimit.sock"), "{limits}");
+        let mut all = fs::read_to_string(files.server).unwrap();
         for entry in fs::read_dir(dir.path().join("resources")).unwrap() {
             all.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
         }

@@ -1,9 +1,9 @@
-//! The three requests of the quickstart: as curl lines to try, and as a check.
+//! The requests of the quickstart: as curl lines to try, and as a check.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use testbed::client::{Request, Response};
 
 use super::ports::Ports;
@@ -13,16 +13,21 @@ struct Example {
     what: &'static str,
     host: &'static str,
     path: &'static str,
+    header: Option<(&'static str, &'static str)>,
+    /// How often it is sent; the last answer counts.
+    times: usize,
     status: u16,
     /// What the backend should have seen, if it is to see anything: path and a header.
     seen: Option<(&'static str, Option<(&'static str, &'static str)>)>,
 }
 
-const EXAMPLES: [Example; 3] = [
+const EXAMPLES: [Example; 4] = [
     Example {
         what: "the backend, by host name",
         host: "www.example.com",
         path: "/cats?color=grey",
+        header: None,
+        times: 1,
         status: 200,
         seen: Some(("/cats?color=grey", None)),
     },
@@ -30,20 +35,53 @@ const EXAMPLES: [Example; 3] = [
         what: "a rewritten path and a header that the route adds",
         host: "www.example.com",
         path: "/hello/world",
+        header: None,
+        times: 1,
         status: 200,
         seen: Some(("/world", Some(("x-greeting", "hello")))),
     },
-    Example { what: "a host that no route has: 404", host: "other.example.com", path: "/", status: 404, seen: None },
+    Example {
+        what: "a host that no route has: 404",
+        host: "other.example.com",
+        path: "/",
+        header: None,
+        times: 1,
+        status: 404,
+        seen: None,
+    },
+    Example {
+        what: "a user has three requests an hour, so the fourth is refused: 429",
+        host: "www.example.com",
+        path: "/",
+        header: Some(("x-user", "ann")),
+        times: 4,
+        status: 429,
+        seen: None,
+    },
 ];
 
 impl Example {
     fn curl(&self, ports: Ports) -> String {
-        format!("curl -i -H 'Host: {}' 'http://127.0.0.1:{}{}'", self.host, ports.gateway, self.path)
+        let header = self.header.map(|(name, value)| format!(" -H '{name}: {value}'")).unwrap_or_default();
+        let curl =
+            format!("curl -i -H 'Host: {}'{header} 'http://127.0.0.1:{}{}'", self.host, ports.gateway, self.path);
+        if self.times > 1 { format!("for _ in $(seq {}); do {curl}; done", self.times) } else { curl }
     }
 
     fn request(&self, ports: Ports) -> Request {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.gateway));
-        Request::get(&format!("http://{}{}", self.host, self.path)).to(address).deadline(Duration::from_secs(5))
+        let request =
+            Request::get(&format!("http://{}{}", self.host, self.path)).to(address).deadline(Duration::from_secs(5));
+        self.header.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    /// The last answer; those before must not be refused.
+    async fn send(&self, ports: Ports) -> Result<Response> {
+        for _ in 1..self.times {
+            let answer = self.request(ports).send().await?;
+            ensure!(answer.status == 200, "refused too early: {}", answer.status);
+        }
+        self.request(ports).send().await
     }
 
     /// What is wrong with an answer.
@@ -61,10 +99,13 @@ impl Example {
     }
 }
 
-/// Whether the gateway gives the first answer.
+/// Whether the gateway gives the first answer, and the rate limit service counts: it refuses somebody who asks again and
+/// again.
 pub(super) async fn serves(ports: Ports) -> bool {
     let first = &EXAMPLES[0];
+    let eager = first.request(ports).header("x-user", "eager");
     first.request(ports).send().await.is_ok_and(|answer| first.wrong(&answer).is_none())
+        && eager.send().await.is_ok_and(|answer| answer.status == 429)
 }
 
 /// Prints the requests for the reader to try.
@@ -80,7 +121,7 @@ pub(super) async fn check(ports: Ports) -> Result<()> {
     let mut wrong = 0;
     for example in &EXAMPLES {
         println!("\n# {}\n$ {}", example.what, example.curl(ports));
-        let answer = example.request(ports).send().await?;
+        let answer = example.send(ports).await?;
         println!("{:?} {}\n{}", answer.version, answer.status, answer.text());
         match example.wrong(&answer) {
             None => println!("→ as it should be"),

@@ -132,6 +132,11 @@ impl RuntimeDir {
         xds_socket(&self.path)
     }
 
+    /// The socket at which the rate limit service gets its configuration.
+    pub fn rate_limit_socket(&self) -> PathBuf {
+        self.path.join("ratelimit.sock")
+    }
+
     /// The socket of the admin interface.
     pub fn admin_socket(&self) -> PathBuf {
         admin_socket(&self.path)
