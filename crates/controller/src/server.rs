@@ -30,7 +30,7 @@ use crate::{
     infra::{
         self, Planner,
         cluster::Fleets,
-        host::{Host, Plan, RuntimeDir, States, default_runtime_dir, find_envoy},
+        host::{Host, Plan, RuntimeDir, States, Wanted, default_runtime_dir, find_envoy},
     },
     metrics::Metrics,
     origin::{Origin, Source},
@@ -187,13 +187,8 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     let running = tokio::task::spawn_blocking(move || engine.run(seen, ledger));
     source.write_statuses(&kit, &config.gateway.controller_name, &outlets, &metrics);
     if let Some(envoy) = envoy {
+        run_on_host(&kit, Host::new(Arc::clone(&runtime), &envoy), on_host, states);
         tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(), "Envoys run on this machine");
-        let host = Host::new(Arc::clone(&runtime), &envoy);
-        let (stop, force) = (kit.shutdown.clone(), kit.shutdown.clone());
-        kit.tasks.spawn("envoys", async move {
-            host.run(on_host, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
-            Ok::<(), BoxError>(())
-        });
     }
     // The engine ends with its source, and only so.
     let _ = kit.shutdown.unless_stopping(output.wait_for(Option::is_some)).await;
@@ -202,6 +197,15 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     drop(source);
     running.await?;
     Ok(())
+}
+
+/// Runs the Envoys that are wanted on this machine.
+fn run_on_host(kit: &Kit, host: Host, wanted: watch::Receiver<Option<Wanted>>, states: watch::Sender<States>) {
+    let (stop, force) = (kit.shutdown.clone(), kit.shutdown.clone());
+    kit.tasks.spawn("envoys", async move {
+        host.run(wanted, states, async move { stop.stopping().await }, async move { force.forced().await }).await;
+        Ok::<(), BoxError>(())
+    });
 }
 
 async fn serve_admin(kit: &Kit, config: &EnvoyGateway, runtime: &RuntimeDir, view: View) -> Result<(), BoxError> {
