@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ConfigMap, EndpointSlice, Namespace, ObjectMeta, ObjectRef, Resources, Route, Secret, Service, Stored,
+    ConfigMap, EndpointSlice, Namespace, ObjectMeta, ObjectRef, Resources, Route, Secret, Service, ServiceImport,
+    Stored,
     ext::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, HttpRouteFilter, SecurityPolicy},
     gateway::{
         BackendTlsPolicy, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet, ReferenceGrant, TcpRoute, TlsRoute,
@@ -146,6 +147,7 @@ kinds! {
     envoy_extension_policies, EnvoyExtensionPolicy(EnvoyExtensionPolicy) <- EnvoyExtensionPolicy: "gateway.envoyproxy.io" "envoyextensionpolicies" ["v1alpha1"], Namespaced, status true;
     namespaces, Namespace(Namespace) <- Namespace: "" "namespaces" ["v1"], Cluster, status false;
     services, Service(Service) <- Service: "" "services" ["v1"], Namespaced, status false;
+    service_imports, ServiceImport(ServiceImport) <- ServiceImport: "multicluster.x-k8s.io" "serviceimports" ["v1alpha1", "v1beta1"], Namespaced, status false;
     endpoint_slices, EndpointSlice(EndpointSlice) <- EndpointSlice: "discovery.k8s.io" "endpointslices" ["v1"], Namespaced, status false;
     secrets, Secret(Secret) <- Secret: "" "secrets" ["v1"], Namespaced, status false;
     config_maps, ConfigMap(ConfigMap) <- ConfigMap: "" "configmaps" ["v1"], Namespaced, status false;
@@ -178,6 +180,7 @@ stored! {
     EnvoyExtensionPolicy, "gateway.envoyproxy.io", "EnvoyExtensionPolicy";
     Namespace, "", "Namespace";
     Service, "", "Service";
+    ServiceImport, "multicluster.x-k8s.io", "ServiceImport";
     EndpointSlice, "discovery.k8s.io", "EndpointSlice";
     Secret, "", "Secret";
     ConfigMap, "", "ConfigMap";

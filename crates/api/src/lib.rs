@@ -11,6 +11,7 @@ pub mod config;
 pub mod ext;
 pub mod gateway;
 pub mod kinds;
+pub mod multicluster;
 pub mod object;
 pub mod parse;
 mod read;
@@ -18,12 +19,15 @@ pub mod references;
 pub mod resources;
 pub mod route;
 pub mod rules;
+pub mod slices;
 
 pub use kinds::{KINDS, Kind, Object, Scope};
+pub use multicluster::ServiceImport;
 pub use object::{ObjectRef, Stored};
 pub use parse::{ParseError, Parsed, parse};
 pub use resources::{Addresses, Facts, Rejection, Resources, Table};
 pub use route::{Route, RouteKind};
+pub use slices::SliceOwner;
 
 pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 pub use k8s_openapi::api::discovery::v1::EndpointSlice;

@@ -1,5 +1,5 @@
-//! What a resource refers to among the kinds that a cluster is full of: Services, Secrets and ConfigMaps. Only those that
-//! are referred to need to be read.
+//! What a resource refers to among the kinds that a cluster is full of: Services (and what stands for them in a set of
+//! clusters), Secrets and ConfigMaps. Only those that are referred to need to be read.
 //!
 //! References have one shape in every kind, so they are found by it: a mapping with a `name` in a field whose name ends
 //! in `Ref`, `Refs` or `Secret`. A field that a later version adds is found too. What is found too much is only read in
@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::ObjectRef;
+use crate::{ObjectRef, ServiceImport, Stored};
 
-/// What may be referred to.
-const KINDS: [&str; 3] = ["Service", "Secret", "ConfigMap"];
+/// What may be referred to, by group and kind.
+const KINDS: [(&str, &str); 4] =
+    [("", "Service"), ("", "Secret"), ("", "ConfigMap"), (ServiceImport::GROUP, ServiceImport::KIND)];
 
-/// The Services, Secrets and ConfigMaps that a document refers to.
+/// The objects of these kinds that a document refers to.
 pub fn find(document: &Value) -> BTreeSet<ObjectRef> {
     let mut found = BTreeSet::new();
     let namespace = document["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -58,9 +59,9 @@ fn read(value: &Value, default: &str, namespace: &str) -> Option<ObjectRef> {
     let fields: &Map<String, Value> = value.as_object()?;
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     let (name, kind) = (text("name")?, text("kind").unwrap_or(default));
-    let is_core = text("group").unwrap_or_default().is_empty() && KINDS.contains(&kind);
+    let group = text("group").unwrap_or_default();
     let namespace = text("namespace").unwrap_or(namespace);
-    (is_core && !namespace.is_empty()).then(|| ObjectRef::new("", kind, namespace, name))
+    (KINDS.contains(&(group, kind)) && !namespace.is_empty()).then(|| ObjectRef::new(group, kind, namespace, name))
 }
 
 #[cfg(test)]
@@ -88,10 +89,12 @@ mod tests {
             // Routes
             (
                 json!({"parentRefs": [{"name": "eg"}], "rules": [{"backendRefs": [{"name": "v", "port": 80},
-                    {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "w"}],
+                    {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": "w"},
+                    {"kind": "ServiceImport", "name": "no"},
+                    {"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "i"}],
                     "filters": [{"requestMirror": {"backendRef": {"name": "m", "namespace": "b"}}},
                                 {"extensionRef": {"group": "gateway.envoyproxy.io", "kind": "HTTPRouteFilter", "name": "f"}}]}]}),
-                vec!["Service a/v", "Service b/m"],
+                vec!["Service a/v", "Service b/m", "ServiceImport a/i"],
             ),
             // BackendTLSPolicy
             (

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use immutable_chunkmap::map::Map;
 
 use crate::{
-    ConfigMap, EndpointSlice, Namespace, ObjectRef, Route, RouteKind, Secret, Service, Stored,
+    ConfigMap, EndpointSlice, Namespace, ObjectRef, Route, RouteKind, Secret, Service, ServiceImport, Stored,
     ext::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, HttpRouteFilter, SecurityPolicy},
     gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant},
 };
@@ -119,6 +119,7 @@ pub struct Resources {
     pub envoy_extension_policies: Table<EnvoyExtensionPolicy>,
     pub namespaces: Table<Namespace>,
     pub services: Table<Service>,
+    pub service_imports: Table<ServiceImport>,
     pub endpoint_slices: Table<EndpointSlice>,
     pub secrets: Table<Secret>,
     pub config_maps: Table<ConfigMap>,
@@ -161,6 +162,7 @@ impl Resources {
             && self.envoy_extension_policies.same(&other.envoy_extension_policies)
             && self.namespaces.same(&other.namespaces)
             && self.services.same(&other.services)
+            && self.service_imports.same(&other.service_imports)
             && self.secrets.same(&other.secrets)
             && self.config_maps.same(&other.config_maps)
             && Arc::ptr_eq(&self.facts, &other.facts)

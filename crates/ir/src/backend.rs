@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::ObjectRef;
+use api::{ObjectRef, SliceOwner};
 
 use crate::{IpFamily, UpstreamTls};
 
@@ -31,7 +31,7 @@ pub struct Cluster {
 /// How the end points of a cluster are found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Discovery {
-    /// From the EndpointSlices of Services and from Backends, delivered apart (EDS), see [`Endpoints`]. Several groups
+    /// From EndpointSlices and from Backends, delivered apart (EDS), see [`Endpoints`]. Several groups
     /// are one cluster where a weight or a priority must be chosen among their end points.
     Delivered(Vec<EndpointGroup>),
     /// By DNS, asked by Envoy.
@@ -62,21 +62,42 @@ pub struct EndpointGroup {
 /// Where end points are listed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EndpointSource {
-    /// The EndpointSlices of a Service.
-    Service {
+    /// The EndpointSlices of a Service, or of a ServiceImport.
+    Slices {
+        /// Which of the two.
+        owner: SliceOwner,
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
-        /// The name of the Service's port (its EndpointSlices name their ports so), empty for an unnamed one.
+        /// The name of its port (its EndpointSlices name their ports so), empty for an unnamed one.
         port_name: String,
-        /// The number of the Service's port.
+        /// The number of its port.
         port: u16,
         /// Which end points are taken.
         family: Option<IpFamily>,
+        /// By what those near to the Envoy are known, if they are to be used before others.
+        nearness: Option<Nearness>,
     },
     /// Fixed addresses: a `Backend`, or a Service's own address.
     Fixed(Vec<Endpoint>),
+}
+
+/// By what the end points near to an Envoy are known: those that are meant for its zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nearness {
+    /// The hints of EndpointSlices. Without them on every end point that is ready none is preferred.
+    Hints,
+    /// Hints, or else the zones that end points are in.
+    Zone,
+}
+
+impl EndpointGroup {
+    /// Whether those near to the Envoy are used before others. A weight is for all of a group.
+    pub fn prefers_near(&self) -> bool {
+        let is_near = matches!(self.source, EndpointSource::Slices { nearness: Some(_), .. });
+        is_near && self.weight.is_none()
+    }
 }
 
 /// The end points of a cluster, as they are now.
@@ -108,7 +129,7 @@ pub enum Endpoint {
         address: std::net::IpAddr,
         /// The port.
         port: u16,
-        /// The zone, where it is known.
+        /// The zone, where it is known; the one that it is meant for, where those near are preferred.
         zone: Option<String>,
         /// The host name that belongs to this end point, for TLS and rewriting.
         hostname: Option<String>,

@@ -20,6 +20,9 @@ pub struct BootstrapSettings {
     pub admin: Address,
     /// Where the management server is.
     pub xds: Xds,
+    /// The zone of this Envoy, the same as on its command line; empty where it has none. Without it end points near to the
+    /// Envoy are not told from others.
+    pub zone: Option<String>,
     /// Where `/ready` answers 200 once Envoy serves and 503 while it drains, if wanted.
     pub ready: Option<Address>,
     /// Where `/stats/prometheus` has the metrics, if wanted.
@@ -159,6 +162,7 @@ pub fn check_bootstrap(gateway: &Gateway) -> Result<(), BootstrapError> {
         node_cluster: gateway.name.to_string(),
         admin: Address::Unix(socket("admin")),
         xds: Xds::Unix(socket("xds")),
+        zone: None,
         ready: None,
         metrics: None,
     };
@@ -179,6 +183,7 @@ fn ours(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, Bootst
         clusters.push(stats::admin_cluster(&settings.admin));
         listeners.push(stats::metrics_listener(address, gateway));
     }
+    clusters.extend(settings.zone.as_deref().map(|zone| fleet_cluster(zone, &settings.admin)));
     clusters.extend(stats.clusters);
     let mut from_ads = json!({"ads": {}, "resource_api_version": "V3"});
     if settings.ready.is_some() {
@@ -213,6 +218,9 @@ fn ours(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, Bootst
             },
         }]},
     });
+    if settings.zone.is_some() {
+        bootstrap["cluster_manager"] = json!({"local_cluster_name": FLEET});
+    }
     if !listeners.is_empty() {
         bootstrap["static_resources"]["listeners"] = Value::Array(listeners);
     }
@@ -223,6 +231,21 @@ fn ours(gateway: &Gateway, settings: &BootstrapSettings) -> Result<Value, Bootst
         bootstrap["stats_config"] = config;
     }
     Ok(bootstrap)
+}
+
+/// The name of the cluster that stands for the Envoys of the fleet.
+const FLEET: &str = "fleet";
+
+/// The Envoys that this one shares load with, by zone: itself alone, which is all that has to be known where no load is to be
+/// evened out. Nobody sends anything there.
+fn fleet_cluster(zone: &str, own: &Address) -> Value {
+    let endpoints = json!([{"endpoint": {"address": address(own)}}]);
+    let locality = if zone.is_empty() { json!({}) } else { json!({"zone": zone}) };
+    json!({
+        "name": FLEET,
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": FLEET, "endpoints": [{"locality": locality, "lb_endpoints": endpoints}]},
+    })
 }
 
 /// The name of the management server's cluster.

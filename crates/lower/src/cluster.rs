@@ -1,6 +1,7 @@
 //! Back ends.
 
 mod discovery;
+mod near;
 mod protocol;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use envoy::{
     core::TcpKeepalive,
     types::Percent,
 };
-use ir::{Cluster, Discovery};
+use ir::{Cluster, Discovery, EndpointGroup};
 
 pub(crate) use self::discovery::lookup_family;
 use crate::{convert::seconds, scope::Scope, settings::Settings, tls};
@@ -60,6 +61,7 @@ fn lower(cluster: &Cluster, options: ClusterOptions, settings: &Settings) -> env
         connect_timeout: Some(envoy::duration(*connect_timeout)),
         per_connection_buffer_limit_bytes: Some(BUFFER_BYTES),
         lb_policy: LbPolicy::LeastRequest.into(),
+        load_balancing_policy: prefers_near(cluster).then(near::policy),
         common_lb_config: lb_config(cluster),
         circuit_breakers: Some(CircuitBreakers {
             thresholds: vec![Thresholds { max_retries: Some(MOST_RETRIES), ..Default::default() }],
@@ -104,6 +106,10 @@ fn lb_config(cluster: &Cluster) -> Option<CommonLbConfig> {
         locality_config_specifier: weighted.then_some(LocalityConfigSpecifier::LocalityWeightedLbConfig(by_weight)),
         ..Default::default()
     })
+}
+
+fn prefers_near(cluster: &Cluster) -> bool {
+    matches!(&cluster.discovery, Discovery::Delivered(groups) if groups.iter().any(EndpointGroup::prefers_near))
 }
 
 /// An end point that cannot be reached, or says that what is behind it cannot, is left out for a while; all of them may be.

@@ -1,7 +1,7 @@
 //! The end points of a cluster, on their own short way.
 //!
 //! Groups with weights, and names with weights, are localities to Envoy, which spreads requests over localities by weight.
-//! Without weights end points stand in one pool, told apart by zone only for statistics.
+//! Without weights end points stand in one pool, told apart by zone for statistics, and where those near are preferred.
 
 use std::collections::BTreeMap;
 

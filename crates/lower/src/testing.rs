@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use ir::{
     Action, Cluster, Discovery, Features, FilterChain, Forward, Gateway, HttpChain, IpFamily, Listener, Matcher,
     Protocol, Route, RouteTable, Source, Transport, UpstreamProtocol, VirtualHost, WeightedCluster,
-    api::{ObjectRef, RouteKind},
+    api::{ObjectRef, RouteKind, SliceOwner},
     backend::{EndpointGroup, EndpointSource},
     route::{HeaderMutation, PathMatch},
 };
@@ -74,12 +74,14 @@ pub(crate) fn tcp_listener(port: u16, chains: Vec<FilterChain>) -> Listener {
 }
 
 pub(crate) fn cluster(name: &str) -> Cluster {
-    let source = EndpointSource::Service {
+    let source = EndpointSource::Slices {
+        owner: SliceOwner::Service,
         namespace: "default".to_owned(),
         name: name.to_owned(),
         port_name: String::new(),
         port: 80,
         family: None,
+        nearness: None,
     };
     Cluster {
         name: name.into(),

@@ -1,9 +1,9 @@
-//! `BackendTLSPolicy`: how to speak TLS to a Service or Backend (GEP-1897).
+//! `BackendTLSPolicy`: how to speak TLS to a Service, ServiceImport or Backend (GEP-1897).
 
 use std::{collections::HashMap, sync::Arc};
 
 use api::{
-    Resources, Service, Stored,
+    Resources, SliceOwner, Stored,
     ext::Backend,
     gateway::{BackendTlsPolicy, BackendTlsValidation, CaCertificateRef, SubjectAltNameType, same_shape},
 };
@@ -69,10 +69,11 @@ impl BackendTlsIndex {
         let number = self.policies.len();
         let mut conflict = None;
         for target in &policy.spec.target_refs {
-            let kind = match (target.group.as_str(), target.kind.as_str()) {
-                (Service::GROUP, Service::KIND) => Service::KIND,
-                (Backend::GROUP, Backend::KIND) => Backend::KIND,
-                _ => continue,
+            let (group, kind) = (target.group.as_str(), target.kind.as_str());
+            let kind = match SliceOwner::find(group, kind) {
+                Some(owner) => owner.group_kind().1,
+                None if (group, kind) == (Backend::GROUP, Backend::KIND) => Backend::KIND,
+                None => continue,
             };
             let key = Target {
                 kind,
@@ -99,7 +100,7 @@ impl BackendTlsIndex {
         self.policies.push(TlsPolicy { resource: Arc::clone(policy), checked, options, problems, conflict });
     }
 
-    /// The policy for a port of a Service or Backend: one for that very port, or else one for all ports.
+    /// The policy for a port of a back end of this kind: one for that very port, or else one for all ports.
     pub(crate) fn find(&self, kind: &'static str, namespace: &str, name: &str, port: &str) -> Option<usize> {
         let target = |section: Option<&str>| Target {
             kind,

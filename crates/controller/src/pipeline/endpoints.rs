@@ -1,11 +1,11 @@
-//! The end points of a fleet's clusters: only those of Services whose slices changed are looked up again.
+//! The end points of a fleet's clusters: only those whose slices changed are looked up again.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use api::{EndpointSlice, Resources, Stored, Table};
+use api::{EndpointSlice, Resources, SliceOwner, Stored, Table, slices::owners};
 use bytes::Bytes;
 use envoy::type_url;
 use ir::{Cluster, Discovery, backend::EndpointSource};
@@ -13,18 +13,15 @@ use translate::EndpointIndex;
 
 use super::Fleet;
 
-/// The label with which a slice names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
 /// A few clusters are put into the set that is there; for more of them it is built anew.
 const FEW: usize = 8;
 
-/// The Services whose slices changed: namespace and name.
+/// Whose slices changed: kind, namespace and name.
 #[derive(Debug, Default)]
-pub(super) struct Moved(HashSet<(String, String)>);
+pub(super) struct Moved(HashSet<(SliceOwner, String, String)>);
 
 impl Moved {
-    /// The Services of all slices that are not the same in both.
+    /// Whose all slices are that are not the same in both.
     pub(super) fn between(before: Option<&Resources>, now: &Resources) -> Self {
         let Some(before) = before.filter(|before| !before.endpoint_slices.same(&now.endpoint_slices)) else {
             return Self::default();
@@ -32,9 +29,12 @@ impl Moved {
         let (old, new) = (addresses(&before.endpoint_slices), addresses(&now.endpoint_slices));
         let gone = before.endpoint_slices.iter().filter(|slice| !new.contains(&Arc::as_ptr(slice)));
         let fresh = now.endpoint_slices.iter().filter(|slice| !old.contains(&Arc::as_ptr(slice)));
-        let service =
-            |slice: &Arc<EndpointSlice>| Some((slice.namespace().to_owned(), slice.label(SERVICE_NAME)?.to_owned()));
-        Self(gone.chain(fresh).filter_map(service).collect())
+        let mut moved = HashSet::new();
+        for slice in gone.chain(fresh) {
+            let namespace = slice.namespace();
+            moved.extend(owners(slice).map(|(owner, name)| (owner, namespace.to_owned(), name.to_owned())));
+        }
+        Self(moved)
     }
 
     fn is_empty(&self) -> bool {
@@ -42,8 +42,9 @@ impl Moved {
     }
 
     fn concerns(&self, cluster: &Cluster) -> bool {
-        let moved = |(namespace, name): (&str, &str)| self.0.contains(&(namespace.to_owned(), name.to_owned()));
-        !self.0.is_empty() && services(cluster).any(moved)
+        let moved =
+            |(owner, namespace, name): Owner<'_>| self.0.contains(&(owner, namespace.to_owned(), name.to_owned()));
+        !self.0.is_empty() && of_cluster(cluster).any(moved)
     }
 }
 
@@ -52,14 +53,17 @@ fn addresses(slices: &Table<EndpointSlice>) -> HashSet<*const EndpointSlice> {
     slices.iter().map(Arc::as_ptr).collect()
 }
 
-/// The Services that a cluster takes end points from: namespace and name.
-fn services(cluster: &Cluster) -> impl Iterator<Item = (&str, &str)> {
+/// Who has slices: kind, namespace and name.
+type Owner<'a> = (SliceOwner, &'a str, &'a str);
+
+/// Whose end points a cluster takes.
+fn of_cluster(cluster: &Cluster) -> impl Iterator<Item = Owner<'_>> {
     let groups = match &cluster.discovery {
         Discovery::Delivered(groups) => groups.as_slice(),
         Discovery::Dns { .. } | Discovery::Dynamic { .. } => &[],
     };
     groups.iter().filter_map(|group| match &group.source {
-        EndpointSource::Service { namespace, name, .. } => Some((namespace.as_str(), name.as_str())),
+        EndpointSource::Slices { owner, namespace, name, .. } => Some((*owner, namespace.as_str(), name.as_str())),
         EndpointSource::Fixed(_) => None,
     })
 }
@@ -97,13 +101,13 @@ pub(super) fn resources(
     xds::Resources::build(&known, items)
 }
 
-/// The slices of the Services of these clusters.
+/// The slices that these clusters take end points from.
 fn index(slices: &Table<EndpointSlice>, clusters: &[&Arc<Cluster>]) -> EndpointIndex {
-    let wanted: HashSet<(&str, &str)> = clusters.iter().flat_map(|cluster| services(cluster)).collect();
+    let wanted: HashSet<Owner<'_>> = clusters.iter().flat_map(|cluster| of_cluster(cluster)).collect();
     let mut found = Table::default();
     if !wanted.is_empty() {
         let is_wanted = |slice: &&Arc<EndpointSlice>| {
-            slice.label(SERVICE_NAME).is_some_and(|service| wanted.contains(&(slice.namespace(), service)))
+            owners(slice).any(|(owner, name)| wanted.contains(&(owner, slice.namespace(), name)))
         };
         slices.iter().filter(is_wanted).for_each(|slice| found.insert(Arc::clone(slice)));
     }

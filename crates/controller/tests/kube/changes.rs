@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    manifests::{EXTENSIONS, namespace, object, route, service},
+    manifests::{EXTENSIONS, MULTICLUSTER, namespace, object, route, service, service_import},
     room::{Room, sends},
 };
 
@@ -88,6 +88,31 @@ async fn a_service_that_nobody_refers_to_is_kept_aside() {
     assert!(sends(&output, "10.1.0.3") && !sends(&output, "10.1.0.1"));
     room.admin.delete(&to("w")).await;
     room.controller.until("no Service", |output| names(output).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_slice_may_be_a_services_and_a_service_imports() {
+    let room = Room::new("imports").await;
+    room.admin.apply(&room.gateway()).await;
+    let [import, mut slice] = service_import("imports", "far", "10.1.0.1");
+    slice["metadata"]["labels"]["kubernetes.io/service-name"] = json!("derived");
+    room.admin.apply_all(&[import, slice, service("imports", "derived", "10.1.0.2")[0].clone()]).await;
+    let to_import = json!([{"group": MULTICLUSTER, "kind": "ServiceImport", "name": "far", "port": 80}]);
+    let to_import = route("imports", "r", "r.example", to_import);
+    let to_service = route("imports", "s", "s.example", json!([{"name": "derived", "port": 80}]));
+    room.admin.apply(&to_import).await;
+    let sent = room.controller.until_sent("10.1.0.1", true).await;
+    assert!(sends(&sent, "serviceimport/imports/far/80"));
+    room.admin.apply(&to_service).await;
+    room.controller.until_sent("service/imports/derived/80", true).await;
+    // It stays while one of the two is referred to.
+    room.admin.delete(&to_import).await;
+    let sent = room.controller.until_sent("serviceimport/imports/far/80", false).await;
+    assert!(sends(&sent, "10.1.0.1"));
+    room.admin.delete(&to_service).await;
+    room.controller.until("no slice", |output| output.resources.endpoint_slices.is_empty()).await;
+    room.admin.apply(&to_service).await;
+    room.controller.until_sent("10.1.0.1", true).await;
 }
 
 /// The figure is for information: it depends on the machine.

@@ -28,8 +28,8 @@ async fn a_cluster_that_is_ill() {
     // The kinds are not there yet, which is no error; they are found as their definitions come.
     let controller = of_all(&kubeconfig, &controller_name(NAME)).await.unwrap();
     let none_is_served =
-        |told: &[String]| told.len() == 16 && told.iter().all(|told| told.contains("is not served by the API server"));
-    controller.until_problems("16 kinds that are not served", none_is_served).await;
+        |told: &[String]| told.len() == 17 && told.iter().all(|told| told.contains("is not served by the API server"));
+    controller.until_problems("17 kinds that are not served", none_is_served).await;
     cluster.apply(&permissive_crds()).await.unwrap();
     cluster.wait(&["--for=condition=Established", "crd", "--all"]).await.unwrap();
     controller.until_problems("all kinds to be served", <[String]>::is_empty).await;

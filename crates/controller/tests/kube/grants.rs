@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use testbed::pki::Ca;
 
 use super::{
-    manifests::{EXTENSIONS, GATEWAY_API, backend, certificate, config_map, grant, object, route, secret, service},
+    manifests::{
+        EXTENSIONS, GATEWAY_API, MULTICLUSTER, backend, certificate, config_map, grant, object, route, secret, service,
+        service_import,
+    },
     room::{Room, sends},
     secrets::first_line,
 };
@@ -43,6 +46,10 @@ impl Reference {
                 (format!("service/{TO}/{name}/"), vec![object("", kind, TO, name, spec)])
             }
             ("Service", _) => (format!("service/{TO}/{name}/"), service(TO, name, "10.7.0.1").to_vec()),
+            ("ServiceImport", _) => {
+                let mark = "10.7.0.2";
+                (mark.to_owned(), service_import(TO, name, mark).to_vec())
+            }
             ("Backend", _) => {
                 let mark = format!("{name}.mark.example");
                 (mark.clone(), vec![backend(TO, name, &mark)])
@@ -110,6 +117,7 @@ const WRONG: [Wrong; 4] = [Wrong::FromKind, Wrong::FromNamespace, Wrong::ToKind,
 fn group(kind: &str) -> &'static str {
     match kind {
         "Service" | "Secret" | "ConfigMap" => "",
+        "ServiceImport" => MULTICLUSTER,
         "Gateway" | "ListenerSet" => GATEWAY_API,
         kind if kind.ends_with("Route") => GATEWAY_API,
         _ => EXTENSIONS,

@@ -30,7 +30,11 @@ pub(super) async fn harm_only_themselves(admin: &Admin, kubeconfig: &std::path::
         admin.apply(&serde_saphyr::from_str(document).expect("it is YAML")).await;
     }
     let lives: Vec<Life> = lives(named).into_iter().filter(|life| life.forms[0].get("spec").is_some()).collect();
-    let custom = |life: &&Life| life.forms[0]["apiVersion"].as_str().is_some_and(|version| version.contains("gateway"));
+    let custom = |life: &&Life| {
+        life.forms[0]["apiVersion"]
+            .as_str()
+            .is_some_and(|version| version.contains("gateway") || version.contains("x-k8s"))
+    };
     let lives: Vec<&Life> = lives.iter().filter(custom).collect();
     for life in &lives {
         admin.apply(&life.forms[0]).await;

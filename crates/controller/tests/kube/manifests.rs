@@ -7,6 +7,7 @@ use testbed::pki::Identity;
 
 pub(crate) const GATEWAY_API: &str = "gateway.networking.k8s.io";
 pub(crate) const EXTENSIONS: &str = "gateway.envoyproxy.io";
+pub(crate) const MULTICLUSTER: &str = "multicluster.x-k8s.io";
 
 /// An object of a kind in the version that we read first.
 pub(crate) fn object(group: &str, kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
@@ -75,6 +76,14 @@ pub(crate) fn slice(namespace: &str, service: &str, port: &str, protocol: &str, 
         "endpoints": [{"addresses": [address], "conditions": {"ready": true}}]})
 }
 
+/// A ServiceImport, and a slice with its one address.
+pub(crate) fn service_import(namespace: &str, name: &str, address: &str) -> [Value; 2] {
+    let spec = json!({"type": "ClusterSetIP", "ports": [{"name": "p", "port": 80, "protocol": "TCP"}]});
+    let mut slice = slice(namespace, name, "p", "TCP", address);
+    slice["metadata"]["labels"] = json!({"multicluster.kubernetes.io/service-name": name});
+    [object(MULTICLUSTER, "ServiceImport", namespace, name, spec), slice]
+}
+
 /// A `Backend` at a host.
 pub(crate) fn backend(namespace: &str, name: &str, host: &str) -> Value {
     object(EXTENSIONS, "Backend", namespace, name, json!({"endpoints": [{"fqdn": {"hostname": host, "port": 80}}]}))
@@ -104,14 +113,14 @@ pub(crate) fn grant(namespace: &str, name: &str, from: (&str, &str, &str), to: V
     object(GATEWAY_API, "ReferenceGrant", namespace, name, spec)
 }
 
-/// The definitions of our own kinds, without a schema: what they take, is for us to check.
+/// The definitions of our own kinds, and of those that clusters seldom have, without a schema: what they take, is for us to check.
 pub(crate) fn extension_crds() -> String {
-    crds(|row| row.group == EXTENSIONS)
+    crds(|row| [EXTENSIONS, MULTICLUSTER].contains(&row.group))
 }
 
 /// The definitions of all kinds, without a schema.
 pub(crate) fn permissive_crds() -> String {
-    crds(|row| [EXTENSIONS, GATEWAY_API].contains(&row.group))
+    crds(|row| [EXTENSIONS, GATEWAY_API, MULTICLUSTER].contains(&row.group))
 }
 
 fn crds(wanted: impl Fn(&Kind) -> bool) -> String {

@@ -18,6 +18,7 @@ fn settings() -> BootstrapSettings {
         node_cluster: "default/eg".to_owned(),
         admin: Address::Ip(([127, 0, 0, 1], 0).into()),
         xds: Xds::Unix("/run/xds.sock".to_owned()),
+        zone: None,
         ready: None,
         metrics: None,
     }
@@ -54,6 +55,17 @@ fn ready_and_metrics_have_listeners() {
     let mut bootstrap = accepted(&with_proxy(proxy), &settings);
     insta::assert_yaml_snapshot!("bootstrap_listeners", bootstrap["static_resources"]["listeners"].take());
     insta::assert_yaml_snapshot!("bootstrap_stats", bootstrap["stats_config"].take());
+}
+
+#[test]
+fn an_envoy_in_a_zone_knows_itself_as_its_fleet() {
+    let in_zone = |zone: &str| BootstrapSettings { zone: Some(zone.to_owned()), ..settings() };
+    let bootstrap = accepted(&with_proxy(json!({})), &in_zone("a"));
+    assert_eq!(bootstrap["cluster_manager"], json!({"local_cluster_name": "fleet"}));
+    let fleet = &bootstrap["static_resources"]["clusters"][1];
+    assert_eq!(fleet["load_assignment"]["endpoints"][0]["locality"], json!({"zone": "a"}));
+    // Where Kubernetes does not say the zone there is none.
+    accepted(&with_proxy(json!({})), &in_zone(""));
 }
 
 #[test]

@@ -9,6 +9,11 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use ir::{Endpoint, Endpoints, Gateway, backend::EndpointsOfGroup};
 use testbed::{client::Request, echo::Echo, envoy::Envoy};
 
+use crate::{
+    BootstrapSettings,
+    bootstrap::{Address, Xds},
+};
+
 /// A gateway that is served, and its back ends by the name of their cluster.
 struct Served {
     envoy: Envoy,
@@ -22,6 +27,11 @@ impl Served {
     }
 
     async fn with_endpoints(gateway: &Gateway, endpoints: BTreeMap<&str, Vec<Endpoint>>) -> Self {
+        Self::in_zone(gateway, endpoints, "").await
+    }
+
+    /// By an Envoy that is told of its zone as in a cluster.
+    async fn in_zone(gateway: &Gateway, endpoints: BTreeMap<&str, Vec<Endpoint>>, zone: &str) -> Self {
         let mut gateway = gateway.clone();
         for listener in &mut gateway.listeners {
             Arc::make_mut(listener).port = 0;
@@ -32,8 +42,13 @@ impl Served {
             (name.to_owned(), crate::endpoints(&Endpoints { cluster: name.into(), groups }))
         };
         let endpoints = endpoints.into_iter().map(assignment).collect();
-        let bootstrap = crate::static_bootstrap(&lowered, &endpoints).unwrap();
-        let envoy = testbed::envoy::Spec::new(bootstrap.to_string()).log_level("error").start().await.unwrap();
+        let mut bootstrap = crate::static_bootstrap(&lowered, &endpoints).unwrap();
+        let own = crate::bootstrap(&gateway, &settings(zone)).unwrap();
+        bootstrap["cluster_manager"] = own["cluster_manager"].clone();
+        let fleet = own["static_resources"]["clusters"].as_array().unwrap().iter().find(|one| one["name"] == "fleet");
+        bootstrap["static_resources"]["clusters"].as_array_mut().unwrap().push(fleet.unwrap().clone());
+        let spec = testbed::envoy::Spec::new(bootstrap.to_string()).args(["--service-zone", zone]);
+        let envoy = spec.log_level("error").start().await.unwrap();
         let name = gateway.listeners[0].name.to_string();
         let mut address = envoy.listener(&name).await.unwrap();
         address.set_ip([127, 0, 0, 1].into());
@@ -50,6 +65,18 @@ impl Served {
 
     async fn seen(&self, path: &str) -> String {
         self.get("a.example", path).send().await.unwrap().echoed().unwrap().path
+    }
+}
+
+fn settings(zone: &str) -> BootstrapSettings {
+    BootstrapSettings {
+        node_id: "envoy".to_owned(),
+        node_cluster: "default/eg".to_owned(),
+        admin: Address::Ip(([127, 0, 0, 1], 0).into()),
+        xds: Xds::Unix("/run/xds.sock".to_owned()),
+        zone: Some(zone.to_owned()),
+        ready: None,
+        metrics: None,
     }
 }
 

@@ -1,43 +1,47 @@
-//! Services.
+//! Services, and ServiceImports, which are Services of a set of clusters (GEP-1748).
+
+use std::borrow::Cow;
 
 use api::{
-    Service,
+    Resources, SliceOwner, Stored,
     ext::envoy_proxy::{IpFamily as ProxyIpFamily, RoutingType},
 };
-use ir::{Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol, backend::EndpointSource};
+use ir::{
+    Discovery, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol,
+    backend::{EndpointSource, Nearness},
+};
 use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
 
 use super::{Parts, Resolved, Scope, Usage, cluster, tls};
 use crate::{grants::Referent, problem::Problem, rejections::rejection};
 
-/// Follows a reference to a port of a Service.
+/// With the value `Auto`, hints of EndpointSlices say which zone each end point is for.
+const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
+
+/// Follows a reference to a port of a Service or ServiceImport.
 pub(super) fn resolve(
     scope: Scope<'_>,
     to: Referent<'_>,
+    owner: SliceOwner,
     port: Option<i32>,
     usage: Usage,
 ) -> Result<Resolved, Problem> {
-    let name = format!("Service {}/{}", to.namespace, to.name);
-    let not_found = |message: String| Problem::new("BackendNotFound", message);
-    let service = scope.resources.services.get(to.namespace, to.name);
-    let service = service.ok_or_else(|| not_found(format!("{name} does not exist")))?;
-    if let Some(problem) = rejection(scope.resources, &**service) {
-        return Err(problem);
-    }
-    let spec = service.spec.as_ref().ok_or_else(|| not_found(format!("{name} has no spec")))?;
+    let name = format!("{} {}/{}", to.kind, to.namespace, to.name);
+    let (spec, nearness) = found(scope, to, owner)?;
     if spec.type_.as_deref() == Some("ExternalName") {
         let message = format!("{name} is an ExternalName, which could name any host; use a Backend with an fqdn");
         return Err(Problem::new("UnsupportedValue", message));
     }
     let number = port.ok_or_else(|| Problem::new("UnsupportedValue", format!("{name} needs a port")))?;
-    let port = find_port(spec, number, usage).ok_or_else(|| not_found(format!("{name} has no port {number}")))?;
-    let policy = tls_policy(scope, to, port).filter(|_| !scope.passthrough);
+    let not_found = || Problem::new("BackendNotFound", format!("{name} has no port {number}"));
+    let port = find_port(&spec, number, usage).ok_or_else(not_found)?;
+    let policy = tls_policy(scope, to, owner, port).filter(|_| !scope.passthrough);
     let speaks = protocol(port, usage)?;
     let Ok(tls) = tls::upstream(scope, policy, speaks, None) else {
         return Ok(unusable(to, number, policy));
     };
-    let base = format!("service/{}/{}/{number}", to.namespace, to.name);
-    let discovery = discovery(scope, to, spec, port, number);
+    let base = format!("{}/{}/{}/{number}", to.kind.to_ascii_lowercase(), to.namespace, to.name);
+    let discovery = discovery(scope, to, owner, &spec, port, nearness);
     let (tls, secrets) = tls.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets));
     let source = api::ObjectRef::new(to.group, to.kind, to.namespace, to.name);
     Ok(Resolved {
@@ -49,15 +53,50 @@ pub(super) fn resolve(
     })
 }
 
+/// What a Service says of itself, and which of its end points it wants to be used first, if it may be used.
+fn found<'a>(
+    scope: Scope<'a>,
+    to: Referent<'_>,
+    owner: SliceOwner,
+) -> Result<(Cow<'a, ServiceSpec>, Option<Nearness>), Problem> {
+    let missing =
+        |what: &str| Problem::new("BackendNotFound", format!("{} {}/{} {what}", to.kind, to.namespace, to.name));
+    let Resources { services, service_imports, .. } = scope.resources;
+    let (refused, spec, mode) = match owner {
+        SliceOwner::Service => {
+            let service = services.get(to.namespace, to.name).ok_or_else(|| missing("does not exist"))?;
+            let spec = service.spec.as_ref().ok_or_else(|| missing("has no spec"))?;
+            (rejection(scope.resources, &**service), Cow::Borrowed(spec), service.annotation(TOPOLOGY_MODE))
+        }
+        SliceOwner::ServiceImport => {
+            let import = service_imports.get(to.namespace, to.name).ok_or_else(|| missing("does not exist"))?;
+            let spec = Cow::Owned(import.spec.as_service());
+            (rejection(scope.resources, &**import), spec, import.annotation(TOPOLOGY_MODE))
+        }
+    };
+    let nearness = nearness(mode, spec.traffic_distribution.as_deref());
+    refused.map_or(Ok((spec, nearness)), Err)
+}
+
+/// Which end points are used first. `PreferSameNode` is the zone's, too: as kube-proxy has it where nobody is on the node
+/// (KEP-3015), for an Envoy does not know nodes. Values that are new are none.
+fn nearness(topology_mode: Option<&str>, distribution: Option<&str>) -> Option<Nearness> {
+    match (topology_mode, distribution) {
+        (Some("Auto" | "auto"), _) => Some(Nearness::Hints),
+        (_, Some("PreferClose" | "PreferSameZone" | "PreferSameNode")) => Some(Nearness::Zone),
+        _ => None,
+    }
+}
+
 /// A Service whose TLS policy is broken: speaking to it without the check that was asked for would be worse.
 fn unusable(to: Referent<'_>, port: i32, tls_policy: Option<usize>) -> Resolved {
     let authority = format!("{}.{}:{port}", to.name, to.namespace);
     Resolved { cluster: None, secrets: Vec::new(), tls_policy, fallback: false, authority }
 }
 
-fn tls_policy(scope: Scope<'_>, to: Referent<'_>, port: &ServicePort) -> Option<usize> {
+fn tls_policy(scope: Scope<'_>, to: Referent<'_>, owner: SliceOwner, port: &ServicePort) -> Option<usize> {
     let name = port.name.as_deref().unwrap_or_default();
-    scope.plan.backend_tls.find(<Service as api::Stored>::KIND, to.namespace, to.name, name)
+    scope.plan.backend_tls.find(owner.group_kind().1, to.namespace, to.name, name)
 }
 
 /// The port of a Service that carries what is to be spoken.
@@ -80,7 +119,15 @@ fn protocol(port: &ServicePort, usage: Usage) -> Result<UpstreamProtocol, Proble
 }
 
 /// The Service's end points, or its own address where the Envoys are told to leave the choice to the Service.
-fn discovery(scope: Scope<'_>, to: Referent<'_>, spec: &ServiceSpec, port: &ServicePort, number: i32) -> Discovery {
+fn discovery(
+    scope: Scope<'_>,
+    to: Referent<'_>,
+    owner: SliceOwner,
+    spec: &ServiceSpec,
+    port: &ServicePort,
+    nearness: Option<Nearness>,
+) -> Discovery {
+    let number = port.port;
     let proxy = &scope.fleet().proxy.spec;
     let family = proxy.ip_family.map(|family| match family {
         ProxyIpFamily::IPv4 => IpFamily::V4,
@@ -89,12 +136,14 @@ fn discovery(scope: Scope<'_>, to: Referent<'_>, spec: &ServiceSpec, port: &Serv
     });
     let own = if proxy.routing_type == Some(RoutingType::Service) { addresses(spec, number) } else { Vec::new() };
     let source = if own.is_empty() {
-        EndpointSource::Service {
+        EndpointSource::Slices {
+            owner,
             namespace: to.namespace.to_owned(),
             name: to.name.to_owned(),
             port_name: port.name.clone().unwrap_or_default(),
             port: u16::try_from(number).unwrap_or_default(),
             family,
+            nearness,
         }
     } else {
         EndpointSource::Fixed(own)

@@ -86,6 +86,7 @@ pub fn settings(admin: &Path, xds: &Path, fleet: &str) -> BootstrapSettings {
         node_cluster: fleet.to_owned(),
         admin: Address::Unix(admin.display().to_string()),
         xds: Xds::Unix(xds.display().to_string()),
+        zone: None,
         ready: None,
         metrics: None,
     }

@@ -42,8 +42,6 @@ use pace::Pace;
 use store::Store;
 use watcher::{Chosen, Event, Form, Shared, Watcher};
 
-/// The label with which a slice names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// What watchers have told and the store has not taken yet: a page of a list.
 const QUEUE: usize = 256;
 /// What the store takes at once, before it looks at the clock.

@@ -1,7 +1,10 @@
 //! Takes out of a document what nobody here reads: of ten thousand objects only what matters is remembered, and a change
 //! of the rest is no change.
 
-use api::Kind;
+use api::{
+    Kind,
+    slices::{IMPORT_NAME, SERVICE_NAME},
+};
 use serde_json::{Map, Value};
 
 /// Metadata that is read, of any kind. `uid` names the owner of what is made for a Gateway.
@@ -27,6 +30,7 @@ pub(super) fn slim(row: &Kind, document: &mut Value) {
     match row.kind {
         "Namespace" => keep(document, &["apiVersion", "kind", "metadata"]),
         "Service" => slim_service(document),
+        "ServiceImport" => keep(document, &["apiVersion", "kind", "metadata", "spec"]),
         "EndpointSlice" => slim_slice(document),
         "Secret" | "ConfigMap" => keep(document, &["apiVersion", "kind", "metadata", "type", "data", "binaryData"]),
         _ => {}
@@ -45,7 +49,7 @@ fn slim_service(document: &mut Value) {
 fn slim_slice(document: &mut Value) {
     keep(document, &["apiVersion", "kind", "metadata", "addressType", "endpoints", "ports"]);
     if let Some(labels) = document["metadata"].get_mut("labels") {
-        keep(labels, &[super::SERVICE_NAME]);
+        keep(labels, &[SERVICE_NAME, IMPORT_NAME]);
     }
     each(document, "endpoints", |endpoint| keep(endpoint, &["addresses", "conditions", "zone", "hints", "hostname"]));
 }
@@ -84,11 +88,11 @@ mod tests {
     #[test]
     fn end_points_keep_what_routing_reads() {
         let slice = json!({"metadata": {"name": "s", "namespace": "a", "generation": 1,
-                "labels": {super::super::SERVICE_NAME: "v", "app": "v"}},
+                "labels": {SERVICE_NAME: "v", "app": "v"}},
             "addressType": "IPv4", "ports": [{"port": 80}],
             "endpoints": [{"addresses": ["1.2.3.4"], "zone": "z", "nodeName": "n", "targetRef": {"kind": "Pod"},
                 "conditions": {"ready": true}}]});
-        let wanted = json!({"metadata": {"name": "s", "namespace": "a", "labels": {super::super::SERVICE_NAME: "v"}},
+        let wanted = json!({"metadata": {"name": "s", "namespace": "a", "labels": {SERVICE_NAME: "v"}},
             "addressType": "IPv4", "ports": [{"port": 80}],
             "endpoints": [{"addresses": ["1.2.3.4"], "zone": "z", "conditions": {"ready": true}}]});
         assert_eq!(slimmed("discovery.k8s.io", "EndpointSlice", slice), wanted);

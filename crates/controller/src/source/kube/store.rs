@@ -1,19 +1,18 @@
 //! All that was read, together: which of it is in force, and what is wrong.
 //!
-//! Services and EndpointSlices are in force while something refers to the Service. The others are kept aside as text: a
-//! change of them is no change for translation, and they take a fifth of the memory.
+//! Services, ServiceImports and their EndpointSlices are in force while something refers to them. The others are kept aside as
+//! text: a change of them is no change for translation, and they take a fifth of the memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use api::{Object, ObjectRef, Resources};
+use api::{Object, ObjectRef, Resources, SliceOwner, Stored, slices::owners};
 use kube::Client;
 use serde_json::Value;
 
 use super::{
-    SERVICE_NAME,
     fetch::{Answer, Fetched, Fetcher},
     read::Item,
     records::Records,
@@ -25,7 +24,7 @@ use crate::source::{Problem, Seen};
 pub(super) struct Store {
     watchers: Vec<Watching>,
     held: HashMap<Arc<ObjectRef>, Held>,
-    /// The slices of each Service.
+    /// The slices of each Service and ServiceImport.
     slices: HashMap<Arc<ObjectRef>, BTreeSet<Arc<ObjectRef>>>,
     /// What is referred to, and by how many.
     wanted: HashMap<Arc<ObjectRef>, usize>,
@@ -56,8 +55,8 @@ struct Held {
     /// The list that named it last.
     round: u64,
     references: Vec<Arc<ObjectRef>>,
-    /// The Service that it has end points of.
-    service: Option<Arc<ObjectRef>>,
+    /// Whose end points it has.
+    owners: Vec<Arc<ObjectRef>>,
     /// The object, while nothing refers to it.
     aside: Option<Box<str>>,
 }
@@ -152,7 +151,7 @@ impl Store {
         }
         self.tell(&reference, item.problems);
         let held = self.held.entry(Arc::clone(&reference));
-        let held = held.or_insert(Held { watcher: id, round, references: Vec::new(), service: None, aside: None });
+        let held = held.or_insert(Held { watcher: id, round, references: Vec::new(), owners: Vec::new(), aside: None });
         (held.watcher, held.round) = (id, round);
         if let Some(object) = item.object {
             self.refer(&reference, item.references);
@@ -171,7 +170,7 @@ impl Store {
         self.records.set(&key, None);
         self.problems.remove(reference);
         held.references.iter().for_each(|to| self.unwant(to));
-        self.leave_service(held.service.as_ref(), reference);
+        held.owners.iter().for_each(|owner| self.leave_owner(owner, reference));
         self.resources.remove(reference);
         if self.by_label && reference.kind == "Namespace" {
             self.leave(&reference.name);
@@ -180,7 +179,7 @@ impl Store {
 
     /// Nothing of this namespace is read any more.
     fn leave(&mut self, namespace: &str) {
-        let contents = self.wanted.keys().filter(|to| to.kind != "Service" && to.namespace == namespace);
+        let contents = self.wanted.keys().filter(|to| !has_slices(to) && to.namespace == namespace);
         let contents: Vec<_> = contents.cloned().collect();
         contents.iter().for_each(|to| self.forget(to));
     }
@@ -218,13 +217,13 @@ impl Store {
 
     /// Puts an object into force, or aside.
     fn hold(&mut self, reference: &Arc<ObjectRef>, object: Object) {
-        let service = service_of(&object).map(Arc::new);
-        self.join_service(reference, service.clone());
+        let owners = owners_of(&object);
         let needed = match &object {
-            Object::Service(_) => self.wanted.contains_key(reference),
-            Object::EndpointSlice(_) => service.is_some_and(|service| self.wanted.contains_key(&service)),
+            Object::Service(_) | Object::ServiceImport(_) => self.wanted.contains_key(reference),
+            Object::EndpointSlice(_) => owners.iter().any(|owner| self.wanted.contains_key(owner)),
             _ => true,
         };
+        self.join_owners(reference, owners);
         let aside = if needed { None } else { pack(&object) };
         if needed {
             self.resources.insert(object);
@@ -236,22 +235,21 @@ impl Store {
         }
     }
 
-    /// A slice has end points of this Service from now on.
-    fn join_service(&mut self, slice: &Arc<ObjectRef>, service: Option<Arc<ObjectRef>>) {
-        let Some(held) = self.held.get_mut(slice).filter(|held| held.service != service) else { return };
-        let before = std::mem::replace(&mut held.service, service.clone());
-        self.leave_service(before.as_ref(), slice);
-        if let Some(service) = service {
-            self.slices.entry(service).or_default().insert(Arc::clone(slice));
+    /// A slice has end points of these from now on.
+    fn join_owners(&mut self, slice: &Arc<ObjectRef>, owners: Vec<Arc<ObjectRef>>) {
+        let Some(held) = self.held.get_mut(slice).filter(|held| held.owners != owners) else { return };
+        let before = std::mem::replace(&mut held.owners, owners.clone());
+        before.iter().for_each(|owner| self.leave_owner(owner, slice));
+        for owner in owners {
+            self.slices.entry(owner).or_default().insert(Arc::clone(slice));
         }
     }
 
-    fn leave_service(&mut self, service: Option<&Arc<ObjectRef>>, slice: &ObjectRef) {
-        let Some(service) = service else { return };
-        if let Some(slices) = self.slices.get_mut(service) {
+    fn leave_owner(&mut self, owner: &ObjectRef, slice: &ObjectRef) {
+        if let Some(slices) = self.slices.get_mut(owner) {
             slices.remove(slice);
             if slices.is_empty() {
-                self.slices.remove(service);
+                self.slices.remove(owner);
             }
         }
     }
@@ -278,8 +276,8 @@ impl Store {
         }
         let to = Arc::new(to);
         self.wanted.insert(Arc::clone(&to), 1);
-        if to.kind == "Service" {
-            self.service_and_slices(&to).iter().for_each(|reference| self.bring_in(reference));
+        if has_slices(&to) {
+            self.with_slices(&to).iter().for_each(|reference| self.bring_in(reference));
         } else if self.is_watched(&to) {
             self.fetcher.want(&to);
         }
@@ -293,8 +291,8 @@ impl Store {
             return;
         }
         self.wanted.remove(to);
-        if to.kind == "Service" {
-            self.service_and_slices(to).iter().for_each(|reference| self.put_aside(reference));
+        if has_slices(to) {
+            self.with_slices(to).iter().for_each(|reference| self.put_aside(reference));
         } else {
             self.forget(to);
         }
@@ -310,9 +308,10 @@ impl Store {
         is_chosen && self.watchers.iter().any(watches)
     }
 
-    fn service_and_slices(&self, service: &Arc<ObjectRef>) -> Vec<Arc<ObjectRef>> {
-        let slices = self.slices.get(service).into_iter().flatten().cloned();
-        slices.chain([Arc::clone(service)]).collect()
+    /// A Service or ServiceImport and its slices.
+    fn with_slices(&self, owner: &Arc<ObjectRef>) -> Vec<Arc<ObjectRef>> {
+        let slices = self.slices.get(owner).into_iter().flatten().cloned();
+        slices.chain([Arc::clone(owner)]).collect()
     }
 
     fn bring_in(&mut self, reference: &ObjectRef) {
@@ -324,21 +323,33 @@ impl Store {
 
     fn put_aside(&mut self, reference: &ObjectRef) {
         let (Some(held), Some(object)) = (self.held.get_mut(reference), self.resources.get(reference)) else { return };
+        // A slice may have another owner that is still referred to.
+        if held.owners.iter().any(|owner| self.wanted.contains_key(owner)) {
+            return;
+        }
         held.aside = pack(&object);
         self.resources.remove(reference);
     }
 }
 
-/// The Service whose end points a slice has.
-fn service_of(object: &Object) -> Option<ObjectRef> {
-    let Object::EndpointSlice(slice) = object else { return None };
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some(ObjectRef::new("", "Service", slice.metadata.namespace.as_deref()?, name))
+/// Whose end points a slice has.
+fn owners_of(object: &Object) -> Vec<Arc<ObjectRef>> {
+    let Object::EndpointSlice(slice) = object else { return Vec::new() };
+    let reference = |(owner, name): (SliceOwner, &str)| {
+        let (group, kind) = owner.group_kind();
+        Arc::new(ObjectRef::new(group, kind, slice.namespace(), name))
+    };
+    owners(slice).map(reference).collect()
+}
+
+fn has_slices(reference: &ObjectRef) -> bool {
+    SliceOwner::find(&reference.group, &reference.kind).is_some()
 }
 
 fn pack(object: &Object) -> Option<Box<str>> {
     let text = match object {
         Object::Service(service) => serde_json::to_string(&**service),
+        Object::ServiceImport(import) => serde_json::to_string(&**import),
         Object::EndpointSlice(slice) => serde_json::to_string(&**slice),
         _ => return None,
     };

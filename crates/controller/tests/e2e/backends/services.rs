@@ -113,3 +113,77 @@ async fn http_route_backend_protocol_h2c_of_a_service() -> Result<()> {
     assert_eq!(get("any.org", port).send().await?.echoed()?.proto, "HTTP/2.0");
     Ok(())
 }
+
+/// What an Envoy is told that stands in a zone: the zone itself, and that it has nobody to share load with.
+const IN_ZONE_A: &str = "  bootstrap:
+    type: Merge
+    value: |
+      node: {locality: {zone: a}}
+      cluster_manager: {local_cluster_name: fleet}
+      static_resources:
+        clusters:
+        - name: fleet
+          type: STATIC
+          load_assignment:
+            cluster_name: fleet
+            endpoints:
+            - locality: {zone: a}
+              lb_endpoints: [{endpoint: {address: {pipe: {path: /run/nobody.sock}}}}]
+";
+
+/// A Service with `fields` of its metadata, and a slice for each end point: zone, address and further fields.
+fn zoned(fields: &str, spec: &str, endpoints: &[(&str, SocketAddr, &str)]) -> String {
+    let slices = endpoints.iter().enumerate().map(|(index, (zone, address, fields))| {
+        slice("default", "s", index, *address, "ready: true")
+            .replace("{addresses:", &format!("{{zone: {zone}{fields}, addresses:"))
+    });
+    service_with("default", "s", "{name: p, port: 80}", spec).replace("{name: s,", &format!("{{name: s{fields},"))
+        + &slices.collect::<String>()
+}
+
+#[tokio::test]
+async fn requests_arrive_in_the_envoys_zone() -> Result<()> {
+    let (a, b, c, port) = (echo("a").await?, echo("b").await?, echo("c").await?, free_port());
+    let (here, there, beyond) = (("a", a.address(), ""), ("b", b.address(), ""), ("c", c.address(), ""));
+    let case = Case::start(&[
+        class(),
+        gateway_with("gw", &[listener("http", "HTTP", port, "")], USES_PROXY),
+        proxy(IN_ZONE_A),
+        route(),
+    ])
+    .await?;
+    let request = get("any.org", port);
+    // Where requests arrive from now on: some time after a change all of them do.
+    let arrive = async |wanted: &[&str]| {
+        case.until(&format!("requests in {wanted:?} only"), async || {
+            let mut seen = std::collections::BTreeSet::new();
+            for _ in 0..40 {
+                seen.insert(request.send().await?.echoed()?.pod);
+            }
+            Ok(seen.iter().map(String::as_str).eq(wanted.iter().copied()))
+        })
+        .await
+    };
+    let near = ", trafficDistribution: PreferSameZone";
+    case.write("s", &zoned("", near, &[here, there, beyond]))?;
+    arrive(&["a"]).await?;
+    // Others when there is nobody left, and back.
+    case.write("s", &zoned("", near, &[there, beyond]))?;
+    arrive(&["b", "c"]).await?;
+    case.write("s", &zoned("", near, &[here, there, beyond]))?;
+    arrive(&["a"]).await?;
+    // Nobody asks for it.
+    case.write("s", &zoned("", "", &[here, there, beyond]))?;
+    arrive(&["a", "b", "c"]).await?;
+    // Hints say who is for whom; without them, or with some only, load is spread.
+    let auto = ", annotations: {service.kubernetes.io/topology-mode: Auto}";
+    let hinted = |zone: &str| format!(", hints: {{forZones: [{{name: {zone}}}]}}");
+    let (for_a, for_b) = (hinted("a"), hinted("b"));
+    case.write(
+        "s",
+        &zoned(auto, "", &[("a", a.address(), &for_b), ("b", b.address(), &for_a), ("c", c.address(), &for_a)]),
+    )?;
+    arrive(&["b", "c"]).await?;
+    case.write("s", &zoned(auto, "", &[here, ("b", b.address(), &for_a)]))?;
+    arrive(&["a", "b"]).await
+}

@@ -1,9 +1,10 @@
 //! Which end point requests, connections and datagrams reach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ir::{
-    FilterChain, Forward, Listener, Protocol, TcpProxy, Transport, UdpProxy,
+    Discovery, Endpoint, FilterChain, Forward, Listener, Protocol, TcpProxy, Transport, UdpProxy,
+    backend::{EndpointSource, Nearness},
     route::{Session, SessionKind},
 };
 use testbed::{
@@ -85,4 +86,51 @@ async fn datagrams_and_connections_go_by_weight_or_nowhere() {
     };
     assert_eq!(tcp_line(at("tcp-90").await, "hello").await.unwrap(), "t hello");
     assert!(tcp_line(at("tcp-91").await, "hello").await.is_err());
+}
+
+/// Requests arrive in the Envoy's zone as long as an end point in it is healthy; an Envoy without a zone knows no near or far.
+#[tokio::test]
+async fn end_points_near_to_the_envoy_come_first() {
+    let (here, here_too) =
+        (Echo::http().name("a").spawn().await.unwrap(), Echo::http().name("a").spawn().await.unwrap());
+    let (there, beyond) =
+        (Echo::http().name("b").spawn().await.unwrap(), Echo::http().name("c").spawn().await.unwrap());
+    let far = || vec![in_zone(&there, "b"), in_zone(&beyond, "c")];
+    let all = || [vec![in_zone(&here, "a"), in_zone(&here_too, "a")], far()].concat();
+    let near = |prefers| {
+        let mut cluster = cluster("c");
+        if let (Discovery::Delivered(groups), true) = (&mut cluster.discovery, prefers)
+            && let EndpointSource::Slices { nearness, .. } = &mut groups[0].source
+        {
+            *nearness = Some(Nearness::Zone);
+        }
+        simple([to("r", prefix(""), forward("c"))], vec![cluster])
+    };
+    for (zone, prefers, endpoints, expected) in [
+        ("a", true, all(), vec!["a"]),
+        ("b", true, all(), vec!["b"]),
+        ("a", true, far(), vec!["b", "c"]),
+        ("elsewhere", true, all(), vec!["a", "b", "c"]),
+        ("", true, all(), vec!["a", "b", "c"]),
+        ("a", false, all(), vec!["a", "b", "c"]),
+    ] {
+        let endpoints = BTreeMap::from([("c", endpoints)]);
+        let served = Served::in_zone(&near(prefers), endpoints, zone).await;
+        let found: BTreeSet<String> = pods(&served).await;
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), expected, "zone {zone:?}, preferred: {prefers}");
+    }
+}
+
+/// Where a hundred requests arrive.
+async fn pods(served: &Served) -> BTreeSet<String> {
+    let mut pods = BTreeSet::new();
+    for _ in 0..100 {
+        pods.insert(served.get("a.example", "/").send().await.unwrap().echoed().unwrap().pod);
+    }
+    pods
+}
+
+fn in_zone(echo: &Echo, name: &str) -> Endpoint {
+    let Endpoint::Ip { address, port, hostname, draining, .. } = endpoint(echo, false) else { unreachable!() };
+    Endpoint::Ip { address, port, zone: Some(name.to_owned()), hostname, draining }
 }

@@ -29,6 +29,9 @@ const READY: u16 = 19003;
 /// traffic sets `container.resources`.
 const REQUESTS: [(&str, &str); 2] = [("cpu", "20m"), ("memory", "128Mi")];
 
+/// The zone, as an argument. Kubernetes fills it in.
+const ZONE: &str = "$(ENVOY_SERVICE_ZONE)";
+
 pub(super) fn container(
     fleet: &Fleet<'_>,
     settings: &Settings,
@@ -73,7 +76,7 @@ fn image(wanted: &EnvoyContainer, usual: &str) -> String {
 /// Kubernetes puts variables into arguments: `$(ENVOY_POD_NAME)`. That goes for the user's bootstrap, too.
 fn args(fleet: &Fleet<'_>, settings: &Settings, tls: TlsFiles) -> Result<Vec<String>, Error> {
     let bootstrap = lower::bootstrap(fleet.gateway, &bootstrap_settings(fleet, settings, tls))?;
-    let mut args: Vec<String> = ["--service-node", "$(ENVOY_POD_NAME)", "--service-zone", "$(ENVOY_SERVICE_ZONE)"]
+    let mut args: Vec<String> = ["--service-node", "$(ENVOY_POD_NAME)", "--service-zone", ZONE]
         .map(str::to_owned)
         .into_iter()
         .chain(["--config-yaml".to_owned(), bootstrap.to_string()])
@@ -91,6 +94,7 @@ fn bootstrap_settings(fleet: &Fleet<'_>, settings: &Settings, tls: TlsFiles) -> 
         node_cluster: fleet.gateway.name.to_string(),
         admin: Address::Ip((Ipv4Addr::LOCALHOST, ADMIN).into()),
         xds: Xds::Tcp { host: settings.xds.host.clone(), port: settings.xds.port, tls: Some(tls) },
+        zone: Some(ZONE.to_owned()),
         ready: Some(any(READY)),
         metrics: has_metrics(proxy).then(|| any(METRICS)),
     }

@@ -108,6 +108,8 @@ fn the_usual_fleet() {
     insta::assert_yaml_snapshot!("usual_service", of(&objects, Kind::Service));
     assert_eq!(bootstrap["node"]["cluster"], "default/eg");
     assert_eq!(bootstrap["dynamic_resources"]["lds_config"]["initial_fetch_timeout"], "0s");
+    let zone = bootstrap.pointer("/static_resources/clusters/1/load_assignment/endpoints/0/locality/zone");
+    assert_eq!(zone, Some(&json!("$(ENVOY_SERVICE_ZONE)")), "as on the command line");
     let tls = bootstrap.pointer("/static_resources/clusters/0/transport_socket/typed_config").unwrap().to_string();
     assert!(tls.contains("/certs/xds-certificate.json") && tls.contains("/certs/xds-authorities.json"), "{tls}");
 }
