@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use envoy::json;
 use envoy::service::ratelimit::RateLimitRequest;
 use envoy::service::ratelimit::rate_limit_response::Code;
@@ -15,6 +15,7 @@ use kit::Kit;
 
 use crate::clock;
 use crate::decide::Limiter;
+use crate::top::Offender;
 
 /// What is served on the HTTP port.
 pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>) -> Router {
@@ -37,6 +38,7 @@ pub(crate) fn admin(kit: &Kit, limiter: Arc<Limiter>) -> Router {
         .route("/json", post(ask))
         .route("/rlconfig", get(rules))
         .route("/stats", get(stats))
+        .route("/top", get(top))
         .with_state(limiter)
 }
 
@@ -63,6 +65,10 @@ async fn ask(State(limiter): State<Arc<Limiter>>, body: Bytes) -> Response {
 
 async fn rules(State(limiter): State<Arc<Limiter>>) -> String {
     limiter.rules().rules.dump()
+}
+
+async fn top(State(limiter): State<Arc<Limiter>>) -> Json<Vec<Offender>> {
+    Json(limiter.top(clock::now()))
 }
 
 /// All metrics in the form `name: value`.

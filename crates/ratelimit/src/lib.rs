@@ -24,3 +24,4 @@ pub mod rules;
 mod serve;
 pub mod settings;
 pub mod store;
+pub mod top;

@@ -84,9 +84,15 @@ impl Load {
             let request = request(self.descriptors, value);
             let mut sent = Instant::now();
             if let Some(pause) = pause {
-                // Where an answer is late, the calls that wait for it are late too, and that is part of what is measured.
-                sent = begun + pause * u32::try_from(times.len())? + pause * number / connections;
-                tokio::time::sleep_until(sent.into()).await;
+                let due = begun + pause * u32::try_from(times.len())? + pause * number / connections;
+                // Where an answer is late, the calls that wait for it are late too, and that is part of what is measured;
+                // that the timer wakes us up to a millisecond late is not.
+                if sent < due {
+                    tokio::time::sleep_until(due.into()).await;
+                    sent = Instant::now();
+                } else {
+                    sent = due;
+                }
             }
             client.should_rate_limit(request).await?;
             times.push(sent.elapsed());

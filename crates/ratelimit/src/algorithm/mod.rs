@@ -55,6 +55,11 @@ impl Reading {
         let (over, capacity) = (is_over(limit, used, hits), limit.capacity());
         Self { over, capacity, used, after: used.saturating_add_signed(delta), reset, retry }
     }
+
+    /// How many of these hits, which were charged, are beyond the limit.
+    pub fn hits_over(&self, hits: u64) -> u64 {
+        hits.min(self.used.saturating_add(hits).saturating_sub(self.capacity))
+    }
 }
 
 /// Whether hits would go over a limit of which `used` is in use. None (a look) is over only when more than the limit is in

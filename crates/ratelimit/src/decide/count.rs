@@ -5,6 +5,8 @@ use envoy::service::ratelimit::RateLimitRequest;
 use super::charge::Charged;
 use super::fate::Limited;
 use super::{Limiter, Live};
+use crate::algorithm::Reading;
+use crate::limit::Millis;
 use crate::metrics::RuleCounters;
 use crate::rules::How;
 
@@ -28,6 +30,24 @@ impl Limiter {
         }
     }
 
+    /// Remembers who went over, by the counter's key: what may not lie in the store is not shown either.
+    pub(super) fn note_offender(
+        &self,
+        request: &RateLimitRequest,
+        index: usize,
+        limited: &Limited<'_>,
+        reading: &Reading,
+        now: Millis,
+    ) {
+        let over = u64::try_from(limited.hits).map_or(0, |hits| reading.hits_over(hits));
+        if over > 0 {
+            let mut key = Vec::new();
+            let (keys, descriptor) = (&self.policy.keys, &request.descriptors[index]);
+            keys.write(&mut key, &request.domain, descriptor, &limited.steps, &limited.limit);
+            self.top.count(&key, over, now);
+        }
+    }
+
     fn count_hits(&self, counters: &RuleCounters, limited: &Limited<'_>, charged: &Charged) {
         let reading = &charged.reading;
         let Ok(hits) = u64::try_from(limited.hits) else { return };
@@ -36,7 +56,7 @@ impl Limiter {
         let near = self.near(most);
         let (before, after) = (reading.used, reading.used.saturating_add(hits));
         if reading.over {
-            let over = if before >= most { hits } else { after - most };
+            let over = reading.hits_over(hits);
             counters.over.inc_by(over);
             if charged.cached {
                 counters.over_cached.inc_by(hits);

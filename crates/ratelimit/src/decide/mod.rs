@@ -26,6 +26,7 @@ use crate::metrics::{Metrics, RuleCounters};
 use crate::respond::{self, Answers};
 use crate::rules::Rules;
 use crate::store::{Exhausted, Store};
+use crate::top::{Offender, Top};
 
 pub use check::{Bounds, Malformed};
 pub use status::Status;
@@ -66,6 +67,7 @@ pub struct Limiter {
     policy: Policy,
     store: Store,
     exhausted: Option<Exhausted>,
+    top: Top,
     metrics: Arc<Metrics>,
 }
 
@@ -74,7 +76,7 @@ impl Limiter {
     pub fn new(policy: Policy, store: Store, metrics: Arc<Metrics>) -> Self {
         let live = ArcSwap::from_pointee(Live { rules: Rules::default(), counters: Vec::new() });
         let exhausted = (policy.remembered > 0).then(|| Exhausted::new(policy.remembered));
-        Self { live, policy, store, exhausted, metrics }
+        Self { live, policy, store, exhausted, top: Top::default(), metrics }
     }
 
     /// Puts rules into force: the next request sees them all.
@@ -91,6 +93,11 @@ impl Limiter {
         self.live.load_full()
     }
 
+    /// Who goes over limits most.
+    pub fn top(&self, now: Millis) -> Vec<Offender> {
+        self.top.list(now)
+    }
+
     /// Decides a request that came at `now`.
     pub async fn decide(&self, request: &RateLimitRequest, now: Millis) -> Result<RateLimitResponse, Malformed> {
         if let Err(malformed) = self.policy.bounds.check(request) {
@@ -100,7 +107,7 @@ impl Limiter {
         let live = self.live.load();
         let fates = self.fates(&live, request);
         let charged = self.charge(request, &fates, now).await;
-        let statuses = self.statuses(&live, request, &fates, &charged);
+        let statuses = self.statuses(&live, request, &fates, &charged, now);
         let over = statuses.iter().any(|status| status.refuses);
         if over && self.policy.shadow {
             self.metrics.global_shadow.inc();

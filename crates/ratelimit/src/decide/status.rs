@@ -39,6 +39,7 @@ impl Limiter {
         request: &RateLimitRequest,
         fates: &[Fate<'r>],
         charged: &[Charged],
+        now: Millis,
     ) -> PerDescriptor<Status<'r>> {
         let mut charged = charged.iter();
         let status = |(index, fate): (usize, &Fate<'r>)| match fate {
@@ -49,6 +50,7 @@ impl Limiter {
             Fate::Limited(limited) => {
                 let charged = charged.next().expect("every limited descriptor is charged");
                 self.count(live, request, index, limited, charged);
+                self.note_offender(request, index, limited, &charged.reading, now);
                 self.status(limited, &charged.reading)
             }
         };

@@ -8,6 +8,8 @@ use ::envoy::ext::shared::ratelimit::rate_limit_descriptor::Entry;
 use ::envoy::service::ratelimit::rate_limit_response::Code;
 use ::envoy::service::ratelimit::rate_limit_service_client::RateLimitServiceClient;
 use ::envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
+use kit::reload::Reloading;
+use kit::tls::{ClientSettings, Protocols, client_config};
 use serde_json::Value;
 use tempfile::TempDir;
 use testbed::PATIENCE;
@@ -41,7 +43,9 @@ impl Service {
     }
 
     async fn start_in(dir: TempDir, settings: &str) -> Self {
-        let addresses = ["grpc", "http", "admin"].map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).concat();
+        let set = |port: &str| settings.lines().any(|line| line.starts_with(&format!("{port}:")));
+        let ports = ["grpc", "http", "admin"].into_iter().filter(|port| !set(port));
+        let addresses: String = ports.map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).collect();
         let file = dir.path().join("ratelimit.yaml");
         fs::write(&file, format!("{addresses}{settings}")).unwrap();
         let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-ratelimit"))
@@ -69,7 +73,13 @@ impl Service {
 
     /// A client with a connection of its own.
     pub(crate) fn client(&self) -> RateLimitServiceClient<Channel> {
-        RateLimitServiceClient::new(kit::grpc::channel(&self.grpc.parse().unwrap(), None).unwrap())
+        self.client_by(None)
+    }
+
+    /// The same, by TLS.
+    pub(crate) fn client_by(&self, tls: Option<&ClientSettings>) -> RateLimitServiceClient<Channel> {
+        let tls = tls.map(|tls| Reloading::fixed(client_config(tls, Protocols::Http2).unwrap()));
+        RateLimitServiceClient::new(kit::grpc::channel(&self.grpc.parse().unwrap(), tls).unwrap())
     }
 
     /// Asks once.

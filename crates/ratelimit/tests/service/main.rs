@@ -7,5 +7,6 @@ mod faults;
 mod house;
 mod pages;
 mod plane;
+mod port;
 mod reference;
 mod topologies;

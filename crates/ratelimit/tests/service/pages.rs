@@ -49,6 +49,14 @@ async fn operators_see_rules_and_numbers() {
     );
     let stats = service.page("/stats").await;
     assert!(stats.contains("ratelimit_hits_total{domain=\"edge\",rule=\"user\"}: 1\n"), "{stats}");
+    assert_eq!(service.page("/top").await, "[]");
+    for _ in 0..2 {
+        service.ask(request("edge", &[("user", "ann")])).await;
+    }
+    // Between one refusal and the next the minute may have turned, which halves.
+    let top: Value = serde_json::from_str(&service.page("/top").await).unwrap();
+    assert_eq!((&top[0]["key"], &top[0]["error"]), (&json!("edge|user=ann|f31536000"), &json!(0)));
+    assert!([1, 2].contains(&top[0]["hits"].as_u64().unwrap()), "{top}");
 }
 
 #[tokio::test]
