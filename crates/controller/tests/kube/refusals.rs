@@ -120,7 +120,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: reader, namespace: roles}
 rules:
-- {apiGroups: [gateway.networking.k8s.io, gateway.envoyproxy.io, discovery.k8s.io], resources: ['*'], verbs: [get, list, watch]}
+- {apiGroups: [gateway.networking.k8s.io, gateway.envoyproxy.io, multicluster.x-k8s.io, discovery.k8s.io], resources: ['*'], verbs: [get, list, watch]}
 - {apiGroups: [''], resources: [services, secrets, configmaps], verbs: [get, list, watch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
