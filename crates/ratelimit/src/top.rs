@@ -1,6 +1,6 @@
 //! Who goes over limits most: a Space-Saving sketch (Metwally, Agrawal and El Abbadi, 2005), whose memory is fixed.
 //!
-//! A newcomer takes the place of the smallest count and goes on from it. So whoever had more than one part in [`PLACES`] of
+//! A newcomer takes the place of the smallest count and goes on from it. So whoever had more than one part in `PLACES` of
 //! all hits is in the list, and a count is never too low, and too high by no more than what stands beside it.
 
 use std::hash::BuildHasher as _;
