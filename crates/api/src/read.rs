@@ -1,8 +1,8 @@
 //! Reads a type from JSON strictly: an error says where it is, and fields that the type does not have are told.
 //!
 //! This is what `serde_path_to_error` and `serde_ignored` around `serde_json` do, in one layer. The code that reads a type
-//! is made for each layer anew, and there are thousands of types: with three layers it was a third of the program and most
-//! of the time to build it.
+//! is made for each layer anew, and there are thousands of types: three layers were 5 MB more of program, and more than twice
+//! the time to build this crate. (`kit` has the like for configuration, where every value has a place in a YAML file.)
 
 use std::{cell::RefCell, fmt};
 

@@ -58,7 +58,7 @@ enum Command {
     },
     /// Runs the long tests of the controller on a real cluster, under load.
     #[command(after_help = cluster_tests::EXAMPLES)]
-    ClusterTests(cluster_tests::Options),
+    ClusterTests(test::Options),
     /// Runs the official conformance tests of the Gateway API against the controller in a real cluster.
     #[command(after_help = conformance::EXAMPLES)]
     Conformance(conformance::Options),

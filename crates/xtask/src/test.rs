@@ -23,14 +23,14 @@ pub(crate) const EXAMPLES: &str = "Examples:
 pub(crate) struct Options {
     /// Runs only the tests whose name contains this, and no other checks.
     #[arg(long, value_name = "TEXT")]
-    filter: Option<String>,
+    pub(crate) filter: Option<String>,
     /// The cargo profile to build with [default: dev, or ci where CI=true].
     #[arg(long)]
     profile: Option<String>,
 }
 
 impl Options {
-    fn profile(&self) -> &str {
+    pub(crate) fn profile(&self) -> &str {
         self.profile.as_deref().unwrap_or(usual_profile())
     }
 }

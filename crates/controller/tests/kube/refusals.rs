@@ -77,11 +77,7 @@ async fn a_status_that_is_refused_is_written_later() {
 #[tokio::test]
 async fn what_is_forbidden_is_said_with_the_role_that_is_missing() {
     let room = Room::new("forbidden").await;
-    let cluster = room.stay.cluster();
-    cluster.apply(ROLES).await.unwrap();
-    let token = cluster.kubectl(&["create", "token", "reader", "--namespace=forbidden"]).await.unwrap();
-    let mut config = super::admin::config(&cluster.kubeconfig()).await.unwrap();
-    config.auth_info = serde_json::from_value(json!({"token": token.trim()})).unwrap();
+    let config = room.reader(ROLES).await;
     let controller = Controller::begin(config, "test.example/forbidden", None).unwrap();
     let role = "secrets cannot be read, and nothing is configured without them: secrets is forbidden";
     let told =
@@ -95,11 +91,7 @@ async fn what_is_forbidden_is_said_with_the_role_that_is_missing() {
 #[tokio::test]
 async fn a_role_in_the_namespace_that_is_read_is_enough() {
     let room = Room::new("roles").await;
-    let cluster = room.stay.cluster();
-    cluster.apply(ROLES_OF_ONE).await.unwrap();
-    let token = cluster.kubectl(&["create", "token", "reader", "--namespace=roles"]).await.unwrap();
-    let mut config = super::admin::config(&cluster.kubeconfig()).await.unwrap();
-    config.auth_info = serde_json::from_value(json!({"token": token.trim()})).unwrap();
+    let config = room.reader(ROLES_OF_ONE).await;
     let watch = Watch { r#type: WatchType::Namespaces, namespaces: vec!["roles".to_owned()], namespace_selector: None };
     room.admin.apply_all(&[room.gateway(), route("roles", "r", "r.example", json!([]))]).await;
     let controller = Controller::start(config, "test.example/roles", Some(&watch)).await;

@@ -14,7 +14,7 @@ use controller::{
     status_writer::{StatusWriter, finalizer},
 };
 use kube::Config;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::PATIENCE;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use xds::{Ledger, LedgerBook};
@@ -54,6 +54,18 @@ impl Room {
         let config = config(&stay.cluster().kubeconfig()).await.expect("there is a way in");
         let controller = Controller::start(config, &controller_name(name), Some(&watch)).await;
         Self { admin, controller, name: name.to_owned(), stay }
+    }
+
+    /// The way to the API server for the ServiceAccount `reader` of the room's namespace, which `account` makes: that and
+    /// its rights, as YAML.
+    pub(crate) async fn reader(&self, account: &str) -> Config {
+        let cluster = self.stay.cluster();
+        cluster.apply(account).await.expect("the cluster does it");
+        let namespace = format!("--namespace={}", self.name);
+        let token = cluster.kubectl(&["create", "token", "reader", &namespace]).await.expect("the cluster does it");
+        let mut config = config(&cluster.kubeconfig()).await.expect("there is a way in");
+        config.auth_info = serde_json::from_value(json!({"token": token.trim()})).expect("it is a credential");
+        config
     }
 
     /// A Gateway of the class, `gw`, with one HTTP listener.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use testbed::{PATIENCE, pki::Ca, wait::wait_for};
 
 use super::{
-    admin,
     house::AUDITED,
     manifests::{EXTENSIONS, certificate, config_map, gateway, https, object, route, secret},
     room::{Controller, Room, controller_name, sends},
@@ -47,7 +46,7 @@ async fn only_what_is_referred_to_is_read() {
     objects.extend(readers("audit", "used-map", "used-token"));
     room.admin.apply_all(&objects).await;
     // One who reads under a name of its own, and whose requests are written down.
-    let config = reader(&room).await;
+    let config = room.reader(ACCOUNT).await;
     let watch = Watch { r#type: WatchType::Namespaces, namespaces: vec!["audit".to_owned()], namespace_selector: None };
     let reader = Controller::start(config, &controller_name("audit"), Some(&watch)).await;
     for text in ["used-text", "used-token-text", first_line(&used.key)] {
@@ -87,17 +86,7 @@ async fn only_what_is_referred_to_is_read() {
     println!("{} requests for the contents of 3 objects among 43, two of them lists of metadata", events.len());
 }
 
-/// The way to the API server for an account of which all is written down.
-async fn reader(room: &Room) -> kube::Config {
-    let cluster = room.stay.cluster();
-    cluster.apply(ACCOUNT).await.expect("the cluster does it");
-    let token =
-        cluster.kubectl(&["create", "token", "reader", "--namespace=audit"]).await.expect("the cluster does it");
-    let mut config = admin::config(&cluster.kubeconfig()).await.expect("the cluster does it");
-    config.auth_info = serde_json::from_value(json!({"token": token.trim()})).expect("it is a credential");
-    config
-}
-
+/// An account of which all that it asks is written down.
 const ACCOUNT: &str = "
 apiVersion: v1
 kind: ServiceAccount

@@ -17,6 +17,14 @@ use testbed::client::Request;
 use testbed::process::{Process, Spec};
 use tonic::transport::Channel;
 
+/// Each user has one request a year.
+pub(crate) const ONE_A_YEAR: &str = "
+domain: edge
+descriptors:
+- key: user
+  rate_limit: {unit: year, requests_per_unit: 1}
+";
+
 /// A running service. Dropping it ends it.
 pub(crate) struct Service {
     pub(crate) process: Process,

@@ -9,18 +9,11 @@ use testbed::client::Request;
 use testbed::process::Spec;
 use testbed::wait::wait_until;
 
-use crate::house::{Service, listening, refused, request};
-
-const RULES: &str = "
-domain: edge
-descriptors:
-- key: user
-  rate_limit: {unit: year, requests_per_unit: 1}
-";
+use crate::house::{ONE_A_YEAR, Service, listening, refused, request};
 
 #[tokio::test]
 async fn clients_without_grpc_ask_in_json() {
-    let mut service = Service::start(RULES, "").await;
+    let mut service = Service::start(ONE_A_YEAR, "").await;
     let http = listening(&mut service.process, "http").await;
     let url = format!("http://{http}/json");
     let body = json!({ "domain": "edge", "descriptors": [{ "entries": [{ "key": "user", "value": "ann" }] }] });
@@ -41,7 +34,7 @@ async fn clients_without_grpc_ask_in_json() {
 
 #[tokio::test]
 async fn operators_see_rules_and_numbers() {
-    let service = Service::start(RULES, "").await;
+    let service = Service::start(ONE_A_YEAR, "").await;
     service.ask(request("edge", &[("user", "ann")])).await;
     assert_eq!(
         service.page("/rlconfig").await,
@@ -66,7 +59,7 @@ async fn the_service_describes_itself() {
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-    let service = Service::start(RULES, "").await.ready().await;
+    let service = Service::start(ONE_A_YEAR, "").await.ready().await;
     let channel = kit::grpc::channel(&service.grpc.parse().unwrap(), None).unwrap();
     let ask = ServerReflectionRequest {
         host: String::new(),
@@ -88,7 +81,7 @@ async fn the_service_describes_itself() {
 async fn the_reference_s_variables_are_enough_to_start() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("ratelimit/config")).unwrap();
-    std::fs::write(dir.path().join("ratelimit/config/edge.yaml"), RULES).unwrap();
+    std::fs::write(dir.path().join("ratelimit/config/edge.yaml"), ONE_A_YEAR).unwrap();
     let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-ratelimit"))
         .args(["--log-format", "json", "--log-level", "info"])
         .env("RUNTIME_ROOT", dir.path())
@@ -114,8 +107,8 @@ async fn the_reference_s_variables_are_enough_to_start() {
 fn rules_can_be_checked_and_explained() {
     let dir = tempfile::tempdir().unwrap();
     let (good, bad) = (dir.path().join("good.yaml"), dir.path().join("bad.yaml"));
-    std::fs::write(&good, RULES).unwrap();
-    std::fs::write(&bad, RULES.replace("year", "decade")).unwrap();
+    std::fs::write(&good, ONE_A_YEAR).unwrap();
+    std::fs::write(&bad, ONE_A_YEAR.replace("year", "decade")).unwrap();
     let run = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_portcullis-ratelimit")).args(args).output().unwrap();
     let ok = run(&["check", good.to_str().unwrap()]);
     assert!(ok.status.success() && ok.stdout == b"ok: 1 rules in 1 domains\n", "{ok:?}");
@@ -132,7 +125,7 @@ fn rules_can_be_checked_and_explained() {
 fn a_record_can_be_played_against_other_rules() {
     let dir = tempfile::tempdir().unwrap();
     let (rules, record) = (dir.path().join("rules.yaml"), dir.path().join("record.jsonl"));
-    std::fs::write(&rules, RULES.replace("year", "second")).unwrap();
+    std::fs::write(&rules, ONE_A_YEAR.replace("year", "second")).unwrap();
     let line = |time: u64| {
         let descriptors = json!([{ "entries": [{ "key": "user", "value": "ann" }] }]);
         json!({ "time": time, "request": { "domain": "edge", "descriptors": descriptors } }).to_string() + "\n"

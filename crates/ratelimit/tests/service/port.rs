@@ -6,14 +6,7 @@ use testbed::PATIENCE;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::house::{Service, refused, request};
-
-const RULES: &str = "
-domain: edge
-descriptors:
-- key: user
-  rate_limit: {unit: year, requests_per_unit: 1}
-";
+use crate::house::{ONE_A_YEAR, Service, refused, request};
 
 #[tokio::test]
 async fn clients_are_known_by_certificate() {
@@ -22,7 +15,7 @@ async fn clients_are_known_by_certificate() {
     authority.write(&ca);
     let server = authority.issue(dir.path(), "server", &["127.0.0.1"]);
     let service = Service::start(
-        RULES,
+        ONE_A_YEAR,
         &format!(
             "grpc:\n  address: 127.0.0.1:0\n  tls:\n    cert: {:?}\n    key: {:?}\n    clientCa: {ca:?}\n    \
              allowedClients: {{uris: ['spiffe://edge/envoy/*']}}\n",
@@ -56,7 +49,7 @@ const GOAWAY: u8 = 7;
 
 #[tokio::test]
 async fn old_connections_are_asked_to_end_and_calls_go_on() {
-    let service = Service::start(RULES, "grpc: {address: '127.0.0.1:0', maxConnectionAge: 100ms}\n").await;
+    let service = Service::start(ONE_A_YEAR, "grpc: {address: '127.0.0.1:0', maxConnectionAge: 100ms}\n").await;
     let mut client = service.client();
     assert!(!refused(&client.should_rate_limit(request("edge", &[("user", "ann")])).await.unwrap().into_inner()));
     let mut connection = TcpStream::connect(&service.grpc).await.unwrap();

@@ -46,10 +46,10 @@ impl HeldSet {
         let mut doubles = Vec::new();
         let mut last = None;
         for (rank, held) in all {
-            // Those that were there have different names.
-            let is_double = (rank.is_none() || last.flatten().is_none() || rank == last.flatten())
-                && set.0.last().is_some_and(|last| last.name() == held.name());
-            last = Some(rank);
+            // What was there has different names.
+            let has_other_name = rank.zip(last).is_some_and(|(rank, last)| rank != last);
+            last = rank;
+            let is_double = !has_other_name && set.0.last().is_some_and(|before| before.name() == held.name());
             if is_double { doubles.push(held) } else { set.0.push(held) }
         }
         set.0.shrink_to_fit();

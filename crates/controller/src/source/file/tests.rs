@@ -266,3 +266,29 @@ fn one_changed_file_among_many_costs_the_work_of_one() {
     assert!(before.resources.gateways.same(&after.resources.gateways));
     assert_eq!(port(&after, "s77"), Some(2));
 }
+
+#[test]
+fn a_file_read_again_is_as_one_read_for_the_first_time() {
+    let texts = [
+        vec![("b", 1), ("a", 1), ("c", 1)],
+        vec![("c", 1), ("b", 1), ("a", 1)],
+        vec![("d", 1), ("c", 1), ("a", 2), ("b", 1), ("aa", 1)],
+        // Of two with one name the first counts, whichever of them was there before.
+        vec![("a", 3), ("a", 2), ("d", 1), ("d", 1), ("c", 1)],
+        vec![("a", 2), ("a", 3), ("c", 1)],
+        vec![],
+        vec![("c", 2), ("a", 2)],
+    ];
+    let (dir, mut again) = reader(&[]);
+    for services in texts {
+        let text: String = services.iter().map(|(name, port)| service(name, *port)).collect();
+        let seen = rewrite(&dir, &mut again, "all.yaml", &text);
+        let (first_dir, first) = reader(&[("all.yaml", text)]);
+        let ports = |seen: &Seen| {
+            let ports = ["a", "aa", "b", "c", "d"].map(|name| port(seen, name));
+            (ports, seen.resources.services.len())
+        };
+        assert_eq!(ports(&seen), ports(&first.seen()), "{services:?}");
+        assert_eq!(problems(&seen, dir.path()), problems(&first.seen(), first_dir.path()), "{services:?}");
+    }
+}
