@@ -12,14 +12,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tempfile::TempPath;
 
@@ -165,7 +167,7 @@ impl Process {
 
     /// Whether it has ended, and how.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        self.look(WaitPidFlag::WNOHANG).ok().flatten()
     }
 
     /// Sends a signal to the process itself (not to what it has started).
@@ -175,8 +177,8 @@ impl Process {
 
     /// Kills the process itself at once and waits until it is gone; what it has started lives on until this value is dropped.
     pub fn kill(&mut self) -> Result<ExitStatus> {
-        self.child.kill()?;
-        Ok(self.child.wait()?)
+        self.signal(Signal::SIGKILL)?;
+        self.look(WaitPidFlag::empty())?.with_context(|| format!("{} has ended in an unknown way", self.name))
     }
 
     /// Asks the process to end (SIGTERM) and waits for it; an error after the deadline, and then it is killed.
@@ -237,6 +239,20 @@ impl Process {
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
 
+    /// How it has ended, if it has. It is not collected yet: so its number stays its own, and its group's, until it is dropped.
+    fn look(&self, how: WaitPidFlag) -> Result<Option<ExitStatus>> {
+        loop {
+            match waitid(Id::Pid(self.nix_pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | how) {
+                // In the words of wait(2): the code is the second byte, the signal the first.
+                Ok(WaitStatus::Exited(_, code)) => return Ok(Some(ExitStatus::from_raw(code << 8))),
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Some(ExitStatus::from_raw(signal as i32))),
+                Ok(_) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot wait for {}", self.name)),
+            }
+        }
+    }
+
     fn nix_pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
@@ -247,7 +263,7 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprintln!("── the end of the log of {} ──\n{}", self.name, self.tail());
         }
-        // The group outlives its leader while it has members; no members is an error that says what is wanted anyway.
+        // The group is there, as nobody has collected its leader yet.
         let group = self.nix_pid();
         let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
