@@ -15,6 +15,7 @@ pub mod echo;
 pub mod envoy;
 pub mod load;
 pub mod pki;
+pub mod planted;
 pub mod process;
 pub mod progress;
 pub mod redis;
