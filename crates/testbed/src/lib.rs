@@ -16,9 +16,11 @@ pub mod envoy;
 pub mod load;
 pub mod pki;
 pub mod planted;
+pub mod proc;
 pub mod process;
 pub mod progress;
 pub mod redis;
+pub mod times;
 pub mod tools;
 pub mod wait;
 

@@ -25,6 +25,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tempfile::TempPath;
 
+use crate::proc;
 use crate::wait::{wait_for, wait_until_blocking};
 
 /// How many lines of a child's log a panicking test shows.
@@ -215,21 +216,12 @@ impl Process {
 
     /// The processor time that its threads have used, to the nanosecond; that of threads that have ended is not in it.
     pub fn processor_time(&self) -> Result<Duration> {
-        let mut sum = Duration::ZERO;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
-            // A thread may end between the two looks.
-            let Ok(line) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-            sum += Duration::from_nanos(line.split(' ').next().unwrap_or_default().parse()?);
-        }
-        Ok(sum)
+        proc::processor_time(self.pid())
     }
 
     /// Its resident memory in MiB.
     pub fn resident_mebibytes(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let row = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has ended")?;
-        let kibibytes: f64 = row.trim_matches([' ', '\t', 'k', 'B']).parse()?;
-        Ok(kibibytes / 1024.0)
+        proc::mebibytes(self.pid(), "VmRSS")
     }
 
     /// The last lines of its log, for error messages.
