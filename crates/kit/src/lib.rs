@@ -20,6 +20,8 @@ mod kit;
 pub mod metrics;
 pub mod net;
 pub mod redact;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod reload;
 mod run;
 pub mod serve;

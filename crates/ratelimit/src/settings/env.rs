@@ -10,7 +10,8 @@ use kit::redact::Redacted;
 use kit::telemetry::Format;
 use kit::tls::PeerPolicy;
 
-use super::redis::{RedisSettings, Sentinel, Server, Tls};
+use super::redis::RedisSettings;
+use kit::redis::{Sentinel, Server, Tls};
 use super::{Settings, StoreSettings, XdsSettings};
 use crate::algorithm::Counting;
 use crate::respond::Standard;

@@ -15,11 +15,11 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use kit::Kit;
 use kit::health::Gate;
+use kit::redis::{Connection, connect};
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
 
 use super::Failure;
-use super::connect::{Connection, connect};
 use super::script::{self, Call};
 use crate::clock;
 use crate::metrics::Metrics;

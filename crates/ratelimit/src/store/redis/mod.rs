@@ -9,7 +9,6 @@
 //! deadline at most. After some failures in a row the link leaves Redis alone (the breaker is open): requests are told at once
 //! that it is down, and one task, not they, tries until it answers again.
 
-mod connect;
 mod groups;
 mod link;
 mod script;
