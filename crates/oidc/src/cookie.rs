@@ -163,7 +163,8 @@ impl Jar {
 
     /// Whether a cookie of this name is one of ours.
     pub fn is_ours(&self, name: &str) -> bool {
-        let part = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|part| part.parse::<u8>().is_ok());
+        let part =
+            |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|part| part.parse::<u8>().is_ok());
         name.strip_prefix(self.session.as_str()).is_some_and(part) || name.starts_with(&self.login)
     }
 

@@ -24,9 +24,20 @@ pub(crate) struct Exchanged(Mutex<HashMap<[u8; 32], Slot>>);
 
 impl Exchanged {
     /// The token for `wanted` in exchange for `access`, which belongs to `owner` (a session, or the token itself).
-    pub(crate) async fn get(&self, provider: &Provider, owner: &str, access: &str, wanted: &Exchange) -> Result<String, Error> {
+    pub(crate) async fn get(
+        &self,
+        provider: &Provider,
+        owner: &str,
+        access: &str,
+        wanted: &Exchange,
+    ) -> Result<String, Error> {
         // Another access token may mean other rights.
-        let key = random::hash(&format!("{owner}\0{access}\0{}\0{:?}\0{}", wanted.audience, wanted.resource, wanted.scopes.join(" ")));
+        let key = random::hash(&format!(
+            "{owner}\0{access}\0{}\0{:?}\0{}",
+            wanted.audience,
+            wanted.resource,
+            wanted.scopes.join(" ")
+        ));
         let slot = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if all.len() >= MOST {
@@ -40,7 +51,8 @@ impl Exchanged {
         if let Some((token, _)) = slot.as_ref().filter(|(_, end)| *end > now + SPARE) {
             return Ok(token.clone());
         }
-        let (token, end) = provider.swap(access, wanted).await.inspect_err(|error| provider.report("exchange", error))?;
+        let (token, end) =
+            provider.swap(access, wanted).await.inspect_err(|error| provider.report("exchange", error))?;
         *slot = Some((token.clone(), end.unwrap_or(now + SPARE + USUAL)));
         Ok(token)
     }

@@ -25,7 +25,12 @@ use crate::verdict::{Answer, Pass, Verdict};
 const SERVICES: &[&str] = &["envoy.service.auth.v3.Authorization"];
 
 /// Serves until the process stops: the service and health.
-pub(crate) async fn serve(incoming: Incoming, kit: &Kit, service: Service, max_age: Duration) -> Result<(), tonic::transport::Error> {
+pub(crate) async fn serve(
+    incoming: Incoming,
+    kit: &Kit,
+    service: Service,
+    max_age: Duration,
+) -> Result<(), tonic::transport::Error> {
     let mut routes = kit::grpc::routes_with_health(&kit.gates, SERVICES, &kit.tasks, &kit.shutdown).await;
     routes.add_service(AuthorizationServer::new(service));
     kit::grpc::serve_for(incoming, routes.routes(), &kit.shutdown, max_age).await
@@ -105,7 +110,11 @@ fn passed(pass: Pass) -> CheckResponse {
         ..OkHttpResponse::default()
     };
     let metadata = (!pass.metadata.is_empty()).then(|| structure(pass.metadata));
-    CheckResponse { status: Some(envoy::rpc::Status::default()), dynamic_metadata: metadata, http_response: Some(HttpResponse::OkResponse(ok)) }
+    CheckResponse {
+        status: Some(envoy::rpc::Status::default()),
+        dynamic_metadata: metadata,
+        http_response: Some(HttpResponse::OkResponse(ok)),
+    }
 }
 
 fn answered(answer: Answer) -> CheckResponse {

@@ -59,7 +59,14 @@ struct Parcel {
 }
 
 impl Service {
-    pub(crate) fn send_to_login_host(&self, runtime: &Runtime, profile: &Profile, ask: &Ask, wish: &Wish, now: Seconds) -> Answer {
+    pub(crate) fn send_to_login_host(
+        &self,
+        runtime: &Runtime,
+        profile: &Profile,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Answer {
         let Some(login_host) = &runtime.settings.login_host else { return Answer::new(500) };
         let jar = &self.sessions.jar;
         let secret = random::token();
@@ -77,7 +84,8 @@ impl Service {
     pub(crate) async fn start(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
         let sealed = ask.parameter("to").unwrap_or_default();
         let errand = self.sessions.keys().open_text::<Errand>(Purpose::Handover, "errand", &sealed);
-        let errand = errand.filter(|errand| now < errand.until && runtime.settings.login_host.as_ref() == Some(&ask.host));
+        let errand =
+            errand.filter(|errand| now < errand.until && runtime.settings.login_host.as_ref() == Some(&ask.host));
         let profile = errand.as_ref().and_then(|errand| runtime.profile_named(&errand.profile));
         let (Some(errand), Some(profile)) = (&errand, profile) else {
             return runtime.pages.error(400, "This link does not begin a login.", None, ask.id());
@@ -92,16 +100,24 @@ impl Service {
             step.is_none_or(|step| fulfils(step, &found.session.claims, found.session.authenticated, now))
         });
         match (good, &errand.wish.home, self.sessions.jar.session(cookies)) {
-            (Some(_), Some(home), cookie::Value::One(value)) => match self.hand_over(runtime, home, &value, now).await {
-                Ok(to) => Answer::redirect(302, to),
-                Err(error) => self.no_store(ask, error),
-            },
+            (Some(_), Some(home), cookie::Value::One(value)) => {
+                match self.hand_over(runtime, home, &value, now).await {
+                    Ok(to) => Answer::redirect(302, to),
+                    Err(error) => self.no_store(ask, error),
+                }
+            }
             _ => self.begin_login(runtime, profile, ask, &errand.wish, now),
         }
     }
 
     /// Keeps a session's cookie to be taken over, and gives the URL where that happens.
-    pub(crate) async fn hand_over(&self, runtime: &Runtime, home: &Home, value: &str, now: Seconds) -> Result<String, Error> {
+    pub(crate) async fn hand_over(
+        &self,
+        runtime: &Runtime,
+        home: &Home,
+        value: &str,
+        now: Seconds,
+    ) -> Result<String, Error> {
         let code = random::token();
         let parcel = Parcel { home: home.clone(), value: value.to_owned() };
         let keys = self.sessions.keys();
@@ -119,17 +135,24 @@ impl Service {
         let refused = |reason: &'static str| {
             self.metrics.logins.with_label_values(&["", "handover"]).inc();
             audit::login_failed(ask, "", reason);
-            runtime.pages.error(400, "This login is not known here: it took too long, or it was begun in another browser.", Some("/"), ask.id())
+            runtime.pages.error(
+                400,
+                "This login is not known here: it took too long, or it was begun in another browser.",
+                Some("/"),
+                ask.id(),
+            )
         };
         let state = ask.parameter("state").unwrap_or_default();
-        let away = self.begun::<Away>(ask, &state).filter(|(_, away)| random::equal(&away.state, &state) && now < away.until);
+        let away =
+            self.begun::<Away>(ask, &state).filter(|(_, away)| random::equal(&away.state, &state) && now < away.until);
         let Some((slot, away)) = away else { return refused("the state belongs to no login of this browser") };
         let code = ask.parameter("code").unwrap_or_default();
         let parcel = match self.sessions.take(&name(&code), now).await {
             Ok(parcel) => parcel.and_then(|sealed| String::from_utf8(sealed).ok()),
             Err(error) => return self.no_store(ask, error),
         };
-        let parcel = parcel.and_then(|sealed| self.sessions.keys().open_text::<Parcel>(Purpose::Handover, &code, &sealed));
+        let parcel =
+            parcel.and_then(|sealed| self.sessions.keys().open_text::<Parcel>(Purpose::Handover, &code, &sealed));
         let Some(parcel) = parcel.filter(|parcel| parcel.home == Home { host: ask.host.clone(), state }) else {
             return refused("the code does not count");
         };

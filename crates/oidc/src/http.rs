@@ -27,7 +27,11 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     Router::new().fallback(any(serve)).with_state(service)
 }
 
-async fn serve(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response {
+async fn serve(
+    State(service): State<Arc<Service>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let authority = parts.uri.authority().map(ToString::to_string);
@@ -65,7 +69,9 @@ fn checked(target: &str) -> Option<(String, String)> {
 }
 
 /// Envoy's own: a check has no body.
-fn without_length(mut headers: std::collections::BTreeMap<String, String>) -> std::collections::BTreeMap<String, String> {
+fn without_length(
+    mut headers: std::collections::BTreeMap<String, String>,
+) -> std::collections::BTreeMap<String, String> {
     headers.remove("content-length");
     headers
 }
@@ -73,7 +79,8 @@ fn without_length(mut headers: std::collections::BTreeMap<String, String>) -> st
 fn joined(headers: &HeaderMap) -> std::collections::BTreeMap<String, String> {
     let mut joined = std::collections::BTreeMap::new();
     for name in headers.keys() {
-        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let separator = if name == "cookie" { "; " } else { "," };
         joined.insert(name.as_str().to_owned(), values.join(separator));
     }

@@ -199,7 +199,8 @@ fn judge(claims: &Claims, expected: &Expected<'_>, now: Seconds) -> Result<(), R
     if claims.get("iss").and_then(Value::as_str) != Some(expected.issuer) {
         return Err(Refusal::Issuer);
     }
-    let meant = |audience: &Value| audience.as_str().is_some_and(|name| expected.audiences.iter().any(|one| one == name));
+    let meant =
+        |audience: &Value| audience.as_str().is_some_and(|name| expected.audiences.iter().any(|one| one == name));
     let audience = match claims.get("aud") {
         Some(Value::Array(list)) => list.iter().any(meant),
         Some(one) => meant(one),

@@ -61,7 +61,14 @@ pub(crate) struct Begun {
 
 impl Service {
     /// Sends a browser to log in.
-    pub(crate) fn begin_login(&self, runtime: &Runtime, profile: &Arc<Profile>, ask: &Ask, wish: &Wish, now: Seconds) -> Answer {
+    pub(crate) fn begin_login(
+        &self,
+        runtime: &Runtime,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Answer {
         if runtime.settings.login_host.as_ref().is_some_and(|host| *host != ask.host) && wish.home.is_none() {
             return self.send_to_login_host(runtime, profile, ask, wish, now);
         }
@@ -171,7 +178,13 @@ impl Service {
         answer.cookies([used])
     }
 
-    async fn finish(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, begun: &Begun, now: Seconds) -> Result<Answer, Failed> {
+    async fn finish(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        ask: &Ask,
+        begun: &Begun,
+        now: Seconds,
+    ) -> Result<Answer, Failed> {
         let profile = runtime.profile_named(&begun.profile).ok_or(Failed::Gone)?;
         let provider = profile.provider(&begun.provider).ok_or(Failed::Gone)?;
         if !provider.is_issuer_of(ask.parameter("iss").as_deref()) {
@@ -234,11 +247,19 @@ impl Service {
                 if let Some(provider) = provider {
                     provider.report("login", error);
                 }
-                if matches!(error, Error::Unavailable(_)) { self.provider_down(ask, error) } else { self.not_done(runtime, ask, begun, 502, "The login was not accepted.") }
+                if matches!(error, Error::Unavailable(_)) {
+                    self.provider_down(ask, error)
+                } else {
+                    self.not_done(runtime, ask, begun, 502, "The login was not accepted.")
+                }
             }
             Failed::Store(error) => self.no_store(ask, *error),
-            Failed::Declined(_) => self.not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in."),
-            Failed::Step => self.not_done(runtime, ask, begun, 403, "You logged in, but not in the way that is needed here."),
+            Failed::Declined(_) => {
+                self.not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in.")
+            }
+            Failed::Step => {
+                self.not_done(runtime, ask, begun, 403, "You logged in, but not in the way that is needed here.")
+            }
             Failed::Gone | Failed::Issuer | Failed::Replayed | Failed::NoCode => {
                 self.not_done(runtime, ask, begun, 400, "This login cannot be finished.")
             }

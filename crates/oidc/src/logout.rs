@@ -23,7 +23,14 @@ const OLDEST: Seconds = 300;
 
 impl Service {
     /// One of our own pages.
-    pub(crate) async fn own(self: &Arc<Self>, runtime: &Runtime, profile: Option<&Arc<Profile>>, own: Own, ask: &Ask, now: Seconds) -> Answer {
+    pub(crate) async fn own(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        profile: Option<&Arc<Profile>>,
+        own: Own,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Answer {
         let get = matches!(ask.method.as_str(), "GET" | "HEAD");
         match own {
             Own::Callback if get => self.callback(runtime, ask, now).await,

@@ -134,7 +134,11 @@ mod tests {
     fn what_clients_send_is_text() {
         let pages = Pages::load(&settings::Pages::default()).unwrap();
         let page = pages.error(400, "<script>{{content}}", Some("/?\"onload=x"), "<b>'id'</b>");
-        assert!(!page.body.contains("<script") && !page.body.contains("<b>") && !page.body.contains("\"onload"), "{}", page.body);
+        assert!(
+            !page.body.contains("<script") && !page.body.contains("<b>") && !page.body.contains("\"onload"),
+            "{}",
+            page.body
+        );
         assert!(page.body.contains("&lt;script&gt;{{content}}"), "{}", page.body);
         let chooser = pages.chooser(&[("<i>A</i>".into(), "/oauth2/login?provider=a&rd=%2F".into())], "");
         assert!(chooser.body.contains("<a href=\"/oauth2/login?provider=a&amp;rd=%2F\">&lt;i&gt;A&lt;/i&gt;</a>"));

@@ -27,7 +27,11 @@ pub struct Profile {
 
 impl Profile {
     /// A profile with the providers that `provider` finds by name. The configuration is checked.
-    pub fn new(name: &str, settings: &settings::Profile, provider: impl Fn(&str) -> Option<Arc<Provider>>) -> Option<Self> {
+    pub fn new(
+        name: &str,
+        settings: &settings::Profile,
+        provider: impl Fn(&str) -> Option<Arc<Provider>>,
+    ) -> Option<Self> {
         let pattern = |path: &String| Pattern::parse(path).ok();
         let methods = |listed: &Vec<String>| -> Vec<String> {
             let usual = || ["GET", "HEAD", "OPTIONS"].map(str::to_owned).to_vec();
@@ -41,7 +45,12 @@ impl Profile {
         Some(Self {
             name: name.to_owned(),
             providers: settings.providers.iter().map(|name| provider(name)).collect::<Option<_>>()?,
-            rules: settings.rules.iter().enumerate().map(|(index, rule)| Rule::new(index, rule)).collect::<Option<_>>()?,
+            rules: settings
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(index, rule)| Rule::new(index, rule))
+                .collect::<Option<_>>()?,
             choose: settings.choose.iter().map(choice).collect::<Option<_>>()?,
             anonymous: settings
                 .anonymous

@@ -91,7 +91,9 @@ impl Service {
         }
         let outcome = match self.refreshing.recent(&found.session.id, now) {
             // What was read is newer than that, and due again.
-            Some(Outcome::Renewed(last)) if last.tokens.expires <= tokens.expires => self.fly(provider, &found, now).await,
+            Some(Outcome::Renewed(last)) if last.tokens.expires <= tokens.expires => {
+                self.fly(provider, &found, now).await
+            }
             Some(outcome) => outcome,
             None => self.fly(provider, &found, now).await,
         };
@@ -211,7 +213,9 @@ impl Service {
 fn same_person(session: &Session, granted: Granted) -> Result<Granted, Error> {
     let other = granted.claims.as_ref().and_then(|claims| claims.get("sub")?.as_str());
     match other {
-        Some(subject) if subject != session.subject => Err(Error::Invalid("the renewed ID token is about somebody else".to_owned())),
+        Some(subject) if subject != session.subject => {
+            Err(Error::Invalid("the renewed ID token is about somebody else".to_owned()))
+        }
         _ => Ok(granted),
     }
 }

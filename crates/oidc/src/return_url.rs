@@ -10,7 +10,10 @@ const LONGEST: usize = 1024;
 pub fn kept(target: &str) -> String {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let best = [target.split('#').next().unwrap_or_default(), path].into_iter();
-    best.filter(|target| target.len() <= LONGEST && is_local(target)).map(str::to_owned).next().unwrap_or("/".to_owned())
+    best.filter(|target| target.len() <= LONGEST && is_local(target))
+        .map(str::to_owned)
+        .next()
+        .unwrap_or("/".to_owned())
 }
 
 /// The target that a client asks for: a path of this host, or an absolute URL of an allowed host (`www.example.com`,
@@ -57,21 +60,85 @@ mod tests {
 
     /// Ways to write "not here", each of which is tried with several hosts.
     const SHAPES: &[&str] = &[
-        "//HOST", "///HOST", "////HOST", "/\\HOST", "\\\\HOST", "\\/HOST", "/\\/HOST", "/\t/HOST", "/\n/HOST", "/\r/HOST", "\t//HOST",
-        " //HOST", "/ /HOST", "\u{0}//HOST", "/\u{0}/HOST", "/\u{a0}/HOST", "/\u{3000}/HOST", "http://HOST", "http:HOST", "http:/HOST",
-        "http:///HOST", "https://HOST", "https:HOST", "https:/HOST", "https:///HOST", "https:\\\\HOST", "https:/\\HOST",
-        "HTTPS://HOST", "hTtPs://HOST", "ftp://HOST", "ws://HOST", "javascript:alert(1)//HOST", "data:text/html,HOST",
-        "vbscript:HOST", "https://app.example@HOST", "https://app.example:443@HOST", "https://app.example%40HOST",
-        "https://app.example\\@HOST", "https://app.example\\.HOST", "https://app.example#@HOST", "https://app.example?@HOST",
-        "https://HOST#app.example", "https://HOST?app.example", "https://HOST/app.example", "https://HOST\\app.example",
-        "https://app.example.HOST", "https://app.exampleHOST", "https://HOSTapp.example.HOST", "https://app.example%2eHOST",
-        "https://app.example%00.HOST", "https://app.example%0a.HOST", "https://app.example\t.HOST", "https://ap\tp.HOST",
-        "https://app\u{ff0e}example.HOST", "https://app.example\u{3002}HOST", "https://[HOST]", "https://HOST:443",
-        "https://app.example:80@HOST:443", "https://:x@HOST", "https://@HOST", "https://x@app.example", "https://app.example@",
-        "HOST", ".HOST", "@HOST", "?https://HOST", "#https://HOST", "./HOST", "../HOST", "%2f%2fHOST", "%5cHOST", "mailto:a@HOST",
-        "blob:https://HOST", "view-source:https://HOST", "https://app.example\r\nLocation: https://HOST", "/\u{85}/HOST",
+        "//HOST",
+        "///HOST",
+        "////HOST",
+        "/\\HOST",
+        "\\\\HOST",
+        "\\/HOST",
+        "/\\/HOST",
+        "/\t/HOST",
+        "/\n/HOST",
+        "/\r/HOST",
+        "\t//HOST",
+        " //HOST",
+        "/ /HOST",
+        "\u{0}//HOST",
+        "/\u{0}/HOST",
+        "/\u{a0}/HOST",
+        "/\u{3000}/HOST",
+        "http://HOST",
+        "http:HOST",
+        "http:/HOST",
+        "http:///HOST",
+        "https://HOST",
+        "https:HOST",
+        "https:/HOST",
+        "https:///HOST",
+        "https:\\\\HOST",
+        "https:/\\HOST",
+        "HTTPS://HOST",
+        "hTtPs://HOST",
+        "ftp://HOST",
+        "ws://HOST",
+        "javascript:alert(1)//HOST",
+        "data:text/html,HOST",
+        "vbscript:HOST",
+        "https://app.example@HOST",
+        "https://app.example:443@HOST",
+        "https://app.example%40HOST",
+        "https://app.example\\@HOST",
+        "https://app.example\\.HOST",
+        "https://app.example#@HOST",
+        "https://app.example?@HOST",
+        "https://HOST#app.example",
+        "https://HOST?app.example",
+        "https://HOST/app.example",
+        "https://HOST\\app.example",
+        "https://app.example.HOST",
+        "https://app.exampleHOST",
+        "https://HOSTapp.example.HOST",
+        "https://app.example%2eHOST",
+        "https://app.example%00.HOST",
+        "https://app.example%0a.HOST",
+        "https://app.example\t.HOST",
+        "https://ap\tp.HOST",
+        "https://app\u{ff0e}example.HOST",
+        "https://app.example\u{3002}HOST",
+        "https://[HOST]",
+        "https://HOST:443",
+        "https://app.example:80@HOST:443",
+        "https://:x@HOST",
+        "https://@HOST",
+        "https://x@app.example",
+        "https://app.example@",
+        "HOST",
+        ".HOST",
+        "@HOST",
+        "?https://HOST",
+        "#https://HOST",
+        "./HOST",
+        "../HOST",
+        "%2f%2fHOST",
+        "%5cHOST",
+        "mailto:a@HOST",
+        "blob:https://HOST",
+        "view-source:https://HOST",
+        "https://app.example\r\nLocation: https://HOST",
+        "/\u{85}/HOST",
     ];
-    const HOSTS: &[&str] = &["evil.example", "127.0.0.1", "0x7f.1", "2130706433", "::1", "evil.example.", "xn--evl-vma.example"];
+    const HOSTS: &[&str] =
+        &["evil.example", "127.0.0.1", "0x7f.1", "2130706433", "::1", "evil.example.", "xn--evl-vma.example"];
 
     #[test]
     fn no_way_leads_off_the_site() {
@@ -84,7 +151,11 @@ mod tests {
                 let local = format!("https://app.example{}", kept(&target));
                 for location in [Some(local), asked(&target, "https", "app.example", &allowed)].into_iter().flatten() {
                     let url = Url::parse(&location).unwrap();
-                    assert_eq!((url.scheme(), url.host_str()), ("https", Some("app.example")), "{target:?} gives {location}");
+                    assert_eq!(
+                        (url.scheme(), url.host_str()),
+                        ("https", Some("app.example")),
+                        "{target:?} gives {location}"
+                    );
                     assert!(url.username().is_empty() && url.password().is_none(), "{target:?} gives {location}");
                     assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{target:?} gives {location}");
                 }
@@ -101,7 +172,13 @@ mod tests {
         assert_eq!(asked("https://app.example:8443/x").as_deref(), Some("https://app.example:8443/x"));
         assert_eq!(asked("https://shop.example/x?y").as_deref(), Some("https://shop.example/x?y"));
         assert_eq!(asked("https://a.apps.example/").as_deref(), Some("https://a.apps.example/"));
-        for wrong in ["https://apps.example/", "https://.apps.example/", "https://xapps.example/", "https://shop.example:8443/", "http://shop.example/"] {
+        for wrong in [
+            "https://apps.example/",
+            "https://.apps.example/",
+            "https://xapps.example/",
+            "https://shop.example:8443/",
+            "http://shop.example/",
+        ] {
             assert_eq!(asked(wrong), None, "{wrong}");
         }
     }

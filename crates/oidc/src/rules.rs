@@ -12,7 +12,18 @@ use crate::settings;
 
 /// What an expression may name.
 const VARIABLES: &[&str] = &[
-    "claims", "groups", "scopes", "email", "emailDomain", "subject", "provider", "acr", "method", "path", "host", "bearer",
+    "claims",
+    "groups",
+    "scopes",
+    "email",
+    "emailDomain",
+    "subject",
+    "provider",
+    "acr",
+    "method",
+    "path",
+    "host",
+    "bearer",
 ];
 
 /// The functions of CEL, which all expressions share.
@@ -224,7 +235,9 @@ mod tests {
     #[test]
     fn an_address_that_nobody_verified_does_not_count() {
         let rule = "emailDomain == 'example.com' || email == 'ann@example.com'";
-        for (verified, wanted) in [(json!(true), true), (json!("true"), true), (json!(false), false), (json!(1), false), (json!(null), false)] {
+        for (verified, wanted) in
+            [(json!(true), true), (json!("true"), true), (json!(false), false), (json!(1), false), (json!(null), false)]
+        {
             let claims = json!({ "sub": "ann", "email": "ann@example.com", "email_verified": verified });
             assert_eq!(allows(rule, &claims, "/"), wanted, "{verified}");
         }

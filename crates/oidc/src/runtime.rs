@@ -63,7 +63,11 @@ const OWN: &[(&str, Own)] = &[
 impl Runtime {
     /// A runtime of these settings, and the providers that have to be started. What a runtime before knows of providers that are
     /// the same is kept.
-    pub fn new(settings: &Arc<Settings>, before: Option<&Self>, metrics: &Arc<Metrics>) -> Result<(Self, Vec<Arc<Provider>>), BoxError> {
+    pub fn new(
+        settings: &Arc<Settings>,
+        before: Option<&Self>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Self, Vec<Arc<Provider>>), BoxError> {
         let (mut providers, mut fresh) = (BTreeMap::new(), Vec::new());
         for (name, wanted) in &settings.providers {
             let known = before.and_then(|before| before.providers.get(name)).filter(|known| known.settings == *wanted);

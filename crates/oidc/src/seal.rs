@@ -97,7 +97,8 @@ impl Keys {
     pub fn seal(&self, purpose: Purpose, name: &str, plain: &[u8]) -> Vec<u8> {
         let Key { id, key } = &self.0[0];
         let mut text = plain.to_vec();
-        let nonce = key.seal_in_place_append_tag(aad(purpose, name), &mut text).expect("random numbers, and little text");
+        let nonce =
+            key.seal_in_place_append_tag(aad(purpose, name), &mut text).expect("random numbers, and little text");
         let mut sealed = Vec::with_capacity(ID + NONCE_LEN + text.len());
         sealed.extend_from_slice(id);
         sealed.extend_from_slice(nonce.as_ref());

@@ -91,7 +91,9 @@ fn follow(kit: &Kit, mut following: Reloading<Settings>, service: &Arc<Service>)
                     Runtime::start(&kit_, &fresh);
                     service.runtime.store(Arc::new(runtime));
                 }
-                Err(error) => tracing::error!("the new configuration is not usable, the last good one stays in force: {error}"),
+                Err(error) => {
+                    tracing::error!("the new configuration is not usable, the last good one stays in force: {error}")
+                }
             }
         }
         Ok::<(), BoxError>(())

@@ -84,7 +84,10 @@ impl Service {
         }
         let Some(profile) = runtime.profile(ask) else {
             tracing::error!(named = ?ask.context.get("profile"), "a route names a profile that is not configured");
-            return self.refuse("profile", pages::json(403, "no_profile", "this route has no profile for logging in", ask.id()));
+            return self.refuse(
+                "profile",
+                pages::json(403, "no_profile", "this route has no profile for logging in", ask.id()),
+            );
         };
         if let Some(own) = runtime.own(ask) {
             return ("own", self.own(&runtime, Some(profile), own, ask, now).await.into());
@@ -105,7 +108,12 @@ impl Service {
     }
 
     /// Who asks, as far as a token or a session says; and cookies to set.
-    async fn who(self: &Arc<Self>, profile: &Arc<Profile>, ask: &Ask, now: Seconds) -> Result<Option<(Who, Vec<String>)>, Box<Answer>> {
+    async fn who(
+        self: &Arc<Self>,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Result<Option<(Who, Vec<String>)>, Box<Answer>> {
         if let (Some(wanted), Some(token)) = (&profile.settings.bearer, ask.bearer()) {
             let mut refusal = None;
             for provider in &profile.providers {
@@ -129,7 +137,13 @@ impl Service {
         match self.refreshed(provider, found, now).await {
             Refreshed::Goes(found, changed) => {
                 let cookies = match changed {
-                    true => self.sessions.replace(found.place, &found.session, cookies, now).await.ok().flatten().unwrap_or_default(),
+                    true => self
+                        .sessions
+                        .replace(found.place, &found.session, cookies, now)
+                        .await
+                        .ok()
+                        .flatten()
+                        .unwrap_or_default(),
                     false => self.sessions.touch(&found, cookies, now),
                 };
                 Ok(Some((Who::Session(found), cookies)))
@@ -156,7 +170,9 @@ impl Service {
         now: Seconds,
     ) -> Decision {
         let (claims, scopes, provider, bearer) = match &who {
-            Who::Session(found) => (&found.session.claims, found.session.tokens.scopes.clone(), &found.session.provider, false),
+            Who::Session(found) => {
+                (&found.session.claims, found.session.tokens.scopes.clone(), &found.session.provider, false)
+            }
             Who::Bearer { claims, provider, .. } => (claims, scopes_of(claims), provider, true),
         };
         if let Some(step) = profile.settings.step_up.as_ref().filter(|step| !is_fresh(step, claims, &who, now)) {
@@ -206,7 +222,14 @@ impl Service {
     }
 
     /// Somebody has to log in (again): a browser is sent to, a program is told.
-    fn ask_to_log_in(&self, runtime: &Runtime, profile: &Arc<Profile>, ask: &Ask, wish: &Wish, now: Seconds) -> Decision {
+    fn ask_to_log_in(
+        &self,
+        runtime: &Runtime,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Decision {
         if ask.caller() == Caller::Browser {
             let jar = &self.sessions.jar;
             let back = format!("{}://{}{}", jar.scheme(), ask.host, return_url::kept(&ask.target));
@@ -234,7 +257,9 @@ impl Service {
 
     pub(crate) fn provider_down(&self, ask: &Ask, error: &crate::provider::Error) -> Answer {
         let (status, text) = match error {
-            crate::provider::Error::Unavailable(_) => (503, "The place where people log in does not answer. Please try again soon."),
+            crate::provider::Error::Unavailable(_) => {
+                (503, "The place where people log in does not answer. Please try again soon.")
+            }
             _ => (502, "The place where people log in did not accept this."),
         };
         let answer = self.people_or_programs(ask, status, "provider", text);

@@ -66,7 +66,8 @@ pub(crate) fn pass(ask: &Ask, profile: &Profile, jar: &Jar, told: Option<Told<'_
 /// Whether two names are one for a server that reads names leniently.
 fn is_spelling(name: &str, ours: &str) -> bool {
     let letters = |text: &str| -> Vec<u8> {
-        let plain = text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' });
+        let plain =
+            text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' });
         plain.collect()
     };
     name.len() == ours.len() && letters(name) == letters(ours)
@@ -92,7 +93,8 @@ fn text(value: &Value) -> Option<String> {
     };
     let text = match value {
         Value::Array(items) => {
-            let items: Option<Vec<String>> = items.iter().map(|item| Some(one(item)?.replace('%', "%25").replace(',', "%2C"))).collect();
+            let items: Option<Vec<String>> =
+                items.iter().map(|item| Some(one(item)?.replace('%', "%25").replace(',', "%2C"))).collect();
             items?.join(",")
         }
         value => one(value)?,
@@ -148,9 +150,15 @@ mod tests {
         let told = Told { claims: claims.as_object().unwrap(), provider: "main", access: Some("t"), id: None };
         let pass = pass(&ask(&[("x-user", "root"), ("x_email", "root@b.c")]), &profile(), &jar(), Some(told));
         let set: Vec<(&str, &str)> = pass.set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(set, [("x-city", "Bern"), ("x-groups", "a,b%2Cc"), ("x-user", "ann"), ("authorization", "Bearer t")]);
+        assert_eq!(
+            set,
+            [("x-city", "Bern"), ("x-groups", "a,b%2Cc"), ("x-user", "ann"), ("authorization", "Bearer t")]
+        );
         assert_eq!(pass.remove, ["x-email", "x_email"]);
-        assert_eq!(Value::from(pass.metadata), json!({ "subject": "ann", "provider": "main", "profile": "web", "tenant": 7 }));
+        assert_eq!(
+            Value::from(pass.metadata),
+            json!({ "subject": "ann", "provider": "main", "profile": "web", "tenant": 7 })
+        );
     }
 
     #[test]
@@ -166,7 +174,13 @@ mod tests {
     #[test]
     fn nobody_gets_nothing_of_ours_past() {
         let pass = pass(
-            &ask(&[("x_user", "root"), ("x-groups", "ops"), ("authorization", "Bearer x"), ("accept", "*/*"), ("cookie", "__Host-portcullis=x")]),
+            &ask(&[
+                ("x_user", "root"),
+                ("x-groups", "ops"),
+                ("authorization", "Bearer x"),
+                ("accept", "*/*"),
+                ("cookie", "__Host-portcullis=x"),
+            ]),
             &profile(),
             &jar(),
             None,

@@ -38,7 +38,8 @@ pub(super) fn load(file: &Path) -> Result<Settings, String> {
     }
     settings.check(&document).map_err(|error| error.to_string())?;
     if !settings.keys.is_empty() {
-        crate::serve::read_keys(&settings.keys).map_err(|error| document.finding("keys", error.to_string()).to_string())?;
+        crate::serve::read_keys(&settings.keys)
+            .map_err(|error| document.finding("keys", error.to_string()).to_string())?;
     }
     crate::pages::Pages::load(&settings.pages).map_err(|error| document.finding("pages", error).to_string())?;
     Ok(settings)

@@ -57,12 +57,16 @@ fn explain(args: &Args, settings: &Settings) -> Result<String, String> {
     let path = Path::of(&args.path);
     let doubt = match path.sure() {
         Some(_) => String::new(),
-        None => format!("note: `{}` is read differently by different servers: it matches no path of the configuration\n", args.path),
+        None => format!(
+            "note: `{}` is read differently by different servers: it matches no path of the configuration\n",
+            args.path
+        ),
     };
     let said = match &args.claims {
         None => unknown(args, profile, path),
         Some(claims) => {
-            let claims: Claims = serde_json::from_str(claims).map_err(|error| format!("--claims is no JSON object: {error}"))?;
+            let claims: Claims =
+                serde_json::from_str(claims).map_err(|error| format!("--claims is no JSON object: {error}"))?;
             known(args, profile, path, &claims)
         }
     };
@@ -70,7 +74,11 @@ fn explain(args: &Args, settings: &Settings) -> Result<String, String> {
 }
 
 fn unknown(args: &Args, profile: &Profile, path: Path<'_>) -> String {
-    let open = crate::profile::Profile::new("explain", &Profile { providers: Vec::new(), choose: Vec::new(), ..profile.clone() }, |_| None);
+    let open = crate::profile::Profile::new(
+        "explain",
+        &Profile { providers: Vec::new(), choose: Vec::new(), ..profile.clone() },
+        |_| None,
+    );
     if open.is_some_and(|open| open.is_anonymous(&args.method, path)) {
         return "passes: the path needs no login".to_owned();
     }
@@ -91,7 +99,8 @@ fn known(args: &Args, profile: &Profile, path: Path<'_>, claims: &Claims) -> Str
         path,
         host: &args.host,
     };
-    let rules: Vec<Rule> = profile.rules.iter().enumerate().filter_map(|(index, rule)| Rule::new(index, rule)).collect();
+    let rules: Vec<Rule> =
+        profile.rules.iter().enumerate().filter_map(|(index, rule)| Rule::new(index, rule)).collect();
     if rules.is_empty() {
         return "passes: whoever is logged in may do all, for there are no rules".to_owned();
     }

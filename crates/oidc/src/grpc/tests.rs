@@ -11,9 +11,14 @@ fn host_path_and_method_are_those_of_the_attributes() {
         method: "GET".into(),
         host: "App.Example".into(),
         path: "/a?b".into(),
-        headers: [(":path", "/evil"), (":authority", "evil"), ("x-forwarded-host", "evil"), ("x-original-url", "/public")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+        headers: [
+            (":path", "/evil"),
+            (":authority", "evil"),
+            ("x-forwarded-host", "evil"),
+            ("x-original-url", "/public"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
         ..HttpRequest::default()
     };
     let attributes = envoy::service::auth::AttributeContext {
@@ -29,8 +34,11 @@ fn host_path_and_method_are_those_of_the_attributes() {
 
 #[test]
 fn raw_headers_are_joined() {
-    let header = |key: &str, value: &str| HeaderValue { key: key.into(), raw_value: value.into(), ..HeaderValue::default() };
-    let map = HeaderMap { headers: vec![header("cookie", "a=1"), header("cookie", "b=2"), header("x", "1"), header("x", "2")] };
+    let header =
+        |key: &str, value: &str| HeaderValue { key: key.into(), raw_value: value.into(), ..HeaderValue::default() };
+    let map = HeaderMap {
+        headers: vec![header("cookie", "a=1"), header("cookie", "b=2"), header("x", "1"), header("x", "2")],
+    };
     let headers = listed(map);
     assert_eq!((&*headers["cookie"], &*headers["x"]), ("a=1; b=2", "1,2"));
 }

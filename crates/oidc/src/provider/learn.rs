@@ -46,9 +46,7 @@ impl Provider {
 
     /// Learns now.
     pub(super) async fn learn(&self) -> Result<(), Error> {
-        let mut last = self.learning.lock().await;
         let known = self.read().await?;
-        *last = Some(Instant::now());
         self.known.store(Some(Arc::new(known)));
         Ok(())
     }

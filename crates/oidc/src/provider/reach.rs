@@ -10,7 +10,8 @@ use crate::settings;
 
 /// The issuer's own host and the hosts that are named as internal may have any address, others a public one only.
 pub(super) fn guard(settings: &settings::Provider) -> Guard {
-    let issuer = Url::parse(&settings.issuer).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let issuer =
+        Url::parse(&settings.issuer).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     let internal = settings.internal_hosts.clone();
     Arc::new(move |host, address| host == issuer || internal.iter().any(|one| one == host) || is_public(address))
 }
@@ -64,9 +65,30 @@ mod tests {
     #[test]
     fn what_is_inside_is_not_public() {
         for inside in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
-            "192.0.0.1", "198.18.0.1", "::1", "::", "fe80::1", "fd00::1", "fec0::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-            "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001::1", "2001:db8::1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.0.1",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "fec0::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
         ] {
             assert!(!is_public(inside.parse().unwrap()), "{inside}");
         }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreTokenResponse};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreTokenResponse};
 use openidconnect::{
-    AccessToken, AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
-    EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardErrorResponse, TokenResponse as _, TokenUrl,
+    AccessToken, AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
+    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardErrorResponse,
+    TokenResponse as _, TokenUrl,
 };
 use reqwest::Method;
 use serde::Deserialize;
@@ -178,7 +179,10 @@ impl Provider {
             }
             Credentials::Post(secret) => form.push(("client_secret", secret)),
             Credentials::Assertion(token) => {
-                form.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned()));
+                form.push((
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
+                ));
                 form.push(("client_assertion", token));
             }
             Credentials::None => {}
@@ -189,7 +193,8 @@ impl Provider {
         if !answer.status.is_success() {
             return Err(swap_refusal(answer.status, &answer.body));
         }
-        let swapped: Swapped = serde_json::from_slice(&answer.body).map_err(|error| Error::Invalid(error.to_string()))?;
+        let swapped: Swapped =
+            serde_json::from_slice(&answer.body).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok((swapped.access_token, swapped.expires_in.map(|lasts| clock::now() + lasts)))
     }
 

@@ -27,7 +27,8 @@ impl Provider {
         let other = |error: Error| ClaimsVerificationError::Other(error.to_string());
         let known = self.known().map_err(other)?;
         let client = self.client(&known).map_err(other)?;
-        let algorithm = |name: &String| serde_json::from_value::<CoreJwsSigningAlgorithm>(Value::from(name.as_str())).ok();
+        let algorithm =
+            |name: &String| serde_json::from_value::<CoreJwsSigningAlgorithm>(Value::from(name.as_str())).ok();
         let trusted = self.settings.trusted_audiences.clone();
         let verifier = client
             .id_token_verifier()

@@ -98,8 +98,7 @@ impl Sessions {
     }
 
     fn carried(&self, sealed: &str, now: Seconds) -> Option<Found> {
-        let carried: Carried<Session> =
-            self.keys.get().open_text(Purpose::Cookie, self.jar.session_name(), sealed)?;
+        let carried: Carried<Session> = self.keys.get().open_text(Purpose::Cookie, self.jar.session_name(), sealed)?;
         let (idle, lifetime) = self.times;
         let Carried { session, seen } = carried;
         let over = now >= seen.saturating_add(idle) || now >= session.created.saturating_add(lifetime);
@@ -151,7 +150,13 @@ impl Sessions {
     }
 
     /// Puts renewed tokens in place, unless the session has ended meanwhile: then it is not there any more. Gives the cookies.
-    pub async fn replace(&self, place: Place, session: &Session, cookies: &str, now: Seconds) -> Result<Option<Vec<String>>, Error> {
+    pub async fn replace(
+        &self,
+        place: Place,
+        session: &Session,
+        cookies: &str,
+        now: Seconds,
+    ) -> Result<Option<Vec<String>>, Error> {
         let kept = match (place, &self.store) {
             (Place::Stored(key), Store::Memory(memory)) => memory.replace(&key, session.clone()),
             (Place::Stored(key), Store::Redis(redis, _)) => {

@@ -25,7 +25,8 @@ use crate::seal::{Keys, Purpose};
 const MOST: usize = 20_000;
 
 /// Lengthens a lease that is still ours.
-const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
+const RENEW: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
 /// Ends a lease that is still ours.
 const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
@@ -105,7 +106,9 @@ impl Redis {
             return Some((Arc::clone(&opened.session), opened.touched));
         }
         let Some(plain) = keys.open(Purpose::Session, text, &sealed) else {
-            tracing::warn!("a session in Redis was not sealed by a key of this service for its place: it does not count");
+            tracing::warn!(
+                "a session in Redis was not sealed by a key of this service for its place: it does not count"
+            );
             return None;
         };
         let session: Arc<Session> = Arc::new(serde_json::from_slice(&plain).ok()?);
@@ -191,8 +194,7 @@ impl Redis {
 
     /// Keeps something under a new name for so long; whether the name is new.
     pub async fn put(&self, name: &str, what: &[u8], lasts: Seconds) -> Result<bool, Failure> {
-        let command =
-            cmd("SET").arg(self.name("o", name)).arg(what).arg("EX").arg(lasts.max(1)).arg("NX").to_owned();
+        let command = cmd("SET").arg(self.name("o", name)).arg(what).arg("EX").arg(lasts.max(1)).arg("NX").to_owned();
         Ok(matches!(self.call("once", &command).await?, Value::Okay))
     }
 

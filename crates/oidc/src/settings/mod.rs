@@ -160,7 +160,9 @@ impl Settings {
         if prefix.is_none_or(|path| path.len() < 2 || path.ends_with('/')) {
             return Some(("pathPrefix".into(), "is no path such as /oauth2".into()));
         }
-        if self.cookies.name.is_empty() || !self.cookies.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        if self.cookies.name.is_empty()
+            || !self.cookies.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
             return Some(("cookies.name".into(), "may have letters, digits and _ only".into()));
         }
         for (name, provider) in &self.providers {
@@ -210,9 +212,21 @@ mod tests {
         const PROVIDER: &str = "providers:\n  main: {issuer: 'https://id.example', clientId: a}\n";
         for (more, place, what) in [
             ("providr: {}", "oidc.yaml:3:1", "providr"),
-            ("profiles:\n  web: {providers: [other]}", "oidc.yaml:4:9: profiles.web.providers", "no provider `other`, allowed: main"),
-            ("profiles:\n  web:\n    providers: [main]\n    rules: [{allow: 'claims.'}]", "profiles.web.rules[0].allow", "Syntax"),
-            ("profiles:\n  web:\n    providers: [main]\n    anonymous: [{path: /a/../b}]", "profiles.web.anonymous[0].path", "is no path"),
+            (
+                "profiles:\n  web: {providers: [other]}",
+                "oidc.yaml:4:9: profiles.web.providers",
+                "no provider `other`, allowed: main",
+            ),
+            (
+                "profiles:\n  web:\n    providers: [main]\n    rules: [{allow: 'claims.'}]",
+                "profiles.web.rules[0].allow",
+                "Syntax",
+            ),
+            (
+                "profiles:\n  web:\n    providers: [main]\n    anonymous: [{path: /a/../b}]",
+                "profiles.web.anonymous[0].path",
+                "is no path",
+            ),
             ("defaultProfile: web", "oidc.yaml:3:1: defaultProfile", "no profile `web`"),
             ("sessions: {store: {cookie: {}}}", "keys", "needs a file"),
             ("pathPrefix: /", "oidc.yaml:3:1: pathPrefix", "is no path"),

@@ -145,14 +145,19 @@ impl Profile {
         let chosen = self.choose.iter().map(|choice| &choice.provider).filter(|name| !self.providers.contains(name));
         let unknown = self.providers.iter().filter(|name| !settings.providers.contains_key(*name)).chain(chosen).next();
         if let Some(name) = unknown {
-            return Some(("providers".into(), format!("there is no provider `{name}`, {}", known(&settings.providers))));
+            return Some((
+                "providers".into(),
+                format!("there is no provider `{name}`, {}", known(&settings.providers)),
+            ));
         }
         let anonymous = self.anonymous.iter().map(|path| &path.path).enumerate();
         let anonymous = anonymous.map(|(index, path)| (format!("anonymous[{index}].path"), path));
         let rules = self.rules.iter().enumerate();
-        let rules = rules.flat_map(|(index, rule)| rule.paths.iter().map(move |path| (format!("rules[{index}].paths"), path)));
+        let rules =
+            rules.flat_map(|(index, rule)| rule.paths.iter().map(move |path| (format!("rules[{index}].paths"), path)));
         let choices = self.choose.iter().enumerate();
-        let choices = choices.flat_map(|(index, of)| of.paths.iter().map(move |path| (format!("choose[{index}].paths"), path)));
+        let choices =
+            choices.flat_map(|(index, of)| of.paths.iter().map(move |path| (format!("choose[{index}].paths"), path)));
         let logout = self.logout_path.iter().map(|path| ("logoutPath".to_owned(), path));
         for (field, path) in anonymous.chain(rules).chain(choices).chain(logout) {
             if let Err(what) = Pattern::parse(path) {
@@ -165,7 +170,10 @@ impl Profile {
             }
         }
         if self.bearer.as_ref().is_some_and(|bearer| bearer.audiences.is_empty()) {
-            return Some(("bearer.audiences".into(), "is missing: a token that is for somebody else must not pass".into()));
+            return Some((
+                "bearer.audiences".into(),
+                "is missing: a token that is for somebody else must not pass".into(),
+            ));
         }
         self.upstream.problem()
     }
@@ -175,11 +183,15 @@ impl Upstream {
     fn problem(&self) -> Option<(String, String)> {
         let names = self.headers.keys().chain(&self.id_token_header);
         let bad = names.clone().find(|name| {
-            let valid = http::HeaderName::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name.as_str());
+            let valid =
+                http::HeaderName::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name.as_str());
             !valid || ["host", "cookie", "connection", "authorization", "content-length"].contains(&name.as_str())
         });
         if let Some(name) = bad {
-            return Some(("upstream.headers".into(), format!("`{name}` cannot be set, allowed: other names in lower case")));
+            return Some((
+                "upstream.headers".into(),
+                format!("`{name}` cannot be set, allowed: other names in lower case"),
+            ));
         }
         let audience = self.exchange.as_ref().is_some_and(|exchange| exchange.audience.is_empty());
         audience.then(|| ("upstream.exchange.audience".into(), "is missing".into()))

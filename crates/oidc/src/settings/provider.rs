@@ -127,8 +127,16 @@ impl Default for Provider {
 }
 
 /// Parameters that are ours to set.
-const OURS: &[&str] =
-    &["client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_mode", "response_type", "state"];
+const OURS: &[&str] = &[
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "response_mode",
+    "response_type",
+    "state",
+];
 
 impl Provider {
     /// How we say who we are.
@@ -149,7 +157,9 @@ impl Provider {
     }
 
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {
-        let url = |text: &str| Url::parse(text).is_ok_and(|url| url.scheme() == "https" || self.insecure && url.scheme() == "http");
+        let url = |text: &str| {
+            Url::parse(text).is_ok_and(|url| url.scheme() == "https" || self.insecure && url.scheme() == "http")
+        };
         if !url(&self.issuer) {
             return Some(("issuer", "is no https URL (http is for development: `insecure: true`)".into()));
         }
@@ -169,7 +179,10 @@ impl Provider {
             _ => {}
         }
         if let Some(unknown) = self.algorithms.iter().find(|name| crate::jwt::algorithm(name).is_none()) {
-            return Some(("algorithms", format!("`{unknown}` is not allowed: only public keys sign tokens, allowed: {}", crate::jwt::names())));
+            return Some((
+                "algorithms",
+                format!("`{unknown}` is not allowed: only public keys sign tokens, allowed: {}", crate::jwt::names()),
+            ));
         }
         let endpoints = &self.endpoints;
         let given = [&endpoints.authorization, &endpoints.token, &endpoints.end_session, &self.redirect_url];

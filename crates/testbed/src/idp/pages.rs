@@ -82,7 +82,8 @@ fn grant(inner: &Inner, wanted: &Wanted, user: Claims) -> Response {
         user,
     };
     locked(&inner.codes).insert(code.clone(), grant);
-    let mut back = format!("{}{}code={code}", wanted.redirect_uri, if wanted.redirect_uri.contains('?') { '&' } else { '?' });
+    let mut back =
+        format!("{}{}code={code}", wanted.redirect_uri, if wanted.redirect_uri.contains('?') { '&' } else { '?' });
     if let Some(state) = &wanted.state {
         back.push_str(&format!("&state={}", encoded(state)));
     }
