@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{Expr, IdedExpr};
 use cel::objects::{Key, Map};
 use cel::{Context, Program, Value};
 
@@ -80,11 +81,32 @@ impl Rule {
 /// Compiles an expression; the error says what is wrong with it.
 pub fn compile(text: &str) -> Result<Program, String> {
     let program = Program::compile(text).map_err(|error| error.to_string().replace('\n', " "))?;
-    let references = program.references();
-    let unknown = references.variables().into_iter().find(|name| !VARIABLES.contains(name)).map(str::to_owned);
+    let (references, mut bound) = (program.references(), Vec::new());
+    bound_names(program.expression(), &mut bound);
+    let known = |name: &&str| VARIABLES.contains(name) || bound.contains(name);
+    let unknown = references.variables().into_iter().find(|name| !known(name)).map(str::to_owned);
     match unknown {
         Some(name) => Err(format!("`{name}` is not known, allowed: {}", VARIABLES.join(", "))),
         None => Ok(program),
+    }
+}
+
+/// The names that macros bind, as in `groups.exists(g, g == 'x')`.
+fn bound_names<'a>(expression: &'a IdedExpr, names: &mut Vec<&'a str>) {
+    match &expression.expr {
+        Expr::Call(call) => {
+            call.target.as_deref().into_iter().chain(&call.args).for_each(|part| bound_names(part, names))
+        }
+        Expr::List(list) => list.elements.iter().for_each(|part| bound_names(part, names)),
+        Expr::Select(select) => bound_names(&select.operand, names),
+        Expr::Comprehension(each) => {
+            names.push(&each.iter_var);
+            names.extend(each.iter_var2.as_deref());
+            let parts = [&each.iter_range, &each.accu_init, &each.loop_cond, &each.loop_step, &each.result];
+            parts.into_iter().for_each(|part| bound_names(part, names));
+        }
+        // Rules that make maps and bind names inside of them are none that anybody writes.
+        Expr::Map(_) | Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
     }
 }
 

@@ -49,6 +49,29 @@ enum Who {
     Bearer { claims: Claims, provider: Arc<str>, token: String },
 }
 
+impl Who {
+    fn claims(&self) -> &Claims {
+        match self {
+            Self::Session(found) => &found.session.claims,
+            Self::Bearer { claims, .. } => claims,
+        }
+    }
+
+    fn provider(&self) -> &str {
+        match self {
+            Self::Session(found) => &found.session.provider,
+            Self::Bearer { provider, .. } => provider,
+        }
+    }
+
+    fn scopes(&self) -> Vec<String> {
+        match self {
+            Self::Session(found) => found.session.tokens.scopes.clone(),
+            Self::Bearer { claims, .. } => scopes_of(claims),
+        }
+    }
+}
+
 impl Service {
     /// A service with these parts.
     pub fn new(runtime: Runtime, sessions: Sessions, metrics: Arc<Metrics>) -> Self {
@@ -97,7 +120,12 @@ impl Service {
         }
         let anonymous = profile.is_anonymous(&ask.method, ask.path());
         match self.who(profile, ask, now).await {
-            Ok(Some((who, cookies))) => self.known(&runtime, profile, ask, who, cookies, now).await,
+            // What all get is not refused to those who are known.
+            Ok(Some((who, cookies))) if anonymous => self.let_pass(profile, ask, &who, cookies).await,
+            Ok(Some((who, cookies))) => match self.may(&runtime, profile, ask, &who, now) {
+                Ok(()) => self.let_pass(profile, ask, &who, cookies).await,
+                Err(refused) => *refused,
+            },
             // Whoever is not known gets what all get.
             Ok(None) | Err(_) if anonymous => {
                 ("anonymous", Verdict::Pass(Box::new(upstream::pass(ask, profile, &self.sessions.jar, None))))
@@ -159,57 +187,60 @@ impl Service {
         self.people_or_programs(ask, 503, "unavailable", text).header("retry-after", RETRY_AFTER)
     }
 
-    /// Somebody who is known: have they logged in well enough, and may they?
-    async fn known(
-        self: &Arc<Self>,
+    /// Whether somebody who is known has logged in well enough, and may do this.
+    fn may(
+        &self,
         runtime: &Runtime,
         profile: &Arc<Profile>,
         ask: &Ask,
-        who: Who,
-        cookies: Vec<String>,
+        who: &Who,
         now: Seconds,
-    ) -> Decision {
-        let (claims, scopes, provider, bearer) = match &who {
-            Who::Session(found) => {
-                (&found.session.claims, found.session.tokens.scopes.clone(), &found.session.provider, false)
-            }
-            Who::Bearer { claims, provider, .. } => (claims, scopes_of(claims), provider, true),
-        };
-        if let Some(step) = profile.settings.step_up.as_ref().filter(|step| !is_fresh(step, claims, &who, now)) {
+    ) -> Result<(), Box<Decision>> {
+        let claims = who.claims();
+        if let Some(step) = profile.settings.step_up.as_ref().filter(|step| !is_fresh(step, who, now)) {
             let wish = Wish { step: Some(step.clone()), ..Wish::default() };
             self.metrics.denials.with_label_values(&["step_up"]).inc();
-            return self.ask_to_log_in(runtime, profile, ask, &wish, now);
+            return Err(Box::new(self.ask_to_log_in(runtime, profile, ask, &wish, now)));
         }
+        if profile.rules.is_empty() {
+            return Ok(());
+        }
+        let scopes = who.scopes();
         let facts = Facts {
             claims,
             scopes: &scopes,
-            provider,
-            bearer,
+            provider: who.provider(),
+            bearer: matches!(who, Who::Bearer { .. }),
             verified_email: profile.settings.verified_email,
             method: &ask.method,
             path: ask.path(),
             host: &ask.host,
         };
-        if !profile.rules.is_empty() && allowing(&profile.rules, &facts).is_none() {
-            audit::denied(ask, &profile.name, subject(claims), "no rule allows it");
-            return self.refuse("rule", self.denied(runtime, ask));
+        if allowing(&profile.rules, &facts).is_some() {
+            return Ok(());
         }
-        let told = match self.told(profile, &who).await {
+        audit::denied(ask, &profile.name, subject(claims), "no rule allows it");
+        Err(Box::new(self.refuse("rule", self.denied(runtime, ask))))
+    }
+
+    /// Sends a request on, with what the server behind is told.
+    async fn let_pass(&self, profile: &Profile, ask: &Ask, who: &Who, cookies: Vec<String>) -> Decision {
+        let access = match self.access(profile, who).await {
             Ok(access) => access,
             Err(error) => return self.refuse("exchange", self.provider_down(ask, &error)),
         };
-        let id = match &who {
-            Who::Session(found) => found.session.tokens.id.as_deref(),
-            Who::Bearer { .. } => None,
+        let (outcome, id) = match who {
+            Who::Session(found) => ("session", found.session.tokens.id.as_deref()),
+            Who::Bearer { .. } => ("bearer", None),
         };
-        let told = Told { claims, provider, access: told.as_deref(), id };
+        let told = Told { claims: who.claims(), provider: who.provider(), access: access.as_deref(), id };
         let mut pass = upstream::pass(ask, profile, &self.sessions.jar, Some(told));
         pass.cookies = cookies;
-        (if bearer { "bearer" } else { "session" }, Verdict::Pass(Box::new(pass)))
+        (outcome, Verdict::Pass(Box::new(pass)))
     }
 
     /// The access token that the server behind gets, if it gets one.
-    async fn told(&self, profile: &Profile, who: &Who) -> Result<Option<String>, crate::provider::Error> {
+    async fn access(&self, profile: &Profile, who: &Who) -> Result<Option<String>, crate::provider::Error> {
         let (token, key, name) = match who {
             Who::Session(found) => (&found.session.tokens.access, &found.session.id, &found.session.provider),
             Who::Bearer { token, provider, .. } => (token, token, provider),
@@ -288,12 +319,12 @@ fn scopes_of(claims: &Claims) -> Vec<String> {
 }
 
 /// Whether somebody has logged in in the way and at the time that a route wants.
-fn is_fresh(step: &StepUp, claims: &Claims, who: &Who, now: Seconds) -> bool {
+fn is_fresh(step: &StepUp, who: &Who, now: Seconds) -> bool {
     let since = match who {
         Who::Session(found) => found.session.authenticated,
         Who::Bearer { claims, .. } => crate::jwt::seconds(claims, "auth_time").unwrap_or(0),
     };
-    fulfils(step, claims, since, now)
+    fulfils(step, who.claims(), since, now)
 }
 
 /// Whether a login at that time, with these claims, is one that is wanted.

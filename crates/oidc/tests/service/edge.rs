@@ -109,7 +109,7 @@ pub(crate) async fn start_http(service: &str, profile: &str, backend: SocketAddr
 }
 
 async fn launch(bootstrap: &Value) -> (Envoy, SocketAddr) {
-    let envoy = Spec::new(bootstrap.to_string()).start().await.unwrap();
+    let envoy = Spec::new(bootstrap.to_string()).args(["--file-flush-interval-msec", "100"]).start().await.unwrap();
     let address = envoy.listener("http").await.unwrap();
     (envoy, address)
 }

@@ -166,7 +166,8 @@ impl Service {
         let all = self.metrics(name).await;
         let wanted = all.iter().filter(|(series, _)| labels.iter().all(|label| series.contains(label)));
         let sum: f64 = wanted.map(|(_, value)| value).sum();
-        format!("{sum:.0}").parse().unwrap()
+        // The sum of nothing is -0.
+        format!("{:.0}", sum + 0.0).parse().unwrap()
     }
 
     /// What it has logged.

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod browser;
+mod certified;
 mod edge;
 mod faults;
 mod handover;

@@ -83,8 +83,6 @@ async fn a_session_whose_renewal_is_refused_ends_and_one_whose_provider_is_down_
     browser.get(&callback).await;
     house.provider.turn(|knobs| knobs.status = Some(503));
     assert_eq!(browser.get("https://app.example/").await.status, 200);
-    let other = house.browser().open("https://app.example/");
-    drop(other);
     assert_eq!(house.service.metric("oidc_refreshes_total", &["outcome=\"unavailable\""]).await, 1);
     house.provider.turn(|knobs| knobs.status = Some(400));
     let mut second = house.browser();

@@ -10,6 +10,7 @@
 //!
 //! A test may turn [`Knobs`] to have it answer wrongly, slowly or not at all, and sign any token with its keys.
 
+mod certified;
 mod keys;
 mod pages;
 mod token;
@@ -30,6 +31,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use certified::Certified;
 pub use keys::{Algorithm, Keys};
 
 /// Claims by name.
