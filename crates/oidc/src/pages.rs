@@ -9,6 +9,10 @@ use crate::verdict::Answer;
 /// What a page looks like unless the configuration has one of its own.
 const PAGE: &str = include_str!("page.html");
 
+/// Pages load nothing from elsewhere, run nothing, and are shown in no frame.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+
 /// What no page of one's own can do without.
 const NEEDED: &str = "{{content}}";
 
@@ -41,7 +45,7 @@ impl Pages {
         });
         let mut answer = Answer::new(status)
             .header("content-type", "text/html; charset=utf-8")
-            .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'")
+            .header("content-security-policy", POLICY)
             .header("x-content-type-options", "nosniff")
             .header("referrer-policy", "no-referrer");
         answer.body = filled;

@@ -59,16 +59,22 @@ pub struct Rule {
     paths: Vec<Pattern>,
     methods: Vec<String>,
     allow: Program,
+    /// What the expression names: nothing else is made ready for it.
+    uses: Vec<&'static str>,
 }
 
 impl Rule {
     /// A rule of the configuration; nothing when it is wrong, which its check has found.
     pub fn new(index: usize, rule: &settings::Rule) -> Option<Self> {
+        let allow = compile(&rule.allow).ok()?;
+        let references = allow.references();
+        let uses = VARIABLES.iter().copied().filter(|name| references.has_variable(name)).collect();
         Some(Self {
             name: rule.name.clone().unwrap_or_else(|| index.to_string()),
             paths: rule.paths.iter().map(|path| Pattern::parse(path)).collect::<Result<_, _>>().ok()?,
             methods: rule.methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
-            allow: compile(&rule.allow).ok()?,
+            uses,
+            allow,
         })
     }
 
@@ -112,10 +118,12 @@ fn bound_names<'a>(expression: &'a IdedExpr, names: &mut Vec<&'a str>) {
 
 /// The rule that allows this, if one does.
 pub fn allowing<'a>(rules: &'a [Rule], facts: &Facts<'_>) -> Option<&'a Rule> {
-    let mut about = rules.iter().filter(|rule| rule.is_about(facts)).peekable();
-    about.peek()?;
-    let context = context(facts);
-    about.find(|rule| match rule.allow.execute(&context) {
+    let about: Vec<&Rule> = rules.iter().filter(|rule| rule.is_about(facts)).collect();
+    if about.is_empty() {
+        return None;
+    }
+    let context = context(facts, |name| about.iter().any(|rule| rule.uses.contains(&name)));
+    about.into_iter().find(|rule| match rule.allow.execute(&context) {
         Ok(Value::Bool(allowed)) => allowed,
         Ok(_) => false,
         // A claim that is not there allows nothing.
@@ -126,25 +134,34 @@ pub fn allowing<'a>(rules: &'a [Rule], facts: &Facts<'_>) -> Option<&'a Rule> {
     })
 }
 
-fn context(facts: &Facts<'_>) -> Context<'static> {
+/// What expressions may name, as far as it is used: claims are copied for it.
+fn context(facts: &Facts<'_>, is_used: impl Fn(&'static str) -> bool) -> Context<'static> {
     let mut context = FUNCTIONS.new_inner_scope();
-    let email = email(facts.claims, facts.verified_email).unwrap_or_default();
-    let text = |name: &str| facts.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let groups = facts.claims.get("groups").map_or_else(|| list(Vec::new()), value);
-    context.add_variable_from_value("claims", object(facts.claims));
-    context.add_variable_from_value("groups", groups);
-    context.add_variable_from_value("scopes", list(facts.scopes.iter().map(|scope| scope.as_str().into()).collect()));
-    context.add_variable_from_value("emailDomain", email_domain(email).unwrap_or_default());
-    context.add_variable_from_value("email", email);
-    context.add_variable_from_value("subject", text("sub"));
-    context.add_variable_from_value("provider", facts.provider);
-    context.add_variable_from_value("acr", text("acr"));
-    context.add_variable_from_value("method", facts.method);
-    // A path in doubt is none: an expression that wants one is not fulfilled.
-    context.add_variable_from_value("path", facts.path.sure().unwrap_or_default());
-    context.add_variable_from_value("host", facts.host);
-    context.add_variable_from_value("bearer", Value::Bool(facts.bearer));
+    for name in VARIABLES.iter().copied().filter(|name| is_used(name)) {
+        context.add_variable_from_value(name, variable(name, facts));
+    }
     context
+}
+
+fn variable(name: &str, facts: &Facts<'_>) -> Value {
+    let text = |name: &str| facts.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let email = || email(facts.claims, facts.verified_email).unwrap_or_default();
+    match name {
+        "claims" => object(facts.claims),
+        "groups" => facts.claims.get("groups").map_or_else(|| list(Vec::new()), value),
+        "scopes" => list(facts.scopes.iter().map(|scope| scope.as_str().into()).collect()),
+        "email" => email().into(),
+        "emailDomain" => email_domain(email()).unwrap_or_default().into(),
+        "subject" => text("sub").into(),
+        "provider" => facts.provider.into(),
+        "acr" => text("acr").into(),
+        "method" => facts.method.into(),
+        // A path in doubt is none: an expression that wants one is not fulfilled.
+        "path" => facts.path.sure().unwrap_or_default().into(),
+        "host" => facts.host.into(),
+        "bearer" => Value::Bool(facts.bearer),
+        _ => Value::Null,
+    }
 }
 
 fn list(items: Vec<Value>) -> Value {

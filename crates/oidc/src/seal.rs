@@ -188,7 +188,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_changed_does_not_open(plain in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+        fn what_is_changed_does_not_open(
+            plain in prop::collection::vec(any::<u8>(), 0..200),
+            at in any::<prop::sample::Index>(),
+            bit in 0_u8..8,
+        ) {
             let keys = keys(&[ONE]);
             let mut sealed = keys.seal(Purpose::Cookie, "n", &plain);
             prop_assert_eq!(keys.open(Purpose::Cookie, "n", &sealed), Some(plain));

@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
         let cost = (service.processor_time()? - before).as_secs_f64() / paced.count() * 1e6;
         let peak: Taken = Load { pace: None, ..load }.run(&service.address).await?;
         let mut push = |what: &str, value: f64, unit: &str| {
-            figures.push(json!({ "name": format!("{what}: {}", store.name()), "value": value, "unit": unit, "peer": null, "ratio": null }));
+            figures.push(figure(&format!("{what}: {}", store.name()), value, unit));
         };
         push("processor time of a check", cost, "µs");
         push("p50 at 5,000 checks a second", paced.millis(0.5), "ms");
@@ -51,9 +51,13 @@ async fn main() -> Result<()> {
     }
     eprintln!("  memory of {SESSIONS} sessions");
     let bytes = memory()?;
-    figures.push(json!({ "name": "memory of a session beside its tokens", "value": bytes, "unit": "bytes", "peer": null, "ratio": null }));
+    figures.push(figure("memory of a session beside its tokens", bytes, "bytes"));
     println!("{}", Value::Array(figures));
     Ok(())
+}
+
+fn figure(name: &str, value: f64, unit: &str) -> Value {
+    json!({ "name": name, "value": value, "unit": unit, "peer": null, "ratio": null })
 }
 
 /// What a session costs the embedded store, with tokens of no length.

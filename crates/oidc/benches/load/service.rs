@@ -79,7 +79,8 @@ impl Service {
              sessions: {{store: {{{kept}}}}}\ndefaultProfile: web\n\
              providers: {{main: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true}}}}\n\
              profiles:\n  web:\n    providers: [main]\n    bearer: {{audiences: [api]}}\n    \
-             rules: [{{allow: \"bearer || 'operators' in groups\"}}]\n    upstream: {{headers: {{x-user: sub, x-email: email, x-groups: groups}}}}\n",
+             rules: [{{allow: \"bearer || 'operators' in groups\"}}]\n    \
+             upstream: {{headers: {{x-user: sub, x-email: email, x-groups: groups}}}}\n",
             path("grpc.sock").display(),
             path("key"),
             provider.issuer()

@@ -100,7 +100,8 @@ fn a_token_holds_or_is_refused_for_its_reason() {
         assert_eq!(headed(json!({ "alg": confused, "kid": "one" })), Some(Refusal::Signature));
         assert_eq!(headed(json!({ "alg": "PS512", "kid": "one" })), Some(Refusal::Algorithm), "not in the list");
         // The token brings its own key, in each of the ways there are.
-        let brought = json!({ "alg": name, "kid": "one", "jwk": other.jwk, "jku": "https://evil.example/keys", "x5u": "https://evil.example/x" });
+        let evil = "https://evil.example/keys";
+        let brought = json!({ "alg": name, "kid": "one", "jwk": other.jwk, "jku": evil, "x5u": evil });
         assert_eq!(check(&other.sign(&brought, &claims()), &keys).err(), Some(Refusal::Signature));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use prometheus::IntGauge;
+use smallvec::SmallVec;
 
 use super::{Error, Key, Session};
 use crate::clock::Seconds;
@@ -15,8 +16,8 @@ const SHARDS: usize = 16;
 #[derive(Debug)]
 pub struct Memory {
     shards: [Mutex<HashMap<Key, Entry>>; SHARDS],
-    /// Which sessions a provider ends by one name.
-    index: Mutex<HashMap<Key, HashSet<Key>>>,
+    /// Which sessions a provider ends by one name; mostly one.
+    index: Mutex<HashMap<Key, SmallVec<[Key; 1]>>>,
     /// What may be used once, by name, and until when it is remembered.
     once: Mutex<HashMap<String, (Option<Vec<u8>>, Seconds)>>,
     most: usize,
@@ -75,7 +76,7 @@ impl Memory {
         }
         // The index comes first: no session is there that cannot be ended.
         for name in session.ended_by() {
-            locked(&self.index).entry(name).or_default().insert(key);
+            locked(&self.index).entry(name).or_default().push(key);
         }
         self.shard(&key).insert(key, Entry { session: Arc::new(session), idle_end: now + idle, end });
         self.count.inc();
@@ -97,7 +98,7 @@ impl Memory {
         let mut index = locked(&self.index);
         for name in entry.session.ended_by() {
             if let Some(keys) = index.get_mut(&name) {
-                keys.remove(key);
+                keys.retain(|one| one != key);
                 if keys.is_empty() {
                     index.remove(&name);
                 }

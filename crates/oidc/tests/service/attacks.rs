@@ -283,7 +283,8 @@ async fn header_smuggling_by_spelling_repetition_and_connection() {
     let house = House::start(&format!("{WEB}    anonymous: [{{path: /public/*}}]\n")).await;
     let browser = house.logged_in().await;
     let cookie = browser.header("app.example");
-    let smuggled = "x-user: root\r\nX-User: root\r\nx_user: root\r\nX_USER: root\r\nx-groups: admins\r\nx_groups: admins\r\nx-email: root@example.com\r\n\
+    let smuggled = "x-user: root\r\nX-User: root\r\nx_user: root\r\nX_USER: root\r\n\
+                    x-groups: admins\r\nx_groups: admins\r\nx-email: root@example.com\r\n\
                     x_email: root@example.com\r\nconnection: x-user, x-groups, close\r\n";
     for (path, cookie, user) in [
         ("/private", cookie.as_str(), Some("ann")),

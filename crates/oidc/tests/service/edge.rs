@@ -43,6 +43,8 @@ fn host(name: &str, profile: Option<&str>) -> Value {
 /// The profile is the first label of the host: `api.example` has the profile `api`. Other hosts name none.
 const NAMED: &[&str] = &["api", "strict", "open", "step", "choice", "token", "exchange"];
 
+const LOG_LINE: &str = "%RESPONSE_CODE% meta=%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n";
+
 fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAddr) -> Value {
     let hosts = NAMED.iter().map(|name| host(&format!("{name}.example"), Some(name)));
     let hosts: Vec<Value> = hosts.chain([host("*", None)]).collect();
@@ -63,7 +65,7 @@ fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAd
         ],
         "access_log": [{ "name": "stdout", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": { "text_format_source": { "inline_string": "%PROTOCOL% %RESPONSE_CODE% meta=%DYNAMIC_METADATA(ext_authz)%\n" } },
+            "log_format": { "text_format_source": { "inline_string": LOG_LINE } },
         }}],
     });
     json!({ "static_resources": {
@@ -103,7 +105,9 @@ pub(crate) async fn start_http(service: &str, profile: &str, backend: SocketAddr
                 "allowed_client_headers_on_success": any(&["set-cookie"]),
             },
         },
-        "allowed_headers": any(&["cookie", "accept", "authorization", "sec-fetch-mode", "sec-fetch-dest", "x-user", "x_user", "x-request-id"]),
+        "allowed_headers": any(&[
+            "cookie", "accept", "authorization", "sec-fetch-mode", "sec-fetch-dest", "x-user", "x_user", "x-request-id",
+        ]),
     });
     launch(&bootstrap(&filter, service.parse().unwrap(), false, backend)).await
 }

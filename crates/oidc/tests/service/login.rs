@@ -111,7 +111,11 @@ async fn clients_prove_who_they_are_in_each_way() {
     for (id, how) in ways {
         let house = House::with(
             std::sync::Arc::clone(&idp),
-            &format!("providers: {{main: {{issuer: '{}', clientId: {id}, insecure: true, {how}}}}}\ndefaultProfile: web\n{WEB}", idp.issuer()),
+            &format!(
+                "providers: {{main: {{issuer: '{}', clientId: {id}, insecure: true, {how}}}}}\n\
+                 defaultProfile: web\n{WEB}",
+                idp.issuer()
+            ),
         )
         .await;
         let answer = house.browser().open("https://app.example/").await;
@@ -137,7 +141,8 @@ async fn a_person_chooses_among_several_providers() {
     let settings = format!(
         "providers:\n  one: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true, title: 'The <One>'}}\n  \
          two: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true, domains: [two.example]}}\n\
-         profiles:\n  choice:\n    providers: [one, two]\n    choose: [{{provider: two, paths: [/two/*]}}]\n    upstream: {{headers: {{x-user: sub}}}}\n",
+         profiles:\n  choice:\n    providers: [one, two]\n    choose: [{{provider: two, paths: [/two/*]}}]\n    \
+         upstream: {{headers: {{x-user: sub}}}}\n",
         one.issuer(),
         two.issuer()
     );
@@ -179,7 +184,8 @@ async fn a_new_configuration_is_taken_over_and_a_bad_one_is_not() {
 async fn the_login_is_finished_by_user_info_where_that_is_wanted() {
     let idp = provider().await;
     let settings = format!(
-        "providers: {{main: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true, userInfo: true}}}}\ndefaultProfile: web\n\
+        "providers:\n  main: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true, userInfo: true}}\n\
+         defaultProfile: web\n\
          profiles: {{web: {{providers: [main], upstream: {{headers: {{x-more: from_user_info}}}}}}}}\n",
         idp.issuer()
     );
@@ -201,7 +207,8 @@ async fn the_tools_say_what_is_wrong_and_what_would_happen() {
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
         )
     };
-    let good = "providers: {main: {issuer: 'https://id.example', clientId: a}}\nprofiles:\n  web:\n    providers: [main]\n    anonymous: [{path: /public/*}]\n    rules: [{name: operators, allow: \"'ops' in groups\"}]\n";
+    let good = "providers: {main: {issuer: 'https://id.example', clientId: a}}\nprofiles:\n  web:\n    providers: [main]\n    \
+                anonymous: [{path: /public/*}]\n    rules: [{name: operators, allow: \"'ops' in groups\"}]\n";
     assert_eq!(run(good, &["check"]), (0, "ok: 1 providers, 1 profiles\n".to_owned()));
     let (code, said) = run("providers: {main: {isuer: x}}", &["check"]);
     assert!(code == 1 && said.contains("try.yaml:1:") && said.contains("isuer"), "{said}");

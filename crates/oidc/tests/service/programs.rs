@@ -56,7 +56,10 @@ async fn grpc_callers_are_told_in_their_own_way() {
 async fn tokens_pass_without_a_session() {
     let house = House::start(API).await;
     let claims = |changed: &Value| {
-        let mut claims = json!({ "iss": house.provider.issuer(), "aud": ["api"], "sub": "robot", "iat": now(), "exp": now() + 300, "scope": "read write" });
+        let mut claims = json!({
+            "iss": house.provider.issuer(), "aud": ["api"], "sub": "robot", "iat": now(), "exp": now() + 300,
+            "scope": "read write",
+        });
         for (name, value) in changed.as_object().unwrap() {
             claims[name] = value.clone();
         }
@@ -127,7 +130,8 @@ async fn tokens_pass_without_a_session() {
 #[tokio::test]
 async fn tokens_are_forwarded_and_exchanged_where_that_is_wanted() {
     let house = House::start(
-        "profiles:\n  web: {providers: [main]}\n  token:\n    providers: [main]\n    upstream: {accessToken: true, idTokenHeader: x-id-token}\n  \
+        "profiles:\n  web: {providers: [main]}\n  token:\n    providers: [main]\n    \
+         upstream: {accessToken: true, idTokenHeader: x-id-token}\n  \
          exchange:\n    providers: [main]\n    upstream: {exchange: {audience: orders, scopes: [orders.read]}}\n",
     )
     .await;

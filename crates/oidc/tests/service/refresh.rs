@@ -14,7 +14,8 @@ use crate::house::{House, Service, main_provider};
 /// Tokens are due from the start: the time before their end is longer than their life.
 fn due(store: &str) -> String {
     format!(
-        "profiles:\n  web: {{providers: [main], upstream: {{accessToken: true}}}}\nsessions: {{refreshAhead: 1h, {store}}}\nkeys: [DIR/key]\n"
+        "profiles:\n  web: {{providers: [main], upstream: {{accessToken: true}}}}\n\
+         sessions: {{refreshAhead: 1h, {store}}}\nkeys: [DIR/key]\n"
     )
 }
 

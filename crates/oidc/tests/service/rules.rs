@@ -9,8 +9,10 @@ use crate::house::{House, ann};
 #[tokio::test]
 async fn what_no_rule_allows_is_refused_with_a_page_or_json() {
     let house = House::start(
-        "profiles:\n  web:\n    providers: [main]\n    rules:\n    - {name: ops, paths: [/ops/*], allow: \"'ops' in groups\"}\n    \
-         - {name: admins, paths: [/admin/*], allow: \"'admins' in groups\"}\n    - {name: reading, methods: [GET], paths: [/docs/*], allow: 'true'}\n",
+        "profiles:\n  web:\n    providers: [main]\n    rules:\n    \
+         - {name: ops, paths: [/ops/*], allow: \"'ops' in groups\"}\n    \
+         - {name: admins, paths: [/admin/*], allow: \"'admins' in groups\"}\n    \
+         - {name: reading, methods: [GET], paths: [/docs/*], allow: 'true'}\n",
     )
     .await;
     house.provider.log_in_as(&ann());
@@ -41,7 +43,8 @@ async fn what_no_rule_allows_is_refused_with_a_page_or_json() {
 #[tokio::test]
 async fn a_login_of_another_kind_is_asked_for() {
     let house = House::start(
-        "profiles:\n  web: {providers: [main]}\n  step: {providers: [main], stepUp: {acr: [gold, silver]}}\n  strict: {providers: [main], stepUp: {maxAge: 10m}}\n\
+        "profiles:\n  web: {providers: [main]}\n  step: {providers: [main], stepUp: {acr: [gold, silver]}}\n  \
+         strict: {providers: [main], stepUp: {maxAge: 10m}}\n\
          cookies: {domain: example}\n",
     )
     .await;
@@ -69,7 +72,11 @@ async fn a_login_of_another_kind_is_asked_for() {
 
 #[tokio::test]
 async fn an_address_that_was_not_verified_or_reads_in_two_ways_opens_nothing() {
-    let house = House::start("profiles:\n  web:\n    providers: [main]\n    rules: [{allow: \"emailDomain == 'example.com'\"}]\n    upstream: {headers: {x-email: email}}\n").await;
+    let house = House::start(
+        "profiles:\n  web:\n    providers: [main]\n    rules: [{allow: \"emailDomain == 'example.com'\"}]\n    \
+         upstream: {headers: {x-email: email}}\n",
+    )
+    .await;
     for (email, verified, wanted) in [
         ("ann@example.com", true, 200),
         ("ann@example.com", false, 403),
@@ -99,7 +106,8 @@ async fn a_login_at_a_provider_that_a_route_does_not_trust_counts_for_nothing_th
         format!("  {name}: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true}}\n", of.issuer())
     };
     let settings = format!(
-        "providers:\n{}{}defaultProfile: web\nprofiles:\n  web: {{providers: [one]}}\n  api: {{providers: [two], upstream: {{headers: {{x-user: sub}}}}}}\n\
+        "providers:\n{}{}defaultProfile: web\nprofiles:\n  web: {{providers: [one]}}\n  \
+         api: {{providers: [two], upstream: {{headers: {{x-user: sub}}}}}}\n\
          cookies: {{domain: example}}\n",
         provider("one", &one),
         provider("two", &two)

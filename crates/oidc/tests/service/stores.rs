@@ -168,3 +168,30 @@ async fn keys_are_replaced_while_people_stay_logged_in() {
     browser.cookies = there.cookies.clone();
     assert_eq!(browser.get("https://app.example/").await.status, 302, "the new key seals");
 }
+
+#[tokio::test]
+async fn sessions_are_kept_in_a_cluster_and_behind_a_sentinel() {
+    let cluster = testbed::redis::Cluster::start(3).await.unwrap();
+    let nodes: Vec<String> = cluster.nodes.iter().map(|node| format!("'{}'", node.address())).collect();
+    let master = Spec::new().start().await.unwrap();
+    let sentinel = testbed::redis::sentinel("edge", &master, 0).await.unwrap();
+    for server in [
+        format!("cluster: [{}]", nodes.join(", ")),
+        format!("sentinel: {{master: edge, addresses: ['{}']}}", sentinel.address()),
+    ] {
+        let house = house(&format!("{{store: {{redis: {{deadline: 5s, server: {{{server}}}}}}}}}")).await;
+        let mut browsers = Vec::new();
+        for _ in 0..5 {
+            browsers.push(house.logged_in().await);
+        }
+        let token = house.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
+        browsers[0].open("https://app.example/oauth2/logout").await;
+        assert_eq!(browsers[1].get("https://app.example/").await.status, 200, "{server}");
+        let url = format!("http://{}/oauth2/backchannel", house.service.http);
+        let request = testbed::client::Request::post(&url, format!("logout_token={token}"));
+        assert_eq!(request.send().await.unwrap().status, 200, "{server}");
+        for browser in &mut browsers {
+            assert_eq!(browser.get("https://app.example/").await.status, 302, "{server}");
+        }
+    }
+}
