@@ -250,25 +250,20 @@ impl Service {
                 if matches!(error, Error::Unavailable(_)) {
                     self.provider_down(ask, error)
                 } else {
-                    self.not_done(runtime, ask, begun, 502, "The login was not accepted.")
+                    not_done(runtime, ask, begun, 502, "The login was not accepted.")
                 }
             }
             Failed::Store(error) => self.no_store(ask, *error),
             Failed::Declined(_) => {
-                self.not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in.")
+                not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in.")
             }
             Failed::Step => {
-                self.not_done(runtime, ask, begun, 403, "You logged in, but not in the way that is needed here.")
+                not_done(runtime, ask, begun, 403, "You logged in, but not in the way that is needed here.")
             }
             Failed::Gone | Failed::Issuer | Failed::Replayed | Failed::NoCode => {
-                self.not_done(runtime, ask, begun, 400, "This login cannot be finished.")
+                not_done(runtime, ask, begun, 400, "This login cannot be finished.")
             }
         }
-    }
-
-    fn not_done(&self, runtime: &Runtime, ask: &Ask, begun: &Begun, status: u16, text: &str) -> Answer {
-        let again = if begun.wish.back.is_empty() { "/" } else { &begun.wish.back };
-        runtime.pages.error(status, text, Some(again), ask.id())
     }
 
     pub(crate) fn count_login(&self, provider: &Provider, outcome: &str) {
@@ -316,6 +311,11 @@ impl Failed {
             Self::Store(error) => error.reason(),
         }
     }
+}
+
+fn not_done(runtime: &Runtime, ask: &Ask, begun: &Begun, status: u16, text: &str) -> Answer {
+    let again = if begun.wish.back.is_empty() { "/" } else { &begun.wish.back };
+    runtime.pages.error(status, text, Some(again), ask.id())
 }
 
 /// More parameters of the authorization request.

@@ -53,7 +53,9 @@ async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Res
         kit.reloader().follow("keys", &settings.keys, move || read_keys(&files)).await?
     };
     let store = match &settings.sessions.store {
-        settings::Store::Memory(memory) => Store::Memory(Memory::new(memory.max_sessions, metrics.sessions.clone())),
+        settings::Store::Memory(memory) => {
+            Store::Memory(Box::new(Memory::new(memory.max_sessions, metrics.sessions.clone())))
+        }
         settings::Store::Redis(redis) => {
             let terms = Terms {
                 deadline: redis.deadline,
@@ -61,7 +63,7 @@ async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Res
                 open: metrics.breaker_open.clone(),
             };
             let link = Link::start(kit, "redis", redis.server.clone(), terms);
-            Store::Redis(Redis::new(link, &redis.prefix, metrics), redis.on_failure == OnFailure::Cookies)
+            Store::Redis(Box::new(Redis::new(link, &redis.prefix, metrics)), redis.on_failure == OnFailure::Cookies)
         }
         settings::Store::Cookie(_) => Store::Cookie,
     };

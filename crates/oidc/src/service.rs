@@ -220,7 +220,7 @@ impl Service {
             return Ok(());
         }
         audit::denied(ask, &profile.name, subject(claims), "no rule allows it");
-        Err(Box::new(self.refuse("rule", self.denied(runtime, ask))))
+        Err(Box::new(self.refuse("rule", denied(runtime, ask))))
     }
 
     /// Sends a request on, with what the server behind is told.
@@ -279,13 +279,6 @@ impl Service {
         ("denied", answer.into())
     }
 
-    fn denied(&self, runtime: &Runtime, ask: &Ask) -> Answer {
-        match ask.caller() {
-            Caller::Browser => runtime.pages.denied(ask.id()),
-            Caller::Program => pages::json(403, "forbidden", "this is not allowed", ask.id()),
-        }
-    }
-
     pub(crate) fn provider_down(&self, ask: &Ask, error: &crate::provider::Error) -> Answer {
         let (status, text) = match error {
             crate::provider::Error::Unavailable(_) => {
@@ -302,6 +295,13 @@ impl Service {
             Caller::Browser => self.runtime.load().pages.error(status, text, None, ask.id()),
             Caller::Program => pages::json(status, error, text, ask.id()),
         }
+    }
+}
+
+fn denied(runtime: &Runtime, ask: &Ask) -> Answer {
+    match ask.caller() {
+        Caller::Browser => runtime.pages.denied(ask.id()),
+        Caller::Program => pages::json(403, "forbidden", "this is not allowed", ask.id()),
     }
 }
 

@@ -111,7 +111,7 @@ fn keys_are_chosen_by_name_use_and_algorithm() {
     let (one, two) = (Signer::new(Algorithm::ES256), Signer::new(Algorithm::ES256));
     let token = one.sign(&json!({ "alg": "ES256", "kid": "one" }), &claims());
     let nameless = one.sign(&json!({ "alg": "ES256" }), &claims());
-    let mut second = two.jwk.clone();
+    let mut second = two.jwk;
     second["kid"] = "two".into();
     let both = keys(&[&second, &one.jwk]);
     assert!(check(&token, &both).is_ok());

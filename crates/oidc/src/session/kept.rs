@@ -15,9 +15,9 @@ use crate::seal::{Keys, Purpose};
 #[derive(Debug)]
 pub enum Store {
     /// In this process.
-    Memory(Memory),
+    Memory(Box<Memory>),
     /// In Redis; in cookies while that does not answer, when the flag says so.
-    Redis(Redis, bool),
+    Redis(Box<Redis>, bool),
     /// In cookies.
     Cookie,
 }

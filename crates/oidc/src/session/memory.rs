@@ -19,10 +19,13 @@ pub struct Memory {
     /// Which sessions a provider ends by one name; mostly one.
     index: Mutex<HashMap<Key, SmallVec<[Key; 1]>>>,
     /// What may be used once, by name, and until when it is remembered.
-    once: Mutex<HashMap<String, (Option<Vec<u8>>, Seconds)>>,
+    once: Mutex<HashMap<String, Once>>,
     most: usize,
     count: IntGauge,
 }
+
+/// What is kept, if anything, and until when.
+type Once = (Option<Vec<u8>>, Seconds);
 
 #[derive(Debug)]
 struct Entry {

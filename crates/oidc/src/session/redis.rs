@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::seal::{Keys, Purpose};
 
 /// What is remembered of sessions that were opened.
-const MOST: usize = 20_000;
+const MOST: usize = 10_000;
 
 /// Lengthens a lease that is still ours.
 const RENEW: &str =
@@ -74,12 +74,9 @@ impl Redis {
     ) -> Result<Option<Arc<Session>>, Failure> {
         let text = key.text();
         let name = self.name("s", &text);
-        let sealed = match self.call("load", cmd("GET").arg(&name)).await? {
-            Value::BulkString(sealed) => sealed,
-            _ => {
-                self.lock().remove(key);
-                return Ok(None);
-            }
+        let Value::BulkString(sealed) = self.call("load", cmd("GET").arg(&name)).await? else {
+            self.lock().remove(key);
+            return Ok(None);
         };
         let Some((session, touched)) = self.open(key, &text, sealed, keys) else { return Ok(None) };
         let end = session.created + lifetime;

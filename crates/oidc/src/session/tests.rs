@@ -31,7 +31,7 @@ fn sessions(store: Store) -> Sessions {
 }
 
 fn memory() -> Sessions {
-    sessions(Store::Memory(Memory::new(3, prometheus::IntGauge::new("a", "b").unwrap())))
+    sessions(Store::Memory(Box::new(Memory::new(3, prometheus::IntGauge::new("a", "b").unwrap()))))
 }
 
 /// The header that a browser sends after these cookies.
