@@ -5,13 +5,17 @@
 //! ```
 //!
 //! Trouble is a broken connection, an answer that says this is no master, or some calls in a row that fail or are late.
-//! Pauses grow and are never the same for two services, so that a Redis that comes back is not met by all of them at once.
+//! Pauses grow until a connection was of use for a while, and are never the same for two services, so that a Redis that comes
+//! back is not met by all of them at once.
+//!
+//! In a cluster one node may be in trouble while the others answer, and the client itself connects to nodes anew: there is
+//! trouble only when calls fail in a row and none has succeeded for a while.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use prometheus::IntGauge;
@@ -27,6 +31,10 @@ use crate::kit::Kit;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long Redis may take to answer while it is being connected to.
 const HELLO: Duration = Duration::from_secs(2);
+/// How long a connection has to be of use before the pause after it is the first one again.
+const STEADY: Duration = Duration::from_secs(5);
+/// For how long no node of a cluster has answered when the cluster is left alone.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Why Redis gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +90,30 @@ pub struct Link {
 
 struct Live {
     connection: Connection,
+    /// Calls in a row that failed.
     failures: AtomicU32,
+    since: Instant,
+    /// When a call succeeded last, in milliseconds after the beginning.
+    answered: AtomicU64,
+}
+
+impl Live {
+    fn new(connection: Connection) -> Self {
+        Self { connection, failures: AtomicU32::new(0), since: Instant::now(), answered: AtomicU64::new(0) }
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn succeeded(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.answered.store(self.age(), Ordering::Relaxed);
+    }
+
+    fn is_silent(&self) -> bool {
+        Duration::from_millis(self.age().saturating_sub(self.answered.load(Ordering::Relaxed))) >= SILENCE
+    }
 }
 
 impl fmt::Debug for Link {
@@ -119,7 +150,7 @@ impl Link {
         let mut connection = live.connection.clone();
         match tokio::time::timeout(self.terms.deadline, connection.send(command)).await {
             Ok(Ok(value)) => {
-                live.failures.store(0, Ordering::Relaxed);
+                live.succeeded();
                 Ok(value)
             }
             Ok(Err(error)) => Err(self.judge(&live, &error)),
@@ -131,7 +162,8 @@ impl Link {
     }
 
     fn failed(&self, live: &Arc<Live>) {
-        if live.failures.fetch_add(1, Ordering::Relaxed) + 1 >= self.terms.most_failures {
+        let failures = live.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= self.terms.most_failures && (self.server.cluster.is_empty() || live.is_silent()) {
             self.give_up(live);
         }
     }
@@ -171,10 +203,14 @@ impl Link {
             let connected = tokio::time::timeout(HELLO, self.greeted()).await.unwrap_or_else(|_| late());
             match connected {
                 Ok(connection) => {
-                    (pause, reported) = (PAUSES.0, None);
+                    reported = None;
+                    let begun = Instant::now();
                     self.up(connection);
                     self.trouble.notified().await;
                     self.down("does not answer");
+                    if begun.elapsed() >= STEADY {
+                        pause = PAUSES.0;
+                    }
                 }
                 Err(error) => {
                     let error = error.to_string();
@@ -198,7 +234,7 @@ impl Link {
 
     fn up(&self, connection: Connection) {
         tracing::info!(redis = self.name, "connected");
-        self.live.store(Some(Arc::new(Live { connection, failures: AtomicU32::new(0) })));
+        self.live.store(Some(Arc::new(Live::new(connection))));
         self.terms.open.set(0);
         self.was_up.store(true, Ordering::Relaxed);
         self.gate.open();
