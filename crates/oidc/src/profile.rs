@@ -23,6 +23,8 @@ pub struct Profile {
     choose: Vec<(settings::Choice, Vec<Pattern>, Arc<Provider>)>,
     anonymous: Vec<(Pattern, Vec<String>)>,
     logout: Option<Pattern>,
+    /// Hosts with ports, and paths, that providers send people back to beside our own callback.
+    callbacks: Vec<(String, String)>,
 }
 
 impl Profile {
@@ -42,9 +44,12 @@ impl Profile {
             let paths = choice.paths.iter().map(pattern).collect::<Option<_>>()?;
             Some((choice.clone(), paths, provider(&choice.provider)?))
         };
+        let providers: Vec<Arc<Provider>> =
+            settings.providers.iter().map(|name| provider(name)).collect::<Option<_>>()?;
         Some(Self {
             name: name.to_owned(),
-            providers: settings.providers.iter().map(|name| provider(name)).collect::<Option<_>>()?,
+            callbacks: providers.iter().filter_map(|provider| callback(provider)).collect(),
+            providers,
             rules: settings
                 .rules
                 .iter()
@@ -83,6 +88,12 @@ impl Profile {
         self.logout.as_ref().is_some_and(|pattern| pattern.matches(path))
     }
 
+    /// Whether a provider sends people back to where this request goes.
+    pub fn is_callback(&self, ask: &Ask) -> bool {
+        let path = ask.path().sure();
+        self.callbacks.iter().any(|(host, target)| *host == ask.host && path == Some(target))
+    }
+
     /// The provider that a request is for; nothing when the person has to choose.
     pub fn choose(&self, ask: &Ask) -> Option<&Arc<Provider>> {
         if let [only] = self.providers.as_slice() {
@@ -106,4 +117,11 @@ impl Profile {
         })?;
         self.providers.iter().find(|provider| provider.settings.domains.contains(&hint))
     }
+}
+
+/// Host and path of a provider's own redirect URL.
+fn callback(provider: &Provider) -> Option<(String, String)> {
+    let url = url::Url::parse(provider.settings.redirect_url.as_ref()?).ok()?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some((format!("{}{port}", url.host_str()?), url.path().to_owned()))
 }

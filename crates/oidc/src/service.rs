@@ -115,6 +115,9 @@ impl Service {
         if let Some(own) = runtime.own(ask) {
             return ("own", self.own(&runtime, Some(profile), own, ask, now).await.into());
         }
+        if profile.is_callback(ask) {
+            return ("own", self.own(&runtime, Some(profile), Own::Callback, ask, now).await.into());
+        }
         if profile.is_logout(ask.path()) {
             return ("own", self.log_out(&runtime, ask, now).await.into());
         }

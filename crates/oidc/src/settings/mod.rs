@@ -239,6 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_right() {
+        let text = include_str!("../../../../examples/single-sign-on/oidc.yaml");
+        let document = kit::config::single("oidc.yaml", text).unwrap();
+        let (settings, _) = document.read::<Settings>().unwrap();
+        settings.check(&document).unwrap();
+    }
+
+    #[test]
     fn secrets_do_not_show() {
         let text = "providers: {main: {issuer: 'https://id.example', clientId: a, clientSecret: hunter2}}";
         let settings: Settings = kit::config::parse("oidc.yaml", text).unwrap();

@@ -85,3 +85,22 @@ async fn discovery_does_not_lead_inside_or_elsewhere() {
         assert_eq!(inside.count(), 0, "{field} {value}");
     }
 }
+
+#[tokio::test]
+async fn a_provider_that_redirects_inside_is_not_followed() {
+    let inside = testbed::echo::Echo::http().spawn().await.unwrap();
+    let target = format!("http://{}/latest/meta-data", inside.address());
+    let away = move || {
+        let target = target.clone();
+        async move { axum::response::Redirect::temporary(&target) }
+    };
+    let double = kit::testing::HttpDouble::start(axum::Router::new().fallback(away)).await;
+    let settings = format!(
+        "providers:\n  main: {{issuer: '{}', clientId: edge, insecure: true}}\ndefaultProfile: web\n{WEB}",
+        double.url("")
+    );
+    let service = Service::start(&settings).await;
+    let failed = async || service.metric("oidc_provider_errors_total", &["kind=\"unavailable\""]).await > 0;
+    wait_until("discovery to fail", PATIENCE, failed).await.unwrap();
+    assert_eq!(inside.count(), 0);
+}

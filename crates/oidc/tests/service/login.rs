@@ -195,6 +195,23 @@ async fn the_login_is_finished_by_user_info_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn people_may_be_sent_back_to_another_path() {
+    let idp = provider().await;
+    let main = crate::house::main_provider(&idp)
+        .replace("insecure: true", "insecure: true, redirectUrl: 'https://app.example/app/back'");
+    let house = House::with(idp, &format!("{main}defaultProfile: web\n{WEB}")).await;
+    let mut browser = house.browser();
+    let answer = browser.open("https://app.example/page").await;
+    assert_eq!((answer.status.as_u16(), answer.echoed().unwrap().path.as_str()), (200, "/page"));
+    assert!(
+        browser.visited.iter().any(|url| url.starts_with("https://app.example/app/back?")),
+        "{:?}",
+        browser.visited
+    );
+    assert_eq!(browser.get("https://shop.example/app/back").await.status, 302, "at that host only");
+}
+
+#[tokio::test]
 async fn the_tools_say_what_is_wrong_and_what_would_happen() {
     let service = Service::start("").await;
     let file = service.dir.path().join("try.yaml");
