@@ -106,7 +106,7 @@ impl Limiter {
         }
         let live = self.live.load();
         let fates = self.fates(&live, request);
-        let charged = self.charge(request, &fates, now).await;
+        let charged = self.charge(&live, request, &fates, now).await;
         let statuses = self.statuses(&live, request, &fates, &charged, now);
         let over = statuses.iter().any(|status| status.refuses);
         if over && self.policy.shadow {
