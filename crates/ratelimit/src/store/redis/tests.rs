@@ -31,26 +31,31 @@ type Charged = (u8, u8, i64, bool);
 
 fn batches() -> impl Strategy<Value = Vec<(u64, Vec<Charged>)>> {
     let hits = prop_oneof![5 => Just(1_i64), 2 => 0_i64..8, 1 => -5_i64..0];
-    let charge = (0_u8..4, 0_u8..3, hits, prop::bool::weighted(0.8));
+    let charge = (0_u8..5, 0_u8..3, hits, prop::bool::weighted(0.8));
     let pause = prop_oneof![3 => 0_u64..40, 2 => 0_u64..900, 1 => 0_u64..4000];
     prop::collection::vec((pause, prop::collection::vec(charge, 1..5)), 1..30)
 }
+
+/// The largest key is of limits whose numbers are beyond what is exact.
+const LARGEST: u8 = 4;
 
 fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batch {
     let mut batch = Batch::new(now, counting);
     for (key, algorithm, hits, enforced) in charges {
         let algorithm =
             [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket][usize::from(*algorithm)];
-        let requests = u32::from(*key) * 3;
+        let large = *key == LARGEST;
+        let requests = if large { 1_000_000 } else { u32::from(*key) * 3 };
+        let hits = if large { hits * 123_457 } else { *hits };
         let limit = Limit {
             requests,
-            unit: Unit::seconds(1 + u32::from(*key)).unwrap(),
+            unit: if large { Unit::parse("year").unwrap() } else { Unit::seconds(1 + u32::from(*key)).unwrap() },
             algorithm,
             burst: if requests == 0 { 0 } else { requests + 2 },
         };
         let name = format!("{run}|{key}|{algorithm:?}");
         let window = |buffer: &mut Vec<u8>| Keys::default().write_window(buffer, &limit, now);
-        batch.push(limit, *hits, *enforced, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
+        batch.push(limit, hits, *enforced, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
     }
     batch
 }
@@ -120,6 +125,30 @@ async fn counters_do_not_stay_for_ever() {
         let left: i64 = server.command(&["PTTL", key]).await.unwrap().parse().unwrap();
         assert!((1..30_000).contains(&left), "{key}: {left}");
     }
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn a_debt_is_kept_until_it_is_paid() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    for (name, requests, unit, hits, seconds) in [
+        ("ten", 10, Unit::SECOND, 1000, 100..120),
+        // The largest there are: what is owed is more than the script can tell a time of.
+        ("large", u32::MAX, Unit::seconds(u32::MAX).unwrap(), 1 << 33, 8_589_930_000..8_589_950_000),
+        ("slow", 1, Unit::seconds(u32::MAX).unwrap(), 1 << 33, (1 << 53) / 1000..(1 << 53) / 1000 + 20),
+    ] {
+        let limit = Limit { requests, unit, algorithm: Algorithm::TokenBucket, burst: requests };
+        let mut batch = Batch::new(NOW, Counting::CountAll);
+        batch.push(limit, hits, true, |key| key.extend_from_slice(name.as_bytes()), |_| {});
+        let memory = Memory::new(10);
+        for _ in 0..3 {
+            assert_eq!(store.charge(&batch).await.unwrap(), memory.charge(&batch), "{name}");
+        }
+        let left: u64 = server.command(&["PTTL", name]).await.unwrap().parse().unwrap();
+        assert!(seconds.contains(&(left / 1000)), "{name}: {left}");
+    }
+    assert_eq!(store.metrics.repaired.get(), 0);
     kit.shutdown.force();
 }
 
