@@ -39,8 +39,6 @@ pub enum Name {
     GlobalShadow,
     /// Time of a call to the store.
     StoreSeconds,
-    /// Calls to the store that failed.
-    StoreFailures,
     /// Requests that were answered without the store.
     Fallbacks,
     /// Whether the store is left alone because it fails.
@@ -57,7 +55,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::Requests,
         Self::Malformed,
         Self::UnknownDomain,
@@ -69,7 +67,6 @@ impl Name {
         Self::Shadow,
         Self::GlobalShadow,
         Self::StoreSeconds,
-        Self::StoreFailures,
         Self::Fallbacks,
         Self::BreakerOpen,
         Self::Repaired,
@@ -103,9 +100,6 @@ impl Name {
                 &[],
             ),
             Self::StoreSeconds => ("ratelimit_store_seconds", "Time of a call to the store.", &[]),
-            Self::StoreFailures => {
-                ("ratelimit_store_failures_total", "Calls to the store that failed, by reason.", &["reason"])
-            }
             Self::Fallbacks => (
                 "ratelimit_fallback_total",
                 "Requests answered without the store, by answer (allow, deny, local) and reason.",
@@ -147,8 +141,6 @@ pub struct Metrics {
     pub global_shadow: IntCounter,
     /// Time of a call to the store.
     pub store_seconds: Histogram,
-    /// Failed calls to the store by reason.
-    pub store_failures: IntCounterVec,
     /// Requests answered without the store, by answer and reason.
     pub fallbacks: IntCounterVec,
     /// Whether the breaker is open.
@@ -209,7 +201,6 @@ impl Metrics {
             unknown_domain: counter(registry, Name::UnknownDomain),
             global_shadow: counter(registry, Name::GlobalShadow),
             store_seconds: registered(registry, store_seconds.expect("the name is valid")),
-            store_failures: vector(registry, Name::StoreFailures),
             fallbacks: vector(registry, Name::Fallbacks),
             breaker_open: gauges(registry, Name::BreakerOpen),
             repaired: counter(registry, Name::Repaired),

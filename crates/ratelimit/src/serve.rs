@@ -57,7 +57,8 @@ async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>) -> Re
 async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> Result<(), BoxError> {
     kit.admin.add_routes(http::admin(kit, Arc::clone(limiter)));
     let incoming = Incoming::start(Listener::bind(&settings.http.address, HTTP).await?, None, &kit.shutdown);
-    let (router, shutdown) = (http::public(kit, Arc::clone(limiter)), kit.shutdown.clone());
+    let all_may_ask = settings.grpc.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
+    let (router, shutdown) = (http::public(kit, Arc::clone(limiter), all_may_ask), kit.shutdown.clone());
     kit.tasks.spawn("http", async move { kit::serve::http(incoming, router, &shutdown).await });
     Ok(())
 }

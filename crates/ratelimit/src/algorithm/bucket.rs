@@ -58,7 +58,8 @@ impl Bucket {
         }
         let rate = f64::from(limit.requests);
         let debt = self.debt(limit, now);
-        let excess = debt + (float(hits.max(0).unsigned_abs()) - f64::from(limit.burst)) * cost(limit);
+        let beyond = (float(hits.max(0).unsigned_abs()) - f64::from(limit.burst)) * cost(limit);
+        let excess = debt + beyond;
         (span(debt / rate), span(excess / rate))
     }
 }

@@ -76,6 +76,39 @@ async fn a_cluster_counts_every_slot_and_follows_one_that_moves() {
     assert_eq!((node, count.as_str()), (target, "3"));
 }
 
+#[tokio::test]
+async fn a_cluster_without_one_of_its_nodes_counts_on_the_others() {
+    let mut cluster = Cluster::start(3).await.unwrap();
+    for node in &cluster.nodes {
+        node.command(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]).await.unwrap();
+    }
+    let more = "    breakerFailures: 1\n";
+    let service = start(&format!("    server: {{cluster: ['{}']}}\n{more}", cluster.nodes[0].address())).await;
+    // Users until the node that will go and another one have a key each.
+    let (mut there, mut gone) = (Vec::new(), Vec::new());
+    for number in 0.. {
+        let user = format!("user{number}");
+        assert!(!ask(&service, &request("edge", &[("user", &user)])).await);
+        let (_, node) = cluster.keys(&format!("*{user}|*")).await.unwrap().remove(0);
+        if node == 2 {
+            gone.push(user)
+        } else {
+            there.push(user)
+        }
+        if !gone.is_empty() && there.len() > 1 {
+            break;
+        }
+    }
+    cluster.nodes[2].kill().unwrap();
+    for _ in 0..3 {
+        assert!(ask(&service, &request("edge", &[("user", &gone[0])])).await, "answered for: deny");
+        assert!(!ask(&service, &request("edge", &[("user", &there[0])])).await, "counted");
+        let open = service.metric(r#"ratelimit_breaker_open{redis="redis"}"#).await;
+        assert!(open < 0.5, "{open}");
+    }
+    assert!(!ask(&service, &request("edge", &[("user", &there[1])])).await);
+}
+
 async fn value(cluster: &Cluster, user: &str) -> ((String, usize), String) {
     let (key, node) = cluster.keys(&format!("*{user}*")).await.unwrap().remove(0);
     let count = cluster.nodes[node].command(&["GET", &key]).await.unwrap();

@@ -15,11 +15,15 @@ use crate::store::memory::Memory;
 const NOW: Millis = 1_700_000_000_000;
 
 async fn connected(redis: &testbed::redis::Redis, kit: &Kit) -> Redis {
+    connected_with(redis, kit, RedisSettings::default()).await
+}
+
+async fn connected_with(redis: &testbed::redis::Redis, kit: &Kit, settings: RedisSettings) -> Redis {
     let address = redis.address().to_string().parse().unwrap();
     let settings = RedisSettings {
         server: ServerSettings { address: Some(address), ..ServerSettings::default() },
         deadline: Duration::from_secs(5),
-        ..RedisSettings::default()
+        ..settings
     };
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
     let store = Redis::start(kit, &settings, &metrics);
@@ -160,5 +164,24 @@ async fn the_script_is_loaded_again_when_it_was_flushed() {
     store.charge(&batch).await.unwrap();
     server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
     assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn pauses_grow_while_connections_are_of_no_use() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let rights = "ACL SETUSER default -evalsha -eval";
+    server.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
+    let store = connected_with(&server, &kit, RedisSettings { breaker_failures: 1, ..RedisSettings::default() }).await;
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true)]);
+    let (begun, mut refused) = (Instant::now(), 0);
+    // Each connection is good for one refused call. Five pauses are at least 25 + 50 + 100 + 200 + 400 ms.
+    eventually("six connections", async || {
+        refused += u32::from(store.charge(&batch).await == Err(Failure::Refused));
+        (refused >= 6).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() >= Duration::from_millis(775), "{:?}", begun.elapsed());
+    assert_eq!(store.metrics.store_seconds.get_sample_count(), u64::from(refused));
     kit.shutdown.force();
 }
