@@ -6,11 +6,9 @@ use anyhow::{Context, Result};
 use controller::pipeline::{State, compile};
 use envoy::type_url;
 use serde::{Deserialize, Serialize};
+use testbed::times::Times;
 
-use crate::{
-    figures::Times,
-    manifests::{self, Layout},
-};
+use crate::manifests::{self, Layout};
 
 /// What a change took, in ms: translate, lower, snapshot, and finding out what has to be sent.
 #[derive(Debug, Serialize, Deserialize)]

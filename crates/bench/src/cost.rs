@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use testbed::client::Connection;
+use testbed::{client::Connection, proc};
 
 use crate::{
     figures::{Measure, median},
     house::{Files, House},
     manifests::Layout,
-    proc,
 };
 
 const ROUTES: usize = 1_000;

@@ -17,15 +17,13 @@ use tempfile::TempDir;
 use testbed::{
     client::{Connection, Request},
     echo::Echo,
+    proc,
     process::{Process, Spec},
     tools,
     wait::wait_for,
 };
 
-use crate::{
-    manifests::{self, Layout},
-    proc,
-};
+use crate::manifests::{self, Layout};
 
 /// How long a server may take until all routes are served.
 const START: Duration = Duration::from_secs(60);
@@ -191,7 +189,7 @@ impl House {
 
     /// What the server and its Envoy have in memory, in MiB.
     pub(crate) fn memory(&self) -> Result<(f64, f64)> {
-        let resident = |pid: i32| proc::mebibytes(&pid.to_string(), "VmRSS");
+        let resident = |pid: i32| proc::mebibytes(pid, "VmRSS");
         Ok((resident(self.server()?)?, resident(self.envoy()?)?))
     }
 }

@@ -3,12 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Result;
+use testbed::{proc, times::Times};
 
 use crate::{
-    figures::{Measure, Times},
+    figures::Measure,
     house::{Files, House},
     manifests::Layout,
-    proc,
 };
 
 /// The pause between two changes: one must not wait for the other.

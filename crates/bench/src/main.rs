@@ -12,7 +12,6 @@ mod figures;
 mod house;
 mod live;
 mod manifests;
-mod proc;
 mod scratch;
 
 use std::path::PathBuf;

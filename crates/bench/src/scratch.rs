@@ -8,12 +8,9 @@ use std::{
 use anyhow::Result;
 use controller::pipeline::{State, compile};
 use serde::{Deserialize, Serialize};
+use testbed::{proc, times::Times};
 
-use crate::{
-    figures::Times,
-    manifests::{self, Layout},
-    proc,
-};
+use crate::manifests::{self, Layout};
 
 /// What it took.
 #[derive(Debug, Serialize, Deserialize)]

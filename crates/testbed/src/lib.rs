@@ -15,9 +15,12 @@ pub mod echo;
 pub mod envoy;
 pub mod load;
 pub mod pki;
+pub mod planted;
+pub mod proc;
 pub mod process;
 pub mod progress;
 pub mod redis;
+pub mod times;
 pub mod tools;
 pub mod wait;
 

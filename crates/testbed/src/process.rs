@@ -12,17 +12,20 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tempfile::TempPath;
 
+use crate::proc;
 use crate::wait::{wait_for, wait_until_blocking};
 
 /// How many lines of a child's log a panicking test shows.
@@ -165,7 +168,7 @@ impl Process {
 
     /// Whether it has ended, and how.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        self.look(WaitPidFlag::WNOHANG).ok().flatten()
     }
 
     /// Sends a signal to the process itself (not to what it has started).
@@ -175,8 +178,8 @@ impl Process {
 
     /// Kills the process itself at once and waits until it is gone; what it has started lives on until this value is dropped.
     pub fn kill(&mut self) -> Result<ExitStatus> {
-        self.child.kill()?;
-        Ok(self.child.wait()?)
+        self.signal(Signal::SIGKILL)?;
+        self.look(WaitPidFlag::empty())?.with_context(|| format!("{} has ended in an unknown way", self.name))
     }
 
     /// Asks the process to end (SIGTERM) and waits for it; an error after the deadline, and then it is killed.
@@ -213,21 +216,12 @@ impl Process {
 
     /// The processor time that its threads have used, to the nanosecond; that of threads that have ended is not in it.
     pub fn processor_time(&self) -> Result<Duration> {
-        let mut sum = Duration::ZERO;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
-            // A thread may end between the two looks.
-            let Ok(line) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-            sum += Duration::from_nanos(line.split(' ').next().unwrap_or_default().parse()?);
-        }
-        Ok(sum)
+        proc::processor_time(self.pid())
     }
 
     /// Its resident memory in MiB.
     pub fn resident_mebibytes(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let row = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has ended")?;
-        let kibibytes: f64 = row.trim_matches([' ', '\t', 'k', 'B']).parse()?;
-        Ok(kibibytes / 1024.0)
+        proc::mebibytes(self.pid(), "VmRSS")
     }
 
     /// The last lines of its log, for error messages.
@@ -235,6 +229,20 @@ impl Process {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+
+    /// How it has ended, if it has. It is not collected yet: so its number stays its own, and its group's, until it is dropped.
+    fn look(&self, how: WaitPidFlag) -> Result<Option<ExitStatus>> {
+        loop {
+            match waitid(Id::Pid(self.nix_pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | how) {
+                // In the words of wait(2): the code is the second byte, the signal the first.
+                Ok(WaitStatus::Exited(_, code)) => return Ok(Some(ExitStatus::from_raw(code << 8))),
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Some(ExitStatus::from_raw(signal as i32))),
+                Ok(_) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot wait for {}", self.name)),
+            }
+        }
     }
 
     fn nix_pid(&self) -> Pid {
@@ -247,7 +255,7 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprintln!("── the end of the log of {} ──\n{}", self.name, self.tail());
         }
-        // The group outlives its leader while it has members; no members is an error that says what is wanted anyway.
+        // The group is there, as nobody has collected its leader yet.
         let group = self.nix_pid();
         let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use testbed::PATIENCE;
@@ -16,13 +19,20 @@ struct Traces {
     name: String,
     dir: PathBuf,
     link: String,
+    /// The number of the device, which no other of that name has.
+    device: String,
 }
 
 impl Traces {
     fn of(cluster: &Handle) -> Self {
         let dir = cluster.logs().parent().expect("logs lie in the directory of the cluster").to_owned();
         let link = format!("portcullis{}", cluster.net().to_string().trim_start_matches("10."));
-        Self { name: cluster.name().to_owned(), dir, link }
+        let device = device(&link).expect("the cable is there");
+        Self { name: cluster.name().to_owned(), dir, link, device }
+    }
+
+    fn has_link(&self) -> bool {
+        device(&self.link).is_some_and(|device| device == self.device)
     }
 
     fn processes(&self) -> Vec<String> {
@@ -37,19 +47,25 @@ impl Traces {
             found.extend(group.exists().then(|| group.display().to_string()));
         }
         let dir = self.dir.to_string_lossy();
-        for (table, trace) in [
-            ("/proc/net/dev", self.link.as_str()),
-            ("/proc/net/route", &self.link),
-            ("/proc/net/ipv6_route", &self.link),
-            ("/proc/mounts", &dir),
-        ] {
-            found
-                .extend(fs::read_to_string(table).expect(table).contains(trace).then(|| format!("{trace} in {table}")));
-        }
+        let mentions = |table: &str, trace: &str| {
+            let there = fs::read_to_string(table).expect(table).contains(trace);
+            there.then(|| format!("{trace} in {table}"))
+        };
+        let tables = ["/proc/net/dev", "/proc/net/route", "/proc/net/ipv6_route"];
+        let network: Vec<String> = tables.iter().filter_map(|table| mentions(table, &self.link)).collect();
+        // Another cluster, of another process, may have come to the same number.
+        let is_anothers = device(&self.link).is_some_and(|device| device != self.device);
+        found.extend(network.into_iter().filter(|_| !is_anothers));
+        found.extend(mentions("/proc/mounts", &dir));
         found.extend(self.dir.exists().then(|| self.dir.display().to_string()));
         found.extend(is_held(&self.name).expect("it can be asked").then(|| "its name".to_owned()));
         found
     }
+}
+
+/// The number of the device of that name, if there is one.
+fn device(link: &str) -> Option<String> {
+    fs::read_to_string(format!("/sys/class/net/{link}/ifindex")).ok()
 }
 
 /// The processes that have the directory of a cluster among their arguments or in their environment. All its daemons have, and
@@ -144,11 +160,56 @@ async fn a_cluster_dies_with_its_owner() {
     owner.signal(Signal::SIGKILL).unwrap();
     owner.wait_exit(PATIENCE).await.unwrap();
     wait_until("the end of its processes", PATIENCE, async || traces.processes().is_empty()).await.unwrap();
-    let link = Path::new("/sys/class/net").join(&traces.link);
-    wait_until("the end of its network", PATIENCE, async || !link.exists()).await.unwrap();
+    wait_until("the end of its network", PATIENCE, async || !traces.has_link()).await.unwrap();
     // Files are nobody's now, and go with the next cluster's start.
     sweep_all().unwrap();
     assert_eq!(traces.found(), Vec::<String>::new());
+}
+
+/// Set for a run of this very test binary in a network of its own.
+const IN_NETWORK: &str = "PORTCULLIS_TEST_IS_IN_NETWORK";
+
+#[tokio::test]
+async fn a_network_that_is_in_use_is_refused() {
+    if std::env::var_os(IN_NETWORK).is_some() {
+        return refuses_networks_in_use().await;
+    }
+    prepare().await;
+    let mut test = Spec::new("unshare")
+        .args(["--net", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "a_network_that_is_in_use_is_refused", "--nocapture"])
+        .env(IN_NETWORK, "yes")
+        .start()
+        .unwrap();
+    let status = test.wait_exit(PATIENCE * 2).await.unwrap();
+    assert!(status.success() && test.log().contains("1 passed"), "{}", test.log());
+}
+
+async fn refuses_networks_in_use() {
+    let refused = async |net: &str| {
+        let net = net.parse().expect("it is a network");
+        let refused = Cluster::api_only().net(net).start().await.expect_err("the network is in use");
+        format!("{refused:#}")
+    };
+    // By another cluster, whose cable may be gone just now.
+    let address = SocketAddr::from_abstract_name("portcullis251").expect("it is a name");
+    let _anothers = UnixListener::bind_addr(&address).expect("nobody has it in a new network");
+    let told = refused("10.251").await;
+    assert!(told.contains("the network 10.251 is in use by another cluster"), "{told}");
+    // By the machine itself, in a part of it.
+    let cluster = Cluster::api_only().start().await.expect("other networks are free");
+    for line in ["link set lo up", "route add 10.252.7.0/24 dev lo", "-6 route add fd50:6f72:fd:7::/64 dev lo"] {
+        // A node's program in this machine's network.
+        let node = cluster.enter().split(' ').nth(2).map(str::to_owned).expect("it names a process");
+        let args = ["--target", &node, "--mount", "--", "ip"].into_iter().chain(line.split(' '));
+        assert!(Command::new("nsenter").args(args).status().expect("it is there").success(), "{line}");
+    }
+    for (net, route) in [("10.252", "10.252.7.0/24"), ("10.253", "fd50:6f72:fd:7::/64")] {
+        let told = refused(net).await;
+        assert!(told.contains(&format!("the network {net} is in use: this machine has the route {route}")), "{told}");
+    }
+    cluster.stop().await.expect("it ends");
 }
 
 const ECHO_IMAGE: &str = "docker.io/portcullis/portcullis-echo:dev";

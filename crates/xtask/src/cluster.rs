@@ -25,6 +25,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   cargo xtask cluster status
   cargo xtask cluster down";
 
+/// The image of the controller.
+pub(crate) const IMAGE: &str = "docker.io/portcullis/portcullis:dev";
 /// The cluster that is meant when no name is given.
 const DEFAULT_NAME: &str = "dev";
 

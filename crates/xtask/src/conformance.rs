@@ -19,6 +19,7 @@ use clap::{Args, ValueEnum};
 use testbed::cluster::{Channel, Cluster, Handle, Net, check_root};
 use testbed::progress;
 
+use crate::interrupt::unless_interrupted;
 use crate::{cluster, workspace};
 use claims::{Profile, claims};
 use suite::Suite;
@@ -98,12 +99,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let program = suite::build()?;
     let built = progress::step(&format!("building ({})", options.build), || deploy::build(&options.build))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
-        tokio::select! {
-            outcome = test(options, program, &built) => outcome,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        }
-    })
+    runtime.block_on(unless_interrupted(test(options, program, &built)))
 }
 
 async fn test(options: &Options, program: PathBuf, built: &deploy::Built) -> Result<()> {

@@ -8,6 +8,7 @@ mod conformance;
 mod demo;
 mod generate;
 mod install;
+mod interrupt;
 mod rooms;
 mod test;
 mod workspace;

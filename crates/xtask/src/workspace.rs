@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use testbed::binary;
 
 /// The top of the tree that this program was built from.
 pub(crate) fn root() -> &'static Path {
@@ -14,10 +15,8 @@ pub(crate) fn root() -> &'static Path {
 
 /// The cargo that runs us, in the top of the tree.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = binary::cargo();
     command.current_dir(root());
-    // Set for us by `cargo run`; it would make the inner cargo think that every crate's manifest has changed.
-    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_PKG_NAME");
     command
 }
 
@@ -80,7 +79,6 @@ pub(crate) fn build(profile: &str, packages: &[&str], binaries: &[&str]) -> Resu
     if !command.status().context("cargo build")?.success() {
         bail!("the build failed");
     }
-    // Cargo's own name for the directory of the dev profile is the odd one.
-    let directory = metadata()?.target_directory.join(if profile == "dev" { "debug" } else { profile });
+    let directory = metadata()?.target_directory.join(binary::directory_of(profile));
     Ok(binaries.iter().map(|binary| directory.join(binary)).collect())
 }

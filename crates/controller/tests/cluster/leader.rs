@@ -10,8 +10,8 @@ use super::{
     world::{CONTROLLERS, WHO_LEADS, is, loaded},
 };
 
-/// How long a leader that is not heard of stays leader, and how late the next one may look.
-const LEASE_ENDS: Duration = Duration::from_secs(15 + 4);
+/// The lease, and two retries of 2 s: so late the next one may have heard of the leader, and so late it may look again.
+const LEASE_ENDS: Duration = Duration::from_secs(15 + 2 * 2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_killed_is_followed_within_the_lease() -> Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
-use testbed::pki::Ca;
+use testbed::{pki::Ca, planted::forms};
 
 use super::{
     installed::{Site, get},
@@ -48,13 +48,6 @@ fn objects(certificate: &str, key: &str) -> Vec<Value> {
         inject,
         route,
     ]
-}
-
-/// A text as it is and as it stands in a manifest, but for the last letters, which depend on what follows.
-fn forms(text: &str) -> [String; 2] {
-    let encoded = BASE64_STANDARD.encode(text);
-    let encoded = encoded.trim_end_matches('=');
-    [text.to_owned(), encoded[..encoded.len() - 2].to_owned()]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

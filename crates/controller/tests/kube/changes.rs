@@ -115,7 +115,7 @@ async fn a_slice_may_be_a_services_and_a_service_imports() {
     room.controller.until_sent("10.1.0.1", true).await;
 }
 
-/// The figure is for information: it depends on the machine.
+/// The figures depend on the machine; even a small and busy one takes no second for most.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_route_is_sent_soon() {
     let room = Room::new("soon").await;
@@ -144,6 +144,7 @@ async fn a_changed_route_is_sent_soon() {
     println!(
         "HTTPRoute to output, p50 and p99 of 100: {from_answer:?} after the answer, {from_request:?} after the request"
     );
+    assert!(from_request[0] < Duration::from_secs(1), "{from_request:?}");
 }
 
 fn percentiles(mut times: Vec<Duration>) -> [Duration; 2] {

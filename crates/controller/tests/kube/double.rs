@@ -63,9 +63,11 @@ impl Double {
         lock(&self.inner).refused.insert((method, path.to_owned()), (status, seconds));
     }
 
-    /// Answers all requests again.
+    /// Answers all requests again, and forgets what was asked for until then.
     pub(crate) fn relent(&self) {
-        lock(&self.inner).refused.clear();
+        let mut inner = lock(&self.inner);
+        inner.refused.clear();
+        inner.asked.clear();
     }
 
     /// When requests of a method came whose path ends so.

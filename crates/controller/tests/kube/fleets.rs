@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testbed::{PATIENCE, wait::wait_for};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{
     manifests::{gateway, http, namespace},
@@ -199,7 +199,8 @@ async fn only_the_leader_writes_and_it_repairs_what_happened_before() {
     let fleet = yard.room.controller.until("the fleet", |output| !output.fleets.is_empty()).await;
     let mut states = yard.states.clone();
     // It knows of the fleet, and that nothing of it is there.
-    let told = states.wait_for(|states| states.len() == fleet.fleets.len()).await.unwrap().clone();
+    let are_known = states.wait_for(|states| states.len() == fleet.fleets.len());
+    let told = timeout(PATIENCE, are_known).await.expect("it is told").unwrap().clone();
     assert!(told.values().all(|state| state.addresses.is_empty()), "{told:?}");
     assert_eq!(yard.objects().await, BTreeSet::new());
     yard.leads.send_replace(true);
@@ -243,9 +244,10 @@ async fn objects_that_cannot_be_written_are_told_and_written_as_soon_as_they_can
     yard.room.admin.apply(&yard.room.gateway()).await;
     let mut states = yard.states.clone();
     let is_told = |states: &States| states.values().any(|state| state.error.is_some());
-    let told = states.wait_for(is_told).await.unwrap().values().next().unwrap().error.clone().unwrap();
+    let told = timeout(PATIENCE, states.wait_for(is_told)).await.expect("it is told").unwrap().clone();
+    let told = told.values().find_map(|state| state.error.clone()).unwrap();
     assert!(told.ends_with("the namespace is missing"), "{told}");
     yard.room.admin.apply(&namespace("refused-home")).await;
     let is_good = |states: &States| states.values().all(|state| state.error.is_none());
-    tokio::time::timeout(PATIENCE, states.wait_for(is_good)).await.expect("it is tried again").unwrap();
+    timeout(PATIENCE, states.wait_for(is_good)).await.expect("it is tried again").unwrap();
 }

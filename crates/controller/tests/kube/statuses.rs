@@ -164,7 +164,9 @@ async fn writers_that_meet_lose_nothing() {
         room.admin.patch(&r, &host).await;
         room.admin.patch(&r, &label).await;
         let wanted = |route: &Value| condition(entry(route, "parents", &ours), "Accepted") == ("True", round + 2);
-        room.admin.until("what is said of this round", &r, wanted).await;
+        let told = room.admin.until("what is said of this round", &r, wanted).await;
+        assert_eq!(told["metadata"]["labels"]["round"], round.to_string());
+        assert_eq!(told["spec"]["hostnames"], json!([format!("r{round}.example")]));
     }
     let conflicts = [("kind", "HTTPRoute"), ("outcome", "conflict")];
     println!("conflicts in 10 rounds: {}", room.controller.counted("portcullis_status_writes_total", &conflicts));

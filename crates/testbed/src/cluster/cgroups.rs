@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::Handle;
 use crate::wait::wait_until_blocking;
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -67,10 +68,8 @@ pub struct Memory(PathBuf);
 
 impl Memory {
     /// Finds it by the container's id, as its pod's status has it.
-    pub(super) fn of(node: &str, container: &str) -> Result<Self> {
-        let root = Path::new(ROOT).join("memory").join(path(node).trim_start_matches('/'));
-        let group = find(&root, container).with_context(|| format!("no container {container} runs on {node}"))?;
-        Ok(Self(group))
+    pub(super) fn of(node: &Handle, container: &str) -> Result<Self> {
+        node.control_group("memory", container).map(Self)
     }
 
     /// How many bytes it has.
@@ -87,7 +86,16 @@ impl Memory {
     }
 }
 
-/// The group of that name somewhere below.
+impl Handle {
+    /// The control group of a container in a hierarchy, such as `cpuacct`, by the container's id as its pod's status has it
+    /// (without `containerd://`).
+    pub fn control_group(&self, hierarchy: &str, container: &str) -> Result<PathBuf> {
+        let root = Path::new(ROOT).join(hierarchy).join(path(self.name()).trim_start_matches('/'));
+        find(&root, container).with_context(|| format!("no container {container} runs on {}", self.name()))
+    }
+}
+
+/// The group of that name, at any depth.
 fn find(group: &Path, name: &str) -> Option<PathBuf> {
     let below = fs::read_dir(group).ok()?.flatten().map(|entry| entry.path());
     below
@@ -112,4 +120,17 @@ fn remove_tree(group: &Path) {
     }
     // Not yet empty: the caller tries again.
     let _ = fs::remove_dir(group);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_found_at_any_depth() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("pods/burstable/pod1/abc")).unwrap();
+        assert_eq!(find(dir.path(), "abc"), Some(dir.path().join("pods/burstable/pod1/abc")));
+        assert_eq!(find(dir.path(), "none"), None);
+    }
 }

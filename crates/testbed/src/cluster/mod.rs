@@ -23,6 +23,7 @@
 mod api;
 mod balancer;
 mod cgroups;
+mod claim;
 mod components;
 mod control_plane;
 mod credentials;

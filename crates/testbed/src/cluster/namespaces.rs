@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::claim::Claim;
 use super::net::Net;
 use super::place::Place;
 use crate::PATIENCE;
@@ -34,7 +35,15 @@ const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/cni";
 pub(super) struct Namespaces {
     unshare: Process,
     inside: Inside,
-    link: Option<String>,
+    cable: Option<Cable>,
+}
+
+/// The cable between this machine and the node.
+#[derive(Debug)]
+struct Cable {
+    net: Net,
+    /// Outlasts the cable itself, so that a cable of that name is this one's, until it is gone.
+    _claim: Claim,
 }
 
 /// A way into the namespaces: process 1, as this machine numbers it.
@@ -59,44 +68,62 @@ impl Namespaces {
             std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()
         });
         let inside = Inside { init: init.await? };
-        Ok(Self { unshare, inside, link: None })
+        Ok(Self { unshare, inside, cable: None })
     }
 
     pub(super) fn inside(&self) -> Inside {
         self.inside
     }
 
-    /// Lays a cable between this machine and the node, with addresses and routes at both ends. Its name on this machine is the
-    /// claim on the addresses; no other cluster can have a device of that name.
-    pub(super) async fn connect(&mut self, net: Net) -> Result<()> {
+    /// Lays a cable between this machine and the node, and so takes the addresses; an error if they are in use.
+    pub(super) async fn claim(&mut self, net: Net) -> Result<()> {
         let (link, init) = (net.link(), self.inside.init.to_string());
+        let (all4, all6) = net.whole();
+        let claim = Claim::take(&link)?.with_context(|| format!("the network {net} is in use by another cluster"))?;
+        for (family, all) in [("-4", all4), ("-6", all6)] {
+            let routes =
+                self.inside.on_machine("ip", &words(&format!("{family} route show table all root {all}"))).await?;
+            if let Some(route) = routes.lines().next() {
+                bail!("the network {net} is in use: this machine has the route {}", route.trim());
+            }
+        }
+        let add = format!("link add {link} type veth peer name eth0 netns {init}");
+        self.inside.on_machine("ip", &words(&add)).await.with_context(|| format!("the network {net} is in use"))?;
+        self.cable = Some(Cable { net, _claim: claim });
+        Ok(())
+    }
+
+    /// Gives both ends of the cable their addresses and routes.
+    pub(super) async fn connect(&self) -> Result<()> {
+        let net = self.cable.as_ref().context("no network was claimed")?.net;
+        let (inside, link) = (self.inside, net.link());
         let (host4, host6) = net.host();
         let (node4, node6) = net.node();
         let (all4, all6) = net.whole();
-        let host = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let inside = self.inside;
-        let add = format!("link add {link} type veth peer name eth0 netns {init}");
-        inside.on_machine("ip", &host(&add)).await.with_context(|| format!("the network {net} is in use"))?;
-        self.link = Some(link.clone());
-        for words in [
+        for line in [
             format!("addr add {host4}/30 dev {link}"),
             format!("-6 addr add {host6}/126 dev {link} nodad"),
             format!("link set {link} up"),
         ] {
-            inside.on_machine("ip", &host(&words)).await?;
+            inside.on_machine("ip", &words(&line)).await?;
         }
-        for words in [
+        for line in [
             format!("addr add {node4}/30 dev eth0"),
             format!("-6 addr add {node6}/126 dev eth0 nodad"),
             "link set eth0 up".to_owned(),
         ] {
-            inside.run("ip", &host(&words)).await?;
+            inside.run("ip", &words(&line)).await?;
         }
-        for words in [format!("route add {all4} via {node4}"), format!("-6 route add {all6} via {node6} dev {link}")] {
-            inside.on_machine("ip", &host(&words)).await?;
+        for line in [format!("route add {all4} via {node4}"), format!("-6 route add {all6} via {node6} dev {link}")] {
+            inside.on_machine("ip", &words(&line)).await?;
         }
         Ok(())
     }
+}
+
+/// The words of a command line without quotes.
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
 }
 
 impl Drop for Namespaces {
@@ -108,7 +135,7 @@ impl Drop for Namespaces {
         // Its parent ends when the kernel has ended all others.
         let ended = wait_until_blocking("the end of the namespaces", END, || self.unshare.exited().is_some());
         let unplugged = wait_until_blocking("the cable to be gone", END, || {
-            self.link.as_ref().is_none_or(|link| !Path::new("/sys/class/net").join(link).exists())
+            self.cable.as_ref().is_none_or(|cable| !Path::new("/sys/class/net").join(cable.net.link()).exists())
         });
         if let Err(error) = ended.and(unplugged) {
             eprintln!("{error:#}");

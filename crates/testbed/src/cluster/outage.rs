@@ -63,7 +63,7 @@ impl Cluster {
 
     /// The memory of a container that runs, by its id as its pod's status has it (without `containerd://`).
     pub fn memory_of(&self, container: &str) -> Result<Memory> {
-        Memory::of(self.handle.name(), container)
+        Memory::of(&self.handle, container)
     }
 
     /// Makes etcd forget all states but the present one, as it does with old ones by and by: whoever asks for what happened

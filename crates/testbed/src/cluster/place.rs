@@ -5,6 +5,9 @@
 //!   <cache>/clusters/NAME.lock    held by the process that the cluster lives and dies with
 //! ```
 //!
+//! The node's cgroups are named by the cluster alone: beside the lock there is a [`Claim`] on the name, which clusters of other
+//! caches respect.
+//!
 //! The kernel releases the lock with its holder, however that ended. So a directory whose lock is free belongs to nobody: whoever
 //! comes next sweeps it up, with the one other thing that outlives its makers, the cgroups.
 
@@ -16,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::cgroups;
+use super::claim::Claim;
 use crate::tools::cache_dir;
 use crate::wait::wait_until_blocking;
 
@@ -30,7 +34,14 @@ pub(super) const AUDIT_LOG: &str = "audit.jsonl";
 pub(super) struct Place {
     name: String,
     dir: PathBuf,
-    _lock: File,
+    _hold: Hold,
+}
+
+/// A name that is this process's, whatever cache others use.
+#[derive(Debug)]
+struct Hold {
+    lock: File,
+    _claim: Claim,
 }
 
 impl Place {
@@ -39,12 +50,14 @@ impl Place {
         check_name(name)?;
         let _turn = turn()?;
         sweep(&names()?)?;
-        let Some(mut lock) = try_lock(name)? else { bail!("a cluster {name} runs already") };
-        lock.set_len(0)?;
-        write!(lock, "{}", std::process::id())?;
+        let Some(mut hold) = try_hold(name)? else {
+            bail!("a cluster {name} runs already, here or with another PORTCULLIS_CACHE: take another name")
+        };
+        hold.lock.set_len(0)?;
+        write!(hold.lock, "{}", std::process::id())?;
         let dir = dir_of(name)?;
         fs::create_dir_all(dir.join("log"))?;
-        Ok(Self { name: name.to_owned(), dir, _lock: lock })
+        Ok(Self { name: name.to_owned(), dir, _hold: hold })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -115,7 +128,7 @@ pub fn sweep_all() -> Result<()> {
 
 fn sweep(names: &[String]) -> Result<()> {
     for name in names {
-        if let Some(_lock) = try_lock(name)? {
+        if let Some(_hold) = try_hold(name)? {
             remove(name).with_context(|| format!("cannot sweep up after cluster {name}"))?;
         }
     }
@@ -145,6 +158,13 @@ fn names() -> Result<Vec<String>> {
     let Ok(entries) = fs::read_dir(root()?) else { return Ok(Vec::new()) };
     let lock = |name: String| name.strip_suffix(".lock").map(str::to_owned);
     Ok(entries.filter_map(|entry| lock(entry.ok()?.file_name().into_string().ok()?)).collect())
+}
+
+/// Takes a name; nothing if somebody has it.
+fn try_hold(name: &str) -> Result<Option<Hold>> {
+    // First the claim, so that a name that is another cache's gets no lock file in this one.
+    let Some(claim) = Claim::take(&format!("portcullis-cluster-{name}"))? else { return Ok(None) };
+    Ok(try_lock(name)?.map(|lock| Hold { lock, _claim: claim }))
 }
 
 fn try_lock(name: &str) -> Result<Option<File>> {
@@ -202,6 +222,24 @@ mod tests {
         let dir = place.dir().to_owned();
         drop(place);
         assert!(!dir.exists() && !is_held(&name).unwrap());
+    }
+
+    #[test]
+    fn a_name_that_is_used_with_another_cache_is_not_touched() {
+        let name = format!("elsewhere-{}", std::process::id());
+        let elsewhere = Claim::take(&format!("portcullis-cluster-{name}")).unwrap();
+        assert!(elsewhere.is_some());
+        assert!(Place::claim(&name).unwrap_err().to_string().contains("PORTCULLIS_CACHE"));
+        let dir = dir_of(&name).unwrap();
+        assert!(!dir.exists() && !is_held(&name).unwrap());
+        // Nor is what looks as if it were left of it here.
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(root().unwrap().join(format!("{name}.lock")), "").unwrap();
+        sweep_all().unwrap();
+        assert!(dir.exists());
+        drop(elsewhere);
+        sweep_all().unwrap();
+        assert!(!dir.exists());
     }
 
     #[test]

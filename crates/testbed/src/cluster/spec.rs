@@ -104,7 +104,8 @@ impl Spec {
             cgroups::create(&name)?;
         }
         let mut namespaces = Namespaces::create(&place, &tools::node()?).await?;
-        let net = connect(&mut namespaces, &name, self.net).await?;
+        let net = claim(&mut namespaces, &name, self.net).await?;
+        namespaces.connect().await?;
         steps.done(&format!("namespaces, network {net}.0.0/16"));
         let credentials = Credentials::create(&place.dir().join("credentials"), &name, net)?;
         let handle = Handle::new(&name, net, place.dir(), namespaces.inside(), self.pods);
@@ -186,15 +187,15 @@ impl Spec {
     }
 }
 
-/// The addresses asked for, or the first that are free.
-async fn connect(namespaces: &mut Namespaces, name: &str, wanted: Option<Net>) -> Result<Net> {
+/// Claims the addresses asked for, or the first that are free.
+async fn claim(namespaces: &mut Namespaces, name: &str, wanted: Option<Net>) -> Result<Net> {
     if let Some(net) = wanted {
-        namespaces.connect(net).await?;
+        namespaces.claim(net).await?;
         return Ok(net);
     }
     let mut refused = None;
     for net in Net::candidates(name) {
-        match namespaces.connect(net).await {
+        match namespaces.claim(net).await {
             Ok(()) => return Ok(net),
             Err(error) => refused = Some(error),
         }

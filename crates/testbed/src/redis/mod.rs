@@ -18,7 +18,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
 use crate::process::{self, Process};
-use crate::wait::wait_for;
 use crate::{PATIENCE, tools};
 
 /// How often another port is tried when somebody else was faster.
@@ -99,13 +98,10 @@ async fn spawn(spec: &Spec, address: SocketAddr, dir: &TempDir) -> Result<Proces
         command = command.args(["--requirepass", password]);
     }
     let mut process = command.args(&spec.args).start()?;
-    let up = wait_for("Redis to accept connections", PATIENCE, async || {
-        if process.exited().is_some() {
-            return Some(false);
-        }
-        TcpStream::connect(address).await.ok().map(|_| true)
-    });
-    if up.await.with_context(|| process.tail())? { Ok(process) } else { bail!("Redis ended:\n{}", process.tail()) }
+    // It is asked for by its own words: on its port somebody else could answer.
+    let words = if spec.sentinel.is_some() { "Sentinel ID is" } else { "Ready to accept connections" };
+    process.wait_for_line(PATIENCE, |line| line.contains(words)).await.context("Redis does not start")?;
+    Ok(process)
 }
 
 /// A running Redis, or one that was killed and may be started again. Dropping it kills it.

@@ -25,9 +25,9 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use testbed::cluster::check_root;
 use testbed::progress;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::Measure;
+use crate::interrupt::unless_interrupted;
 use contender::Contender;
 use figures::Figures;
 use house::House;
@@ -72,14 +72,7 @@ pub(super) fn run(options: &Options) -> Result<Vec<Measure>> {
         Peer::None => None,
         Peer::EnvoyGateway => Some(Contender::envoy_gateway(&ours)?),
     };
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let mut terminated = signal(SignalKind::terminate())?;
-        tokio::select! {
-            measures = compare(options, &ours, peer.as_ref()) => measures,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-            _ = terminated.recv() => bail!("terminated"),
-        }
-    })
+    tokio::runtime::Runtime::new()?.block_on(unless_interrupted(compare(options, &ours, peer.as_ref())))
 }
 
 async fn compare(options: &Options, ours: &Contender, peer: Option<&Contender>) -> Result<Vec<Measure>> {

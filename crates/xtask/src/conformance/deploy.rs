@@ -1,13 +1,12 @@
 //! The controller in the cluster.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 use testbed::cluster::{Channel, Handle, Image};
 
-use crate::cluster;
+use crate::{cluster, install};
 
 /// The class that the tests use.
 pub(super) const CLASS: &str = "eg";
@@ -67,11 +66,5 @@ pub(super) async fn features(bed: &Handle) -> Result<Vec<String>> {
 /// What installs the controller. A test looks for a Gateway's labels on what is made for it, and it looks in the Gateway's
 /// namespace.
 fn manifests(portcullis: &Path) -> Result<String> {
-    let mut command = Command::new(portcullis);
-    command.args(["manifests", "--gateway-namespace", "--image", "docker.io/portcullis/portcullis:dev"]);
-    let output = command.output().context("cannot run portcullis manifests")?;
-    if !output.status.success() {
-        bail!("portcullis manifests: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    String::from_utf8(output.stdout).context("portcullis manifests")
+    install::manifests(portcullis, &["--gateway-namespace", "--image", cluster::IMAGE])
 }

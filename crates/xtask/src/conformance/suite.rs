@@ -56,13 +56,18 @@ impl Suite<'_> {
         if tally.is_empty() {
             bail!("the suite ran no test ({status}): {}", tally.last_words());
         }
+        if !status.success() && tally.holds() {
+            bail!("no test failed, and yet the suite did ({status}): {}", tally.last_words());
+        }
         Ok(tally)
     }
 
     fn command(&self, bed: &Handle) -> Command {
         let names = self.profiles.iter().filter_map(ValueEnum::to_possible_value);
         let profiles: Vec<String> = names.map(|value| value.get_name().to_owned()).collect();
-        let mut command = Command::new(&self.program);
+        // It dies with the thread that starts it, which is the one that waits here.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
         let tests = self.run.map_or("^TestConformance$".to_owned(), |regex| format!("^TestConformance$/({regex})"));
         // In this way of telling a test is told when it has ended, not when all have.
         command.args(["-test.v=test2json", "-test.timeout=3h", &format!("-test.run={tests}")]);

@@ -1,15 +1,15 @@
 //! The controllers that are measured, and how each comes into a cluster.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::json;
 use testbed::cluster::{Channel, Handle, Image};
 use testbed::tools::{Program, kubernetes};
 
 use super::{manifests, peer};
-use crate::cluster::{own_images, own_programs};
+use crate::cluster::{self, own_images, own_programs};
+use crate::install;
 
 /// Where both run.
 pub(super) const NAMESPACE: &str = "envoy-gateway-system";
@@ -49,7 +49,7 @@ impl Contender {
     pub(super) async fn deploy(&self, cluster: &Handle) -> Result<()> {
         cluster.install_gateway_api(Channel::Standard).await?;
         let own = match &self.portcullis {
-            Some(program) => printed(program)?,
+            Some(program) => install::manifests(program, &["--image", cluster::IMAGE])?,
             None => {
                 peer::install_definitions(cluster).await?;
                 list(&peer::objects())
@@ -63,17 +63,6 @@ impl Contender {
         let gateway = format!("gateway/{}", manifests::NAME);
         cluster.wait(&["-n", manifests::NAMESPACE, "--for=condition=Programmed", &gateway]).await
     }
-}
-
-/// What `portcullis manifests` prints.
-fn printed(portcullis: &Path) -> Result<String> {
-    let mut command = Command::new(portcullis);
-    command.args(["manifests", "--image", "docker.io/portcullis/portcullis:dev"]);
-    let output = command.output().context("cannot run portcullis manifests")?;
-    if !output.status.success() {
-        bail!("portcullis manifests: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    String::from_utf8(output.stdout).context("portcullis manifests")
 }
 
 fn list(objects: &[serde_json::Value]) -> String {

@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use testbed::client::Request;
 use testbed::cluster::{Calls, Handle};
+use testbed::proc;
 
 /// Where version 1 of the control groups counts processor time.
-const PROCESSOR: &str = "/sys/fs/cgroup/cpuacct";
+const PROCESSOR: &str = "cpuacct";
 /// What Envoys show their counters at.
 const STATS_PORT: u16 = 19_001;
 
@@ -31,7 +32,7 @@ impl Container {
         let containers = status["containerStatuses"].as_array().context("a pod without containers")?;
         let container = containers.iter().find(|one| one["name"] == name).with_context(|| format!("no {name}"))?;
         let id = container["containerID"].as_str().and_then(|id| id.split_once("://")).context("a container's id")?.1;
-        let group = below(Path::new(PROCESSOR), id).with_context(|| format!("no control group {id}"))?;
+        let group = cluster.control_group(PROCESSOR, id)?;
         Ok(Self { group, address: status["podIP"].as_str().context("a pod's address")?.parse()? })
     }
 
@@ -45,10 +46,7 @@ impl Container {
     pub(super) fn memory(&self) -> Result<f64> {
         let mut sum = 0.0;
         for process in fs::read_to_string(self.group.join("cgroup.procs")).context("the container is gone")?.lines() {
-            let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-            let row =
-                status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process without memory")?;
-            sum += row.trim_matches([' ', '\t', 'k', 'B']).parse::<f64>()? / 1024.0;
+            sum += proc::mebibytes(process, "VmRSS")?;
         }
         Ok(sum)
     }
@@ -62,14 +60,6 @@ impl Container {
         let number = text.lines().find_map(|line| line.strip_prefix(row)).context("Envoy counts no bytes of xDS")?;
         Ok(number.trim().parse()?)
     }
-}
-
-/// The directory of that name, at any depth.
-fn below(directory: &Path, name: &str) -> Option<PathBuf> {
-    let directories = fs::read_dir(directory).ok()?.flatten().filter(|entry| entry.path().is_dir());
-    directories
-        .into_iter()
-        .find_map(|entry| if entry.file_name() == name { Some(entry.path()) } else { below(&entry.path(), name) })
 }
 
 /// How many writes of a route's or Gateway's status the API server has answered.
@@ -108,13 +98,5 @@ mod tests {
             row("PATCH", "pods", "status", 100),
         ];
         assert!((count_status_writes(&metrics.concat()) - 7.0).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_group_is_found_at_any_depth() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("pods/burstable/pod1/abc")).unwrap();
-        assert_eq!(below(dir.path(), "abc"), Some(dir.path().join("pods/burstable/pod1/abc")));
-        assert_eq!(below(dir.path(), "none"), None);
     }
 }

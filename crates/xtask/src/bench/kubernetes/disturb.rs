@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use testbed::times::Times;
 use tokio::time::interval;
 
-use super::figures::{Figures, Times};
+use super::figures::Figures;
 use super::house::{BYSTANDER, House};
 use super::load::Load;
 use super::manifests;

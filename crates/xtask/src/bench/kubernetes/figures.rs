@@ -1,7 +1,5 @@
 //! Figures of each controller, and what they should be.
 
-use std::time::Duration;
-
 use super::super::Measure;
 
 /// The most that a route may take until it is served, in ms.
@@ -55,26 +53,6 @@ pub(super) fn served_within(routes: usize) -> Option<f64> {
     SERVED.iter().find(|(size, _)| *size == routes).map(|(_, target)| *target)
 }
 
-/// Durations, in the order of their length.
-#[derive(Debug)]
-pub(super) struct Times(Vec<Duration>);
-
-impl Times {
-    pub(super) fn new(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        Self(times)
-    }
-
-    /// The duration that this share of all (from 0 to 1) does not exceed, in ms.
-    pub(super) fn millis(&self, share: f64) -> f64 {
-        let last = self.0.len().saturating_sub(1);
-        // Lists are short: nothing is lost.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let index = (last as f64 * share).ceil() as usize;
-        self.0.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,12 +67,5 @@ mod tests {
         let names: Vec<_> = measures.iter().map(|measure| measure.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "  peer: b"]);
         assert_eq!(measures[0].ratio, Some(0.5));
-    }
-
-    #[test]
-    fn percentiles_are_of_the_sorted_list() {
-        let times = Times::new((1..=101).rev().map(Duration::from_millis).collect());
-        let millis = |share| format!("{:.0}", times.millis(share));
-        assert_eq!((millis(0.5), millis(0.99), millis(1.0)), ("51".into(), "100".into(), "101".into()));
     }
 }

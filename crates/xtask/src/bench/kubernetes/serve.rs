@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
+use testbed::times::Times;
 use tokio::task::JoinHandle;
 
-use super::figures::{Figures, Times, served_within};
+use super::figures::{Figures, served_within};
 use super::fill::{as_float, name};
 use super::house::{House, of};
 use super::manifests;
