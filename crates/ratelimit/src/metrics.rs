@@ -41,6 +41,8 @@ pub enum Name {
     StoreSeconds,
     /// Requests that were answered without the store.
     Fallbacks,
+    /// Requests that were admitted from leases.
+    Leased,
     /// Whether the store is left alone because it fails.
     BreakerOpen,
     /// Values in the store that were no counters.
@@ -55,7 +57,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Requests,
         Self::Malformed,
         Self::UnknownDomain,
@@ -68,6 +70,7 @@ impl Name {
         Self::GlobalShadow,
         Self::StoreSeconds,
         Self::Fallbacks,
+        Self::Leased,
         Self::BreakerOpen,
         Self::Repaired,
         Self::MemoryKeys,
@@ -105,6 +108,7 @@ impl Name {
                 "Requests answered without the store, by answer (allow, deny, local) and reason.",
                 &["answer", "reason"],
             ),
+            Self::Leased => ("ratelimit_leased_total", "Requests admitted from leases, without the store.", &[]),
             Self::BreakerOpen => {
                 ("ratelimit_breaker_open", "1 while a Redis is left alone because it fails, else 0.", &["redis"])
             }
@@ -143,6 +147,8 @@ pub struct Metrics {
     pub store_seconds: Histogram,
     /// Requests answered without the store, by answer and reason.
     pub fallbacks: IntCounterVec,
+    /// Requests admitted from leases.
+    pub leased: IntCounter,
     /// Whether the breaker is open.
     pub breaker_open: IntGaugeVec,
     /// Replaced values.
@@ -202,6 +208,7 @@ impl Metrics {
             global_shadow: counter(registry, Name::GlobalShadow),
             store_seconds: registered(registry, store_seconds.expect("the name is valid")),
             fallbacks: vector(registry, Name::Fallbacks),
+            leased: counter(registry, Name::Leased),
             breaker_open: gauges(registry, Name::BreakerOpen),
             repaired: counter(registry, Name::Repaired),
             memory_keys: gauge(registry, Name::MemoryKeys),

@@ -15,7 +15,7 @@ use crate::rules;
 use crate::settings::{Grpc, Settings, StoreSettings};
 use crate::store::memory::Memory;
 use crate::store::redis::Redis;
-use crate::store::{Fallback, Store};
+use crate::store::{Fallback, Leases, Remote, Store};
 use crate::{grpc, http};
 
 const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
@@ -68,7 +68,8 @@ fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Store {
         StoreSettings::Memory(memory) => Store::Memory(Memory::new(memory.max_keys).measured(metrics)),
         StoreSettings::Redis(redis) => {
             let fallback = Fallback::new(redis.on_failure, redis.replicas, metrics);
-            Store::Redis(Redis::start(kit, redis, metrics), fallback)
+            let leases = redis.leases.map(|terms| Leases::new(terms, metrics));
+            Store::Redis(Box::new(Remote { redis: Redis::start(kit, redis, metrics), fallback, leases }))
         }
     }
 }

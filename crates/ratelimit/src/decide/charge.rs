@@ -8,7 +8,7 @@ use super::fate::{Fate, Limited};
 use super::{Limiter, Live, PerDescriptor};
 use crate::algorithm::{Counting, Reading, is_over};
 use crate::limit::Millis;
-use crate::store::Batch;
+use crate::store::{Batch, Weight};
 
 /// How a limited descriptor stands.
 #[derive(Debug, Clone, Copy)]
@@ -32,19 +32,19 @@ impl Limiter {
         let mut refused = false;
         for (descriptor, fate) in request.descriptors.iter().zip(fates) {
             let Fate::Limited(limited) = fate else { continue };
-            let enforced = self.enforces(limited);
+            let weight = if self.enforces(limited) { Weight::Refuses } else { Weight::Counts };
             let (keys, limit) = (&self.policy.keys, &limited.limit);
             batch.push(
                 *limit,
                 limited.hits,
-                enforced,
+                weight,
                 |key| keys.write(key, &request.domain, descriptor, &limited.steps, limit),
                 |key| keys.write_window(key, limit, now),
             );
             let reading = self.exhausted.as_ref().and_then(|exhausted| exhausted.reading(&batch, batch.last()?));
             if reading.is_some() {
                 batch.pop();
-                refused |= enforced;
+                refused |= weight == Weight::Refuses;
             }
             known.push(reading);
         }

@@ -86,6 +86,7 @@ impl Limiter {
         if let Some(exhausted) = &self.exhausted {
             exhausted.clear();
         }
+        self.store.rules_changed();
     }
 
     /// The rules in force.

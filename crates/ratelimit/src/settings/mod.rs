@@ -234,8 +234,15 @@ impl kit::Config for Settings {
         if !(0.0..=1.0).contains(&self.near_limit_ratio) {
             return Err(document.finding("nearLimitRatio", format!("is {}, allowed: 0 to 1", self.near_limit_ratio)));
         }
-        if let StoreSettings::Redis(redis) = &self.store {
-            redis.check(document)?;
+        if self.grpc.max_connection_age.is_zero() {
+            return Err(document.finding("grpc.maxConnectionAge", "is 0, allowed: more than that, such as 24h"));
+        }
+        match &self.store {
+            StoreSettings::Memory(memory) if memory.max_keys == 0 => {
+                return Err(document.finding("store.memory.maxKeys", "is 0, allowed: 1 and more"));
+            }
+            StoreSettings::Memory(_) => {}
+            StoreSettings::Redis(redis) => redis.check(document)?,
         }
         if self.rules.files.is_empty() == self.rules.xds.is_none() {
             let what = "needs either files (files or directories with rules) or xds (a control plane)";
@@ -244,3 +251,6 @@ impl kit::Config for Settings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,13 +64,14 @@ mod tests {
     use super::*;
     use crate::algorithm::Counting;
     use crate::limit::Unit;
+    use crate::store::Weight;
 
     #[test]
     fn who_refuses_takes_refunds() {
         let metrics = Arc::new(Metrics::register(&Registry::new()));
         let mut batch = Batch::new(0, Counting::CountAll);
         for hits in [1, 0, -1] {
-            batch.push(Limit::fixed(5, Unit::MINUTE), hits, true, |_| {}, |_| {});
+            batch.push(Limit::fixed(5, Unit::MINUTE), hits, Weight::Refuses, |_| {}, |_| {});
         }
         let readings = Fallback::new(OnFailure::Deny, 1, &metrics).charge(&batch, "down");
         assert_eq!(readings.iter().map(|reading| reading.over).collect::<Vec<_>>(), [true, true, false]);

@@ -109,6 +109,36 @@ async fn a_cluster_without_one_of_its_nodes_counts_on_the_others() {
     assert!(!ask(&service, &request("edge", &[("user", &there[1])])).await);
 }
 
+#[tokio::test]
+async fn leases_save_calls_and_admit_no_more_than_the_limit() {
+    let redis = Spec::new().start().await.unwrap();
+    let rules = "
+domain: edge
+descriptors:
+- key: all
+  rate_limit: {unit: year, requests_per_unit: 300}
+";
+    let settings = format!(
+        "store: {{redis: {{server: {{address: '{}'}}, deadline: 5s, leases: {{share: 0.1, time: 1h}}}}}}\n\
+         localCache: {{maxKeys: 0}}\n",
+        redis.address()
+    );
+    let services =
+        [Service::start(rules, &settings).await.ready().await, Service::start(rules, &settings).await.ready().await];
+    let (mut clients, mut admitted) = (services.each_ref().map(Service::client), 0);
+    for _ in 0..200 {
+        for client in &mut clients {
+            let answer = client.should_rate_limit(request("edge", &[("all", "")])).await.unwrap();
+            admitted += u32::from(!refused(&answer.into_inner()));
+        }
+    }
+    // What is leased when the limit is reached is not lost: both go on asking.
+    assert_eq!(admitted, 300);
+    let leased =
+        services[0].metric("ratelimit_leased_total").await + services[1].metric("ratelimit_leased_total").await;
+    assert!((200.0..300.0).contains(&leased), "{leased}");
+}
+
 async fn value(cluster: &Cluster, user: &str) -> ((String, usize), String) {
     let (key, node) = cluster.keys(&format!("*{user}*")).await.unwrap().remove(0);
     let count = cluster.nodes[node].command(&["GET", &key]).await.unwrap();

@@ -2,7 +2,8 @@
 --
 -- KEYS[i]  the counter of charge i; one key may come more than once
 -- ARGV     now, 1 for all-or-nothing else 0, then for each charge six values:
---          algorithm (f, s, t), capacity, requests, unit, hits, 1 if it refuses the request else 0
+--          algorithm (f, s, t), capacity, requests, unit, hits, and 1 if it refuses the request, 2 if it only counts
+--          where all of it fits, else 0
 -- returns  how many values were no counters, then for each charge the hits in use before it,
 --          and for s and t: time until nothing is in use, time until the same hits would be admitted
 
@@ -125,6 +126,7 @@ local function charge_of(i)
     unit = tonumber(ARGV[at + 4]),
     hits = tonumber(ARGV[at + 5]),
     enforced = ARGV[at + 6] == '1',
+    spare = ARGV[at + 6] == '2',
   }
 end
 
@@ -155,7 +157,7 @@ for i, key in ipairs(KEYS) do
     delta = math.max(delta, -used[i])
   elseif used[i] + delta > charge.capacity then
     refused = refused or charge.enforced
-    if strict or (charge.letter ~= 'f' and used[i] >= charge.capacity) then delta = 0 end
+    if strict or charge.spare or (charge.letter ~= 'f' and used[i] >= charge.capacity) then delta = 0 end
   end
   deltas[i] = delta
   state.pending = state.pending + delta

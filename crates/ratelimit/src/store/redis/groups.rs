@@ -65,6 +65,7 @@ mod tests {
     use super::*;
     use crate::algorithm::Counting;
     use crate::limit::{Limit, Unit};
+    use crate::store::Weight;
 
     #[test]
     fn slots_are_those_of_redis() {
@@ -82,7 +83,7 @@ mod tests {
             batch.push(
                 Limit::fixed(1, Unit::MINUTE),
                 1,
-                true,
+                Weight::Refuses,
                 |buffer| buffer.extend_from_slice(key.as_bytes()),
                 |_| {},
             );

@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{Batch, PerCharge, Readings};
-use crate::algorithm::{Counting, Reading, added};
+use crate::algorithm::{Counting, Reading};
 use crate::limit::Unit;
 use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
@@ -163,7 +163,7 @@ fn deltas(batch: &Batch, raws: &[Raw]) -> (PerCharge<i64>, bool) {
     let mut deltas: PerCharge<i64> = SmallVec::new();
     for (charge, raw) in batch.charges().iter().zip(raws) {
         refused |= charge.refuses(raw.used);
-        deltas.push(added(&charge.limit, raw.used, charge.hits, batch.counting));
+        deltas.push(charge.added(raw.used, batch.counting));
     }
     if refused && batch.counting == Counting::AllOrNothing {
         deltas.iter_mut().for_each(|delta| *delta = 0);

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script, Value};
 
 use super::groups::Group;
-use crate::algorithm::{Counting, added};
+use crate::algorithm::Counting;
 use crate::limit::{Algorithm, Millis};
-use crate::store::{Batch, PerCharge};
+use crate::store::{Batch, PerCharge, Weight};
 
 const CODE: &str = include_str!("charge.lua");
 
@@ -52,7 +52,7 @@ impl<'a> Call<'a> {
 
     fn hits(&self, index: usize) -> i64 {
         let charge = &self.batch.charges()[index];
-        self.back.map_or(charge.hits, |raws| -added(&charge.limit, raws[index].used, charge.hits, self.batch.counting))
+        self.back.map_or(charge.hits, |raws| -charge.added(raws[index].used, self.batch.counting))
     }
 
     /// The command by the script's hash.
@@ -88,7 +88,11 @@ impl<'a> Call<'a> {
                 .arg(limit.requests)
                 .arg(limit.unit.as_millis())
                 .arg(self.hits(*index))
-                .arg(if charge.enforced { b"1" } else { b"0" });
+                .arg(match charge.weight {
+                    Weight::Refuses => b"1",
+                    Weight::Spare => b"2",
+                    Weight::Counts => b"0",
+                });
         }
         command
     }

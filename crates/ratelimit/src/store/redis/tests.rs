@@ -9,6 +9,7 @@ use super::*;
 use crate::key::Keys;
 use crate::limit::{Algorithm, Limit, Millis};
 use crate::settings::redis::Server as ServerSettings;
+use crate::store::Weight;
 use crate::store::memory::Memory;
 
 /// A whole day, so that no counter expires while a schedule plays.
@@ -31,11 +32,12 @@ async fn connected_with(redis: &testbed::redis::Redis, kit: &Kit, settings: Redi
     store
 }
 
-type Charged = (u8, u8, i64, bool);
+type Charged = (u8, u8, i64, Weight);
 
 fn batches() -> impl Strategy<Value = Vec<(u64, Vec<Charged>)>> {
     let hits = prop_oneof![5 => Just(1_i64), 2 => 0_i64..8, 1 => -5_i64..0];
-    let charge = (0_u8..5, 0_u8..3, hits, prop::bool::weighted(0.8));
+    let weight = prop_oneof![6 => Just(Weight::Refuses), 1 => Just(Weight::Counts), 1 => Just(Weight::Spare)];
+    let charge = (0_u8..5, 0_u8..3, hits, weight);
     let pause = prop_oneof![3 => 0_u64..40, 2 => 0_u64..900, 1 => 0_u64..4000];
     prop::collection::vec((pause, prop::collection::vec(charge, 1..5)), 1..30)
 }
@@ -45,7 +47,7 @@ const LARGEST: u8 = 4;
 
 fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batch {
     let mut batch = Batch::new(now, counting);
-    for (key, algorithm, hits, enforced) in charges {
+    for (key, algorithm, hits, weight) in charges {
         let algorithm =
             [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket][usize::from(*algorithm)];
         let large = *key == LARGEST;
@@ -59,7 +61,7 @@ fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batc
         };
         let name = format!("{run}|{key}|{algorithm:?}");
         let window = |buffer: &mut Vec<u8>| Keys::default().write_window(buffer, &limit, now);
-        batch.push(limit, hits, *enforced, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
+        batch.push(limit, hits, *weight, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
     }
     batch
 }
@@ -98,7 +100,12 @@ async fn the_script_counts_as_the_embedded_store_does() {
 async fn values_that_are_no_counters_are_repaired_and_counted() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(3, 0, 1, true), (3, 1, 1, true), (3, 2, 1, true)]);
+    let batch = batch(
+        0,
+        NOW,
+        Counting::CountAll,
+        &[(3, 0, 1, Weight::Refuses), (3, 1, 1, Weight::Refuses), (3, 2, 1, Weight::Refuses)],
+    );
     let fixed = String::from_utf8(batch.windowed_key(&batch.charges()[0]).to_vec()).unwrap();
     for command in [
         ["SET", fixed.as_str(), "many"],
@@ -120,7 +127,12 @@ async fn counters_do_not_stay_for_ever() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
     store
-        .charge(&batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true), (2, 1, 1, true), (3, 2, 1, true)]))
+        .charge(&batch(
+            0,
+            NOW,
+            Counting::CountAll,
+            &[(1, 0, 1, Weight::Refuses), (2, 1, 1, Weight::Refuses), (3, 2, 1, Weight::Refuses)],
+        ))
         .await
         .unwrap();
     let keys = server.command(&["KEYS", "*"]).await.unwrap();
@@ -144,7 +156,7 @@ async fn a_debt_is_kept_until_it_is_paid() {
     ] {
         let limit = Limit { requests, unit, algorithm: Algorithm::TokenBucket, burst: requests };
         let mut batch = Batch::new(NOW, Counting::CountAll);
-        batch.push(limit, hits, true, |key| key.extend_from_slice(name.as_bytes()), |_| {});
+        batch.push(limit, hits, Weight::Refuses, |key| key.extend_from_slice(name.as_bytes()), |_| {});
         let memory = Memory::new(10);
         for _ in 0..3 {
             assert_eq!(store.charge(&batch).await.unwrap(), memory.charge(&batch), "{name}");
@@ -160,7 +172,7 @@ async fn a_debt_is_kept_until_it_is_paid() {
 async fn the_script_is_loaded_again_when_it_was_flushed() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true)]);
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
     store.charge(&batch).await.unwrap();
     server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
     assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
@@ -173,7 +185,7 @@ async fn pauses_grow_while_connections_are_of_no_use() {
     let rights = "ACL SETUSER default -evalsha -eval";
     server.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
     let store = connected_with(&server, &kit, RedisSettings { breaker_failures: 1, ..RedisSettings::default() }).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true)]);
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
     let (begun, mut refused) = (Instant::now(), 0);
     // Each connection is good for one refused call. Five pauses are at least 25 + 50 + 100 + 200 + 400 ms.
     eventually("six connections", async || {
