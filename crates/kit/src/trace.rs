@@ -21,7 +21,7 @@ use crate::grpc;
 use crate::redact::Redacted;
 
 /// Where traces go, as configured.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
     /// The collector's OTLP/gRPC endpoint: `http://collector:4317`, or `https://` with the system's authorities.

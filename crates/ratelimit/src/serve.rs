@@ -16,7 +16,7 @@ use crate::settings::{Grpc, Settings, StoreSettings};
 use crate::store::memory::Memory;
 use crate::store::redis::Redis;
 use crate::store::{Fallback, Leases, Remote, Store};
-use crate::{grpc, http};
+use crate::{grpc, http, statsd};
 
 const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
 
@@ -24,6 +24,7 @@ const HTTP: Purpose = Purpose { name: "http", setting: "the field http.address" 
 
 /// Serves; returns once everything is up.
 pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(), BoxError> {
+    tell_of_changes(&kit, settings.clone());
     let settings = settings.get();
     let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("rules"));
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
@@ -35,10 +36,33 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
         follow_files(&kit, &settings, &limiter).await?;
         ruled.open();
     }
+    if let Some(statsd) = &settings.statsd {
+        statsd::start(&kit, statsd.clone(), Arc::clone(&limiter));
+    }
     serve_http(&kit, &settings, &limiter).await?;
     serve_grpc(&kit, &settings, limiter).await?;
     served.open();
     Ok(())
+}
+
+/// Of the service's own configuration only levels of the log are taken over while it runs; whoever changes more is told.
+fn tell_of_changes(kit: &Kit, mut settings: Reloading<Settings>) {
+    let shutdown = kit.shutdown.clone();
+    kit.tasks.spawn("changes", async move {
+        let first = without_levels(&settings.get());
+        while let Some(next) = shutdown.unless_stopping(settings.changed()).await {
+            if without_levels(&next) != first {
+                tracing::warn!("the configuration has changed, which takes a restart to have an effect");
+            }
+        }
+        Ok::<(), BoxError>(())
+    });
+}
+
+fn without_levels(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    settings.telemetry.log.level = kit::telemetry::Levels::default();
+    settings
 }
 
 async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>) -> Result<(), BoxError> {

@@ -24,7 +24,7 @@ impl Limiter {
         };
         if rule.detailed || limited.steps.iter().any(|step| step.value_to_metric()) {
             let label = label(request, index, limited, rule.detailed);
-            self.count_hits(&self.metrics.of_values(&request.domain, &label), limited, charged);
+            self.count_hits(&self.metrics.of_values(rule, &label), limited, charged);
         } else {
             self.count_hits(&live.counters[rule.index], limited, charged);
         }

@@ -82,7 +82,9 @@ impl Limiter {
     /// Puts rules into force: the next request sees them all.
     pub fn set_rules(&self, rules: Rules) {
         let counters = self.metrics.of_rules(&rules);
-        self.live.store(Arc::new(Live { rules, counters }));
+        let live = Arc::new(Live { rules, counters });
+        self.live.store(Arc::clone(&live));
+        self.metrics.keep_only(&live.rules);
         if let Some(exhausted) = &self.exhausted {
             exhausted.clear();
         }

@@ -18,7 +18,7 @@ use crate::key::Keys;
 use crate::respond::{Answers, Headers};
 
 /// The configuration of the service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Settings {
     /// The admin port. Default 127.0.0.1:6070.
@@ -51,10 +51,30 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Limits that are known to be exhausted.
     pub local_cache: LocalCache,
+    /// A statsd server, which is sent metrics by the names of the reference. None when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statsd: Option<Statsd>,
+}
+
+/// A statsd server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Statsd {
+    /// Its address (UDP). Default localhost:8125.
+    pub address: Address,
+    /// How often it is told what was counted since. Default 10s.
+    #[serde(with = "kit::duration")]
+    pub interval: Duration,
+}
+
+impl Default for Statsd {
+    fn default() -> Self {
+        Self { address: Address::Tcp("localhost:8125".to_owned()), interval: Duration::from_secs(10) }
+    }
 }
 
 /// Limits that are known to be exhausted: requests against them are refused without asking the store.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct LocalCache {
     /// How many are remembered; 0 to ask the store each time. Default 65,536 with Redis.
@@ -68,7 +88,7 @@ impl Default for LocalCache {
 }
 
 /// Where Envoy asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Grpc {
     /// The address. Default 0.0.0.0:8081.
@@ -83,7 +103,7 @@ pub struct Grpc {
 }
 
 /// Where the rules come from.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct RulesFrom {
     /// Files, or directories with all that is in them. They are followed.
@@ -95,7 +115,7 @@ pub struct RulesFrom {
 }
 
 /// A control plane that sends the rules (`ratelimit.config.ratelimit.v3.RateLimitConfig` by ADS).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct XdsSettings {
     /// Its address. Default 127.0.0.1:18001, the controller's.
@@ -108,7 +128,7 @@ pub struct XdsSettings {
 }
 
 /// The HTTP port, which the reference has beside that of gRPC.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Http {
     /// The address. Default 0.0.0.0:8080.
@@ -116,7 +136,7 @@ pub struct Http {
 }
 
 /// Where counters are kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub enum StoreSettings {
     /// In this process.
@@ -126,7 +146,7 @@ pub enum StoreSettings {
 }
 
 /// The embedded store.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct MemorySettings {
     /// The most counters that are kept. Default 1,000,000.
@@ -134,7 +154,7 @@ pub struct MemorySettings {
 }
 
 /// How keys in the store are written.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct KeySettings {
     /// Before every key.
@@ -163,6 +183,7 @@ impl Default for Settings {
             near_limit_ratio: 0.8,
             keys: KeySettings::default(),
             local_cache: LocalCache::default(),
+            statsd: None,
         }
     }
 }
@@ -236,6 +257,14 @@ impl kit::Config for Settings {
         }
         if self.grpc.max_connection_age.is_zero() {
             return Err(document.finding("grpc.maxConnectionAge", "is 0, allowed: more than that, such as 24h"));
+        }
+        if let Some(statsd) = &self.statsd {
+            if statsd.interval.is_zero() {
+                return Err(document.finding("statsd.interval", "is 0, allowed: more than that, such as 10s"));
+            }
+            if matches!(statsd.address, Address::Unix(_)) {
+                return Err(document.finding("statsd.address", "is a socket, allowed: host:port"));
+            }
         }
         match &self.store {
             StoreSettings::Memory(memory) if memory.max_keys == 0 => {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::Terms;
 
 /// Counters in Redis.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct RedisSettings {
     /// The Redis of all limits.
@@ -50,7 +50,7 @@ pub enum OnFailure {
 }
 
 /// A Redis: one of `address`, `sentinel` and `cluster`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Server {
     /// A single server: `host:port` or `unix:/path`.
@@ -78,7 +78,7 @@ pub struct Server {
 }
 
 /// Sentinels and the master they watch.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Sentinel {
     /// The master's name.
@@ -94,7 +94,7 @@ pub struct Sentinel {
 }
 
 /// TLS to Redis. The files are read anew for each connection.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Tls {
     /// PEM file with the authorities of the server's certificate; those of the system when absent.
