@@ -19,7 +19,8 @@ pub struct RedisSettings {
     /// Another one for limits per second: they change most and matter least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_second: Option<Server>,
-    /// How long a request waits for Redis. Default 20ms.
+    /// How long a request waits for Redis; has to be less than Envoy waits for this service, or Envoy answers first. Default
+    /// 10ms: Envoy waits 20ms unless told otherwise.
     #[serde(with = "kit::duration")]
     pub deadline: Duration,
     /// After how many failed calls in a row Redis is left alone until it answers again. Default 10.
@@ -113,7 +114,7 @@ impl Default for RedisSettings {
         Self {
             server: Server::default(),
             per_second: None,
-            deadline: Duration::from_millis(20),
+            deadline: Duration::from_millis(10),
             breaker_failures: 10,
             on_failure: OnFailure::default(),
             replicas: 1,

@@ -10,6 +10,12 @@ fn checked(text: &str) -> Result<(), String> {
 }
 
 #[test]
+fn redis_is_given_up_before_the_service_is() {
+    // Envoy's own timeout: its default and that of the controller.
+    assert!(redis::RedisSettings::default().deadline <= Duration::from_millis(20) / 2);
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_field() {
     let redis = |more: &str| format!("store: {{redis: {{server: {{address: 'a:1'}}, {more}}}}}");
     for (text, wanted) in [

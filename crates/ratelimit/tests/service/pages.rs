@@ -118,7 +118,7 @@ fn rules_can_be_checked_and_explained() {
     assert!(text.contains("bad.yaml:5:16: descriptors[0].rate_limit.unit: `decade` is no unit"), "{text}");
     let explained = run(&["explain", "--domain", "edge", "--descriptor", "user=ann", good.to_str().unwrap()]);
     let text = String::from_utf8(explained.stdout).unwrap();
-    assert!(text.contains("rule edge.user: 1 in a year, fixed windows"), "{text}");
+    assert!(text.contains("rule edge.user: 1 per year, fixed windows"), "{text}");
 }
 
 #[test]

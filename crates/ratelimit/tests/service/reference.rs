@@ -160,3 +160,52 @@ async fn the_global_modes_are_those_of_the_reference() {
     compare(2, 200, "shadowMode: true\n", &[("SHADOW_MODE", "true")]).await;
     compare(3, 200, "quotaMode: true\n", &[("QUOTA_MODE", "true")]).await;
 }
+
+const SHARED: &str = "
+domain: edge
+descriptors:
+- key: user
+  rate_limit: {unit: year, requests_per_unit: 3}
+- key: tenant
+  value: acme
+  descriptors:
+  - key: path
+    rate_limit: {unit: day, requests_per_unit: 3}
+- key: file
+  value: img*
+  share_threshold: true
+  rate_limit: {unit: month, requests_per_unit: 3}
+";
+
+#[tokio::test]
+async fn with_its_keys_both_count_together() {
+    let redis = redis::Spec::new().start().await.unwrap();
+    let settings = format!(
+        "store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}\nlocalCache: {{maxKeys: 0}}\n\
+         keys: {{legacy: true, prefix: 'reference '}}\n",
+        redis.address()
+    );
+    let service = Service::start(SHARED, &settings).await.ready().await;
+    let reference = Reference::start(&redis, SHARED, &[]).await;
+    let (mut ours, mut theirs) = (service.client(), reference.client.clone());
+    for [first, second] in [
+        [vec![("user", "ann_b|c")], vec![("user", "ann_b|c")]],
+        [vec![("tenant", "acme"), ("path", "/a_b")], vec![("tenant", "acme"), ("path", "/a_b")]],
+        [vec![("file", "img1")], vec![("file", "img2")]],
+    ] {
+        redis.command(&["FLUSHALL"]).await.unwrap();
+        let [first, second] = [first, second].map(|entries| crate::house::request("edge", &entries));
+        let mut left = Vec::new();
+        for _ in 0..2 {
+            let (own, _) = both(&mut ours, &mut theirs, &first).await;
+            let own_again = ours.should_rate_limit(second.clone()).await.unwrap().into_inner();
+            left.extend([own, own_again].map(|answer| answer.statuses[0].limit_remaining));
+        }
+        // The other one's hits lie between each two: 3 were allowed, 6 came.
+        let keys = redis.command(&["KEYS", "*"]).await.unwrap();
+        assert_eq!((keys.lines().count(), left), (1, vec![2, 0, 0, 0]), "{keys}");
+        assert_eq!(redis.command(&["GET", keys.trim_end()]).await.unwrap(), "6", "{keys}");
+        let theirs = theirs.should_rate_limit(first).await.unwrap().into_inner();
+        assert!(crate::house::refused(&theirs), "{keys}");
+    }
+}
