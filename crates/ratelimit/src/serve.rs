@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kit::Kit;
 use kit::incoming::Incoming;
+use kit::lanes::Lanes;
 use kit::net::{Listener, Purpose};
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
@@ -28,7 +29,8 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let settings = settings.get();
     let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("rules"));
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let store = store(&kit, &settings, &metrics);
+    let lanes = Lanes::start()?;
+    let store = store(&kit, &settings, &metrics, &lanes);
     let limiter = Arc::new(Limiter::new(settings.policy(), store, Arc::clone(&metrics)));
     if let Some(xds) = &settings.rules.xds {
         rules::xds::follow(&kit, xds, &limiter, &metrics, ruled).await?;
@@ -40,7 +42,7 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
         statsd::start(&kit, statsd.clone(), Arc::clone(&limiter));
     }
     serve_http(&kit, &settings, &limiter).await?;
-    serve_grpc(&kit, &settings, limiter).await?;
+    serve_grpc(&kit, &settings, limiter, &lanes).await?;
     served.open();
     Ok(())
 }
@@ -65,16 +67,28 @@ fn without_levels(settings: &Settings) -> Settings {
     settings
 }
 
-async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>) -> Result<(), BoxError> {
+/// All that a request is, from its bytes to those of its answer, happens in the lane of its connection.
+async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>, lanes: &Lanes) -> Result<(), BoxError> {
     let Grpc { address, tls, max_connection_age } = settings.grpc.clone();
     let tls = match tls {
         Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "grpc tls", tls, Protocols::Http2).await?),
         None => None,
     };
-    let incoming = Incoming::start(Listener::bind(&address, GRPC).await?, tls, &kit.shutdown);
-    let (serving, traced) = (kit.clone(), settings.telemetry.traces.is_some());
-    let service = grpc::Service { limiter, traced };
-    kit.tasks.spawn("grpc", async move { grpc::serve(incoming, &serving, service, max_connection_age).await });
+    let listener = Listener::bind(&address, GRPC).await?;
+    let service = grpc::Service { limiter, traced: settings.telemetry.traces.is_some() };
+    let routes = grpc::routes(kit, service).await;
+    let all = Incoming::start_in(lanes, listener, tls.as_ref(), &kit.shutdown);
+    for (incoming, runtime) in all.into_iter().zip(lanes.runtimes()) {
+        let (routes, shutdown) = (routes.clone(), kit.shutdown.clone());
+        let serving =
+            runtime.spawn(async move { kit::grpc::serve_for(incoming, routes, &shutdown, max_connection_age).await });
+        let lanes = lanes.clone();
+        kit.tasks.spawn("grpc", async move {
+            let served = serving.await;
+            drop(lanes);
+            Ok::<(), BoxError>(served??)
+        });
+    }
     Ok(())
 }
 
@@ -87,13 +101,14 @@ async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> R
     Ok(())
 }
 
-fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Store {
+fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>, lanes: &Lanes) -> Store {
     match &settings.store {
         StoreSettings::Memory(memory) => Store::Memory(Memory::new(memory.max_keys).measured(metrics)),
         StoreSettings::Redis(redis) => {
             let fallback = Fallback::new(redis.on_failure, redis.replicas, metrics);
             let leases = redis.leases.map(|terms| Leases::new(terms, metrics));
-            Store::Redis(Box::new(Remote { redis: Redis::start(kit, redis, metrics), fallback, leases }))
+            let redis = Redis::start(kit, redis, metrics, Some(lanes));
+            Store::Redis(Box::new(Remote { redis, fallback, leases }))
         }
     }
 }

@@ -74,7 +74,8 @@ pub struct Server {
     /// TLS; plain text when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Connections, each of which carries many requests at a time. A cluster has one to each node. Default 1.
+    /// Connections of each processor, of which each carries many requests at a time. A cluster has one to each node.
+    /// Default 1.
     pub connections: usize,
 }
 

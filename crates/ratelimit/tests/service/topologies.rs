@@ -172,7 +172,8 @@ async fn redis_and_service_know_each_other_by_certificate() {
 #[tokio::test]
 async fn a_user_with_few_rights_is_enough() {
     let redis = Spec::new().start().await.unwrap();
-    let rights = "ACL SETUSER limits on >secret ~* resetchannels -@all +evalsha +eval +script|load +get +set +del";
+    let rights = "ACL SETUSER limits on >secret ~* resetchannels -@all \
+                  +evalsha +eval +script|load +get +set +del +incrby +pexpire";
     redis.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
     redis.command(&["CONFIG", "SET", "requirepass", "other"]).await.unwrap();
     let login = format!("    server: {{address: '{}', username: limits, password: secret}}\n", redis.address());

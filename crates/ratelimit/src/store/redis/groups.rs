@@ -17,6 +17,11 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Some charges of it.
+    pub(super) fn only(&self, charges: SmallVec<[usize; 4]>) -> Self {
+        Self { charges, ..self.clone() }
+    }
+
     /// Whether one of its own charges refused the request: then the script has counted none of them.
     pub(super) fn refused(&self, batch: &Batch, raws: &[Raw]) -> bool {
         self.charges.iter().any(|index| batch.charges()[*index].refuses(raws[*index].used))

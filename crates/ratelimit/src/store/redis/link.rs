@@ -20,8 +20,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use kit::Kit;
 use kit::health::Gate;
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use kit::lanes::Lanes;
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
@@ -45,6 +47,8 @@ const SILENCE: Millis = 1000;
 pub(super) struct Link {
     name: &'static str,
     server: Server,
+    /// Where connections are; in the runtime that connects when absent.
+    lanes: Option<Lanes>,
     /// None while Redis is left alone.
     live: ArcSwapOption<Live>,
     most_failures: u32,
@@ -57,7 +61,8 @@ pub(super) struct Link {
 
 /// Connections that were made together, and are given up together.
 struct Live {
-    connections: Vec<Connection>,
+    /// By lane: calls of a lane never leave it.
+    connections: Vec<Vec<Connection>>,
     next: AtomicUsize,
     /// Calls in a row that failed.
     failures: AtomicU32,
@@ -79,10 +84,12 @@ impl Link {
         server: Server,
         settings: &RedisSettings,
         metrics: &Arc<Metrics>,
+        lanes: Option<&Lanes>,
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             name,
             server,
+            lanes: lanes.cloned(),
             live: ArcSwapOption::empty(),
             most_failures: settings.breaker_failures,
             trouble: Notify::new(),
@@ -107,14 +114,24 @@ impl Link {
     /// Calls the script, and waits for the answer no longer than that.
     pub(super) async fn call(&self, call: &Call<'_>, until: Instant) -> Result<Value, Failure> {
         let live = self.live.load_full().ok_or(Failure::Down)?;
-        match timeout_at(until, live.call(call)).await {
+        self.judged(&live, timeout_at(until, live.call(call)).await)
+    }
+
+    /// Sends commands, and waits for all answers no longer than that.
+    pub(super) async fn send(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Failure> {
+        let live = self.live.load_full().ok_or(Failure::Down)?;
+        self.judged(&live, timeout_at(until, live.connection().send_all(commands)).await)
+    }
+
+    fn judged<T>(&self, live: &Arc<Live>, answer: Result<RedisResult<T>, Elapsed>) -> Result<T, Failure> {
+        match answer {
             Ok(Ok(value)) => {
                 live.succeeded(self.is_cluster());
                 Ok(value)
             }
-            Ok(Err(error)) => Err(self.judge(&live, &error)),
+            Ok(Err(error)) => Err(self.judge(live, &error)),
             Err(_) => {
-                self.failed(&live);
+                self.failed(live);
                 Err(Failure::Deadline)
             }
         }
@@ -185,25 +202,22 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> RedisResult<Vec<Connection>> {
-        let all = async {
-            let mut connections = Vec::new();
-            if self.is_cluster() {
-                // Each node gets the script with the first call that needs it there; one that is down keeps no other waiting.
-                return Ok(vec![connect(&self.server).await?]);
-            }
-            for _ in 0..self.server.connections {
-                let mut connection = connect(&self.server).await?;
-                connection.send(&script::load()).await?;
-                connections.push(connection);
-            }
-            Ok(connections)
-        };
-        let late = || Err((ErrorKind::Io, "no answer in time").into());
-        tokio::time::timeout(HELLO, all).await.unwrap_or_else(|_| late())
+    async fn connect(&self) -> RedisResult<Vec<Vec<Connection>>> {
+        let Some(lanes) = &self.lanes else { return Ok(vec![connect_all(&self.server).await?]) };
+        let mut connecting = Vec::new();
+        for runtime in lanes.runtimes() {
+            let server = self.server.clone();
+            connecting.push(runtime.spawn(async move { connect_all(&server).await }));
+        }
+        let mut connections = Vec::new();
+        for lane in connecting {
+            let lost = |_| Err((ErrorKind::Client, "the process ends").into());
+            connections.push(lane.await.unwrap_or_else(lost)?);
+        }
+        Ok(connections)
     }
 
-    fn up(&self, connections: Vec<Connection>) {
+    fn up(&self, connections: Vec<Vec<Connection>>) {
         tracing::info!(redis = self.name, "connected");
         self.live.store(Some(Arc::new(Live::new(connections))));
         self.metrics.breaker_open.with_label_values(&[self.name]).set(0);
@@ -219,8 +233,27 @@ impl Link {
     }
 }
 
+/// The connections of one lane.
+async fn connect_all(server: &Server) -> RedisResult<Vec<Connection>> {
+    let all = async {
+        if !server.cluster.is_empty() {
+            // Each node gets the script with the first call that needs it there; one that is down keeps no other waiting.
+            return Ok(vec![connect(server).await?]);
+        }
+        let mut connections = Vec::new();
+        for _ in 0..server.connections {
+            let mut connection = connect(server).await?;
+            connection.send(&script::load()).await?;
+            connections.push(connection);
+        }
+        Ok(connections)
+    };
+    let late = || Err((ErrorKind::Io, "no answer in time").into());
+    tokio::time::timeout(HELLO, all).await.unwrap_or_else(|_| late())
+}
+
 impl Live {
-    fn new(connections: Vec<Connection>) -> Self {
+    fn new(connections: Vec<Vec<Connection>>) -> Self {
         let (next, failures) = (AtomicUsize::new(0), AtomicU32::new(0));
         Self { connections, next, failures, answered: AtomicU64::new(clock::now()) }
     }
@@ -236,9 +269,17 @@ impl Live {
     }
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let mut connection = self.connections[index].clone();
-        connection.send(command).await
+        self.connection().send(command).await
+    }
+
+    /// One of the lane's own.
+    fn connection(&self) -> Connection {
+        let connections = &self.connections[Lanes::current().unwrap_or_default() % self.connections.len()];
+        let index = match connections.len() {
+            1 => 0,
+            more => self.next.fetch_add(1, Ordering::Relaxed) % more,
+        };
+        connections[index].clone()
     }
 
     fn succeeded(&self, is_cluster: bool) {
@@ -264,7 +305,7 @@ mod tests {
         let address = Some(server.address().to_string().parse().unwrap());
         let settings = RedisSettings { breaker_failures: 1, ..RedisSettings::default() };
         let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-        let link = Link::start(&kit, "redis", Server { address, ..Server::default() }, &settings, &metrics);
+        let link = Link::start(&kit, "redis", Server { address, ..Server::default() }, &settings, &metrics, None);
         let old = eventually("a connection", async || link.live.load_full()).await;
         link.give_up(&old);
         let new = eventually("another connection", async || link.live.load_full()).await;

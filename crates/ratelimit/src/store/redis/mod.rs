@@ -1,8 +1,9 @@
 //! Counters in Redis. The only room that names the crate `redis`.
 //!
 //! ```text
-//! batch ─▶ groups: by server, and in a cluster by slot ─▶ one call of the script each, at once ─▶ readings
-//!                                                           └── link: the connection, kept up by a task
+//! batch ─▶ groups: by server, and in a cluster by slot ─▶ one write each, at once ─▶ readings
+//!                        │                                 └── link: the connection, kept up by a task
+//!                        └── plain counts where that is all there is to do, else one call of the script
 //! ```
 //!
 //! Calls of many requests share a connection: they go out together and are answered in order. A request waits for its
@@ -11,6 +12,7 @@
 //! answers again.
 
 mod connect;
+mod counts;
 mod groups;
 mod link;
 mod script;
@@ -20,6 +22,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kit::Kit;
+use kit::lanes::Lanes;
+use redis::Pipeline;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -28,6 +32,7 @@ use crate::algorithm::{Counting, Reading};
 use crate::limit::Unit;
 use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
+use counts::{Counts, Ends};
 use groups::Group;
 use link::Link;
 use script::{Call, Raw};
@@ -63,17 +68,20 @@ pub struct Redis {
     /// Of all limits; and of those per second, when they have one of their own.
     links: SmallVec<[Arc<Link>; 2]>,
     deadline: Duration,
+    ends: Ends,
     metrics: Arc<Metrics>,
 }
 
 impl Redis {
     /// Starts to connect, and returns at once.
-    pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>) -> Self {
+    ///
+    /// With `lanes` each of them has connections of its own.
+    pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>, lanes: Option<&Lanes>) -> Self {
         let links = [("redis", Some(&settings.server)), ("redis per second", settings.per_second.as_ref())];
         let start =
-            |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics));
+            |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics, lanes));
         let links = links.into_iter().filter_map(start).collect();
-        Self { links, deadline: settings.deadline, metrics: Arc::clone(metrics) }
+        Self { links, deadline: settings.deadline, ends: Ends::default(), metrics: Arc::clone(metrics) }
     }
 
     /// Charges a batch within the deadline.
@@ -93,7 +101,7 @@ impl Redis {
         let groups = self.groups(batch);
         let mut raws: PerCharge<Raw> = SmallVec::from_elem(Raw::default(), batch.charges().len());
         if let [group] = groups.as_slice() {
-            self.call(&Call::new(batch, group), group, until, &mut raws).await?;
+            self.charge_group(batch, group, until, &mut raws).await?;
         } else {
             self.charge_apart(batch, &groups, until, &mut raws).await?;
         }
@@ -116,7 +124,7 @@ impl Redis {
     ) -> Result<(), Failure> {
         let calls = groups.iter().map(|group| async {
             let mut own = raws.clone();
-            self.call(&Call::new(batch, group), group, until, &mut own).await.map(|()| own)
+            self.charge_group(batch, group, until, &mut own).await.map(|()| own)
         });
         let answers = join_all(calls).await;
         for (group, answer) in groups.iter().zip(answers) {
@@ -131,6 +139,33 @@ impl Redis {
                 self.call(&Call::new(batch, group).giving_back(raws), group, until, &mut ignored).await
             });
             join_all(back).await.into_iter().collect::<Result<(), Failure>>()?;
+        }
+        Ok(())
+    }
+
+    /// In a cluster the script goes where the slot is; plain commands are for all others.
+    async fn charge_group(
+        &self,
+        batch: &Batch,
+        group: &Group,
+        until: Instant,
+        raws: &mut PerCharge<Raw>,
+    ) -> Result<(), Failure> {
+        let link = &self.links[group.link];
+        let counts = if link.is_cluster() { None } else { Counts::of(batch, group, &self.ends) };
+        let Some(counts) = counts else { return self.call(&Call::new(batch, group), group, until, raws).await };
+        let answers = link.send(&counts.commands(), until).await?;
+        let left = counts.read(&answers, raws).ok_or(Failure::Refused)?;
+        if !left.ends.is_empty() {
+            let mut ends = Pipeline::with_capacity(left.ends.len());
+            for end in left.ends {
+                ends.add_command(end);
+            }
+            link.send(&ends, until).await?;
+        }
+        if !left.odd.is_empty() {
+            let odd = group.only(left.odd);
+            self.call(&Call::new(batch, &odd), &odd, until, raws).await?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ async fn connected_with(redis: &testbed::redis::Redis, kit: &Kit, settings: Redi
         ..settings
     };
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let store = Redis::start(kit, &settings, &metrics);
+    let store = Redis::start(kit, &settings, &metrics, None);
     eventually("a connection", async || kit.gates.readiness().is_ready().then_some(())).await;
     store
 }
@@ -144,6 +144,42 @@ async fn counters_do_not_stay_for_ever() {
     kit.shutdown.force();
 }
 
+/// What the plain commands do has to be what the script does, also where Redis has lost or spoiled a counter.
+#[tokio::test]
+async fn plain_counts_end_and_are_repaired() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    let batch = batch(
+        0,
+        NOW,
+        Counting::CountAll,
+        &[(1, 0, 1, Weight::Refuses), (2, 0, 4, Weight::Refuses), (1, 0, 2, Weight::Counts)],
+    );
+    let used =
+        async || -> Vec<u64> { store.charge(&batch).await.unwrap().iter().map(|reading| reading.used).collect() };
+    let keys = [0, 1].map(|index| String::from_utf8(batch.windowed_key(&batch.charges()[index]).to_vec()).unwrap());
+    let lasting = async || {
+        for key in &keys {
+            let left: i64 = server.command(&["PTTL", key]).await.unwrap().parse().unwrap();
+            assert!((1..30_000).contains(&left), "{key}: {left}");
+        }
+    };
+    assert_eq!((used().await, used().await), (vec![0, 0, 1], vec![3, 4, 4]));
+    lasting().await;
+    let told = server.command(&["INFO", "commandstats"]).await.unwrap();
+    assert!(told.contains("cmdstat_pexpire:calls=3,"), "{told}");
+    server.command(&["FLUSHALL"]).await.unwrap();
+    assert_eq!(used().await, [0, 0, 1]);
+    lasting().await;
+    for (value, repaired) in [("many", 1), ("-7", 2), ("9007199254740993", 3)] {
+        server.command(&["SET", &keys[1], value]).await.unwrap();
+        assert_eq!((used().await[1], store.metrics.repaired.get()), (0, repaired), "{value}");
+        assert_eq!(used().await[1], 4);
+        lasting().await;
+    }
+    kit.shutdown.force();
+}
+
 #[tokio::test]
 async fn a_debt_is_kept_until_it_is_paid() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
@@ -172,7 +208,7 @@ async fn a_debt_is_kept_until_it_is_paid() {
 async fn the_script_is_loaded_again_when_it_was_flushed() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 1, 1, Weight::Refuses)]);
     store.charge(&batch).await.unwrap();
     server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
     assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
@@ -182,7 +218,7 @@ async fn the_script_is_loaded_again_when_it_was_flushed() {
 #[tokio::test]
 async fn pauses_grow_while_connections_are_of_no_use() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
-    let rights = "ACL SETUSER default -evalsha -eval";
+    let rights = "ACL SETUSER default -incrby";
     server.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
     let store = connected_with(&server, &kit, RedisSettings { breaker_failures: 1, ..RedisSettings::default() }).await;
     let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
