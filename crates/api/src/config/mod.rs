@@ -137,7 +137,7 @@ impl EnvoyGateway {
         }
         let XdsServer { max_connection_age, max_connection_age_grace } = &self.xds_server;
         if max_connection_age.is_some() || max_connection_age_grace.is_some() {
-            found.push("xdsServer: an Envoy on this machine keeps its one connection, however old".to_owned());
+            found.push("xdsServer: an Envoy keeps its one connection, however old".to_owned());
         }
         found
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kubernetes_listen::is_address;
 use crate::ext::Duration;
 
 /// The rate limit service that all Envoys ask, by Envoy's own protocol.
@@ -16,8 +17,8 @@ pub struct RateLimit {
     /// Whether requests are answered 500 while the service does not answer. They pass unless set.
     #[serde(default)]
     pub fail_closed: bool,
-    /// Host and port at which the service gets its configuration; in a cluster 0.0.0.0:18001 unless set. On a machine it
-    /// gets it by the Unix socket `ratelimit.sock` in the runtime directory, and at this address too where it is set.
+    /// Host and port at which the service gets its configuration; in a cluster 0.0.0.0:18001 unless set, or 127.0.0.1:18001
+    /// where the controller has no certificates (`--certs`). On a machine it gets it by the Unix socket `ratelimit.sock` in the runtime directory, and at this address too where it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_address: Option<String>,
 }
@@ -44,6 +45,9 @@ impl RateLimit {
         }
         if let Some(Err(error)) = self.timeout.as_ref().map(Duration::parse) {
             found.push(format!("rateLimit.timeout: {error}"));
+        }
+        if let Some(address) = self.config_address.as_ref().filter(|address| !is_address(address)) {
+            found.push(format!("rateLimit.configAddress: {address:?} is not a host and a port, such as 0.0.0.0:18001"));
         }
     }
 }

@@ -45,7 +45,7 @@ pub async fn run(
     let settings = settings(server, config);
     let scope = scope(config, &server.namespace);
     let mut identities = Identities::open(&authority)?;
-    identities.take_over(&server.client, &scope, &settings.instance).await;
+    identities.take_over(&server.client, &scope, &settings.instance, &settings.namespace).await;
     let runner = Runner::new(server.client.clone(), &scope, &settings.instance);
     let identify = Box::new(move |gateway: &ir::Gateway| identities.of(&gateway.name));
     let wanted = watch::Sender::new(None);

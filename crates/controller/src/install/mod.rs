@@ -75,7 +75,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The name of what has no namespace: several installations may be in a cluster.
+    /// The name of what has no namespace. Installations in several namespaces need classes and controller names of their own.
     fn cluster_name(&self, name: &str) -> String {
         format!("{name}.{}", self.namespace)
     }

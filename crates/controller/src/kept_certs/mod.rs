@@ -21,10 +21,10 @@ use k8s_openapi::{
     api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client};
 
 use crate::{
-    api_server::{FIELD_MANAGER, code, words},
+    api_server::{code, words, writes},
     authority::{self, Authority, Holder, Issued},
     install::{AUTHORITY, NAME},
 };
@@ -65,11 +65,14 @@ pub enum Error {
     /// Others wrote again and again.
     #[error("the Secret {0} is written by others all the time; nothing was changed")]
     Busy(String),
-    /// A Secret that others have made cannot be used.
+    /// A Secret cannot be used.
     #[error(
         "the Secret {0} holds no certificate and key in tls.crt and tls.key: {1}; mend it, or replace it with --force"
     )]
     Foreign(String, authority::Error),
+    /// It is not known who has issued a certificate.
+    #[error("the Secret {0} has no ca.crt, the authority of its certificate; add it")]
+    NoAuthority(String),
     /// A certificate cannot be made.
     #[error(transparent)]
     Authority(#[from] authority::Error),
@@ -102,8 +105,13 @@ pub async fn keep(client: &Client, wish: &Wish) -> Result<Vec<String>, Error> {
 pub async fn trust(client: &Client, namespace: &str, configuration: &str) -> Result<String, Error> {
     let what = format!("ValidatingWebhookConfiguration {configuration}");
     let failed = |error| Error::Server { what: what.clone(), error: Box::new(error) };
-    let secret = Api::<Secret>::namespaced(client.clone(), namespace).get(AUTHORITY).await.map_err(failed)?;
-    let bundle = ByteString(text(&secret, "tls.crt").into_bytes());
+    let of_secret = |error| Error::Server { what: format!("Secret {NAME}"), error: Box::new(error) };
+    let secret = Api::<Secret>::namespaced(client.clone(), namespace).get(NAME).await.map_err(of_secret)?;
+    // The authority of the certificate that the webhook shows, which others may have issued.
+    let bundle = ByteString(text(&secret, "ca.crt").into_bytes());
+    if bundle.0.is_empty() {
+        return Err(Error::NoAuthority(NAME.to_owned()));
+    }
     let webhooks = Api::<ValidatingWebhookConfiguration>::all(client.clone());
     let mut there = webhooks.get(configuration).await.map_err(failed)?;
     let mut changed = false;
@@ -166,7 +174,9 @@ fn authority_wanted(there: Option<&Secret>, wish: &Wish) -> Result<Wanted, autho
         Some(leaf) if leaf.is_valid_at(SystemTime::now()) => {
             Ok(Wanted::Stay(issued(there), "it ends in less than 90 days; replace it with --force"))
         }
-        _ => make(),
+        Some(_) => make(),
+        // Whoever trusts it would be lost: that is for somebody to decide.
+        None => Ok(Wanted::Stay(issued(there), "it cannot be read")),
     }
 }
 
@@ -223,8 +233,4 @@ fn issued(secret: &Secret) -> Issued {
 fn text(secret: &Secret, file: &str) -> String {
     let bytes = secret.data.as_ref().and_then(|data| data.get(file));
     bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
-}
-
-fn writes() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }

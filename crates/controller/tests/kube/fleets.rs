@@ -239,6 +239,38 @@ async fn with_a_gateway_go_its_objects_and_no_others() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_others_is_not_taken_over() {
+    let yard = Yard::new("theirs", "theirs").await;
+    yard.room.admin.apply(&yard.room.gateway()).await;
+    let first = name_of(&yard.until_objects("the objects", |objects| objects.len() == OWNED.len()).await);
+    // An application's, and another fleet's.
+    let ports = json!([{"name": "theirs", "port": 1}]);
+    let fields = json!({"metadata": {"name": "shop"}, "spec": {"ports": ports, "selector": {"app": "shop"}}});
+    yard.claim(Kind::Service, "shop", fields).await;
+    for (gateway_name, taken) in [("greedy", "shop"), ("envious", &*first)] {
+        let before = yard.get(Kind::Service, taken).await.unwrap();
+        let named = json!({"type": "Kubernetes", "kubernetes": {"envoyService": {"name": taken}}});
+        let proxy = json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy",
+            "metadata": {"name": gateway_name, "namespace": "theirs"}, "spec": {"provider": named}});
+        let mut other = gateway("theirs", gateway_name, "theirs", http());
+        other["spec"]["infrastructure"] =
+            json!({"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": gateway_name}});
+        yard.room.admin.apply_all(&[proxy, other.clone()]).await;
+        let fleet = format!("theirs/{gateway_name}");
+        let mut states = yard.states.clone();
+        let is_told = |states: &States| states.get(&*fleet).is_some_and(|state| state.error.is_some());
+        let told = tokio::time::timeout(PATIENCE, states.wait_for(is_told)).await.expect("it is told").unwrap().clone();
+        let told = told[&*fleet].error.clone().unwrap();
+        assert!(told.contains(&format!("{taken} is there already and belongs to somebody else")), "{told}");
+        yard.room.admin.delete(&other).await;
+        yard.until_objects("the end of its fleet", |objects| objects.iter().all(|object| object.ends_with(&first)))
+            .await;
+        let after = yard.get(Kind::Service, taken).await.expect("it is still there");
+        assert_eq!((&after["spec"], &after["metadata"]["uid"]), (&before["spec"], &before["metadata"]["uid"]));
+    }
+}
+
+#[tokio::test]
 async fn objects_that_cannot_be_written_are_told_and_written_as_soon_as_they_can() {
     let yard = Yard::new("refused", "refused-home").await;
     yard.room.admin.apply(&yard.room.gateway()).await;

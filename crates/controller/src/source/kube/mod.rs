@@ -211,6 +211,9 @@ async fn run(mut store: Store, mut inbox: mpsc::Receiver<Event>, outlets: Outlet
 }
 
 fn take(store: &mut Store, event: Event, outlets: &Outlets) {
+    let (Event::Begun(id) | Event::Put(id, _) | Event::Gone(id, _) | Event::Listed(id) | Event::Trouble(id, _)) =
+        &event;
+    let may_choose = store.is_of_namespaces(*id);
     match event {
         Event::Begun(id) => store.begin(id),
         Event::Put(id, item) => store.put(id, *item),
@@ -218,7 +221,7 @@ fn take(store: &mut Store, event: Event, outlets: &Outlets) {
         Event::Listed(id) => store.listed(id),
         Event::Trouble(id, trouble) => store.trouble(id, trouble),
     }
-    if let Some(chosen) = &outlets.chosen {
+    if let Some(chosen) = outlets.chosen.as_ref().filter(|_| may_choose) {
         choose(store, chosen);
     }
 }

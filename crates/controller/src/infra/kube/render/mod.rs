@@ -31,7 +31,7 @@ use api::{
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::names::{COMMON, INSTANCE};
+pub use self::names::{COMMON, INSTANCE, OWNERSHIP};
 use self::{names::Place, service::ListenerPort};
 use super::Kind;
 

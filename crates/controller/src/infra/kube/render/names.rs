@@ -16,6 +16,8 @@ pub const COMMON: [(&str, &str); 3] = [
     ("app.kubernetes.io/managed-by", "envoy-gateway"),
     ("app.kubernetes.io/name", "envoy"),
 ];
+/// The labels that say whose an object is: those that a fleet does not have must be absent.
+pub const OWNERSHIP: [&str; 4] = ["app.kubernetes.io/managed-by", OWNING_CLASS, OWNING_NAME, OWNING_NAMESPACE];
 const OWNING_CLASS: &str = "gateway.envoyproxy.io/owning-gatewayclass";
 const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 const OWNING_NAMESPACE: &str = "gateway.envoyproxy.io/owning-gateway-namespace";
