@@ -21,6 +21,8 @@ pub mod lanes;
 pub mod metrics;
 pub mod net;
 pub mod redact;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod reload;
 mod run;
 pub mod serve;

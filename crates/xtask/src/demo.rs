@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
-//!              ▲    └── asks ──▶ portcullis-ratelimit :8081
+//!              ▲    ├── asks ──▶ portcullis-ratelimit :8081
+//!              │    └── asks ──▶ portcullis-oidc :9191 ──▶ portcullis-idp :9000 (a development identity provider)
 //!              │ started and configured by       ▲ told by
-//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, and a limit)
+//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, a limit and a login)
 //! ```
 
 mod house;
@@ -56,13 +57,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let ports = options.ports.claim()?;
     let envoy = testbed::tools::envoy()?;
     let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
-        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit"];
-        workspace::build(&options.profile, &["controller", "testbed", "ratelimit"], &programs)
+        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit", "portcullis-oidc", "portcullis-idp"];
+        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "oidc"], &programs)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let programs = Programs { server: &binaries[0], backend: &binaries[1], limits: &binaries[2], envoy: &envoy };
+        let programs = Programs {
+            server: &binaries[0],
+            backend: &binaries[1],
+            limits: &binaries[2],
+            logins: &binaries[3],
+            provider: &binaries[4],
+            envoy: &envoy,
+        };
         let mut house = House::start(&programs, ports)?;
         let outcome = tokio::select! {
             outcome = serve(&mut house, options.check) => outcome,

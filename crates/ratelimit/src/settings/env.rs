@@ -8,10 +8,11 @@ use std::str::FromStr;
 use kit::config::Error;
 use kit::net::Address;
 use kit::redact::Redacted;
+use kit::redis::{Sentinel, Server, Tls};
 use kit::telemetry::Format;
 use kit::tls::PeerPolicy;
 
-use super::redis::{RedisSettings, Sentinel, Server, Tls};
+use super::redis::RedisSettings;
 use super::{RulesFrom, Settings, StoreSettings, XdsSettings};
 use crate::algorithm::Counting;
 use crate::respond::Standard;

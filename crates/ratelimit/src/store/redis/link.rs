@@ -21,13 +21,13 @@ use arc_swap::ArcSwapOption;
 use kit::Kit;
 use kit::health::Gate;
 use kit::lanes::Lanes;
+use kit::redis::{Connection, connect};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
-use super::connect::{Connection, connect};
 use super::script::{self, Call};
 use crate::clock;
 use crate::limit::Millis;

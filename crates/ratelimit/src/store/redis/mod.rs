@@ -11,7 +11,6 @@
 //! Redis alone (the breaker is open): requests are told at once that it is down, and one task, not they, tries until it
 //! answers again.
 
-mod connect;
 mod counts;
 mod groups;
 mod link;

@@ -1,10 +1,11 @@
 //! Connections by the settings: to one server, to the master that Sentinels name, to a cluster.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use kit::net::Address;
+use crate::net::Address;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -14,7 +15,7 @@ use redis::{
     RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
-use crate::settings::redis::{Sentinel, Server, Tls};
+use super::settings::{Sentinel, Server, Tls};
 
 /// How long connecting may take, and an answer while connecting.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -23,13 +24,25 @@ const BUFFER: usize = 1024;
 
 /// A connection, shared by many calls; clones are the same one.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub enum Connection {
+    /// To one server.
     One(MultiplexedConnection),
+    /// To the nodes of a cluster.
     Cluster(ClusterConnection),
 }
 
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::One(_) => "Connection::One",
+            Self::Cluster(_) => "Connection::Cluster",
+        })
+    }
+}
+
 impl Connection {
-    pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+    /// Sends a command and waits for its answer.
+    pub async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         let answer = match self {
             Self::One(one) => one.req_packed_command(command).await?,
             Self::Cluster(cluster) => cluster.req_packed_command(command).await?,
@@ -39,7 +52,7 @@ impl Connection {
     }
 
     /// Sends commands in one write. What a command says of its own key and arguments stays among the answers.
-    pub(super) async fn send_all(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+    pub async fn send_all(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
         let answers = match self {
             Self::One(one) => one.req_packed_commands(commands, 0, commands.len()).await?,
             Self::Cluster(cluster) => cluster.req_packed_commands(commands, 0, commands.len()).await?,
@@ -55,8 +68,8 @@ impl Connection {
     }
 }
 
-/// Connects.
-pub(super) async fn connect(server: &Server) -> RedisResult<Connection> {
+/// Connects. The settings have to be such that [`Server::problem`] finds nothing.
+pub async fn connect(server: &Server) -> RedisResult<Connection> {
     let certificates = server.tls.as_ref().map(certificates).transpose()?;
     if let Some(sentinel) = &server.sentinel {
         return by_sentinel(server, sentinel, certificates).await.map(Connection::One);
