@@ -115,8 +115,7 @@ struct Nodes {
 impl Live {
     /// Begins to watch.
     pub(super) fn start(client: &Client, scope: &Scope, instance: &str, manager: &'static str) -> Self {
-        let labels = render::COMMON.iter().copied().chain([(render::INSTANCE, instance)]);
-        let selector = labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+        let selector = render::selector_of(instance);
         let namespaces: Vec<Option<String>> = match scope {
             Scope::All => vec![None],
             Scope::Namespaces(names) => names.iter().cloned().map(Some).collect(),
