@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kit::Kit;
+use kit::admin::Part;
 use kit::incoming::Incoming;
 use kit::net::{Listener, Purpose};
 use kit::reload::Reloading;
@@ -21,6 +22,8 @@ use crate::{grpc, http};
 const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
 
 const HTTP: Purpose = Purpose { name: "http", setting: "the field http.address" };
+
+const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
 
 /// Serves; returns once everything is up.
 pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(), BoxError> {
@@ -56,6 +59,9 @@ async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>) -> Re
 
 async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> Result<(), BoxError> {
     kit.admin.add_routes(http::admin(kit, Arc::clone(limiter)));
+    if let Some(address) = &settings.metrics {
+        kit.admin.listen(address, METRICS, Part::Metrics).await?;
+    }
     let incoming = Incoming::start(Listener::bind(&settings.http.address, HTTP).await?, None, &kit.shutdown);
     let (router, shutdown) = (http::public(kit, Arc::clone(limiter)), kit.shutdown.clone());
     kit.tasks.spawn("http", async move { kit::serve::http(incoming, router, &shutdown).await });

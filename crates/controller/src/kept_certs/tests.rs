@@ -111,6 +111,7 @@ fn the_rate_limit_service_may_ask_and_serve() {
     assert!(leaf.has_names(&["envoy-ratelimit", "envoy-ratelimit.ns.svc"].map(str::to_owned)));
     assert!(!leaf.has_names(&["10.0.0.7".to_owned()]), "that is the server's");
     let (_, pem) = x509_parser::pem::parse_x509_pem(text(&secret, "tls.crt").as_bytes()).unwrap();
-    let usage = pem.parse_x509().unwrap().extended_key_usage().unwrap().unwrap().value.clone();
+    let certificate = pem.parse_x509().unwrap();
+    let usage = certificate.extended_key_usage().unwrap().unwrap().value;
     assert!(usage.client_auth && usage.server_auth);
 }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use kit::config::Error;
 use kit::net::Address;
@@ -27,6 +28,10 @@ pub(super) fn apply(mut settings: Settings, get: Get<'_>) -> Result<Settings, Er
     if let Some(level) = get("LOG_LEVEL") {
         settings.telemetry.log.level = value("LOG_LEVEL", &level.to_lowercase().replace("warning", "warn"))?;
     }
+    telemetry(&mut settings, get)?;
+    if let Some(delay) = get("DRAIN_DELAY") {
+        settings.drain.delay = duration("DRAIN_DELAY", &delay)?;
+    }
     if get("LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         settings.telemetry.log.format = Format::Json;
     }
@@ -45,9 +50,7 @@ fn listeners(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
         settings.grpc.address = Address::Unix(PathBuf::from(path));
     }
     if let Some(age) = get("GRPC_MAX_CONNECTION_AGE") {
-        let age = kit::duration::parse(&age);
-        settings.grpc.max_connection_age =
-            age.ok_or_else(|| wrong("GRPC_MAX_CONNECTION_AGE", "is no duration, allowed: such as 24h"))?;
+        settings.grpc.max_connection_age = duration("GRPC_MAX_CONNECTION_AGE", &age)?;
     }
     let admin = settings.admin.address.clone().unwrap_or_else(|| Address::Tcp("127.0.0.1:6070".to_owned()));
     settings.admin.address = changed(&admin, "DEBUG_HOST", "DEBUG_PORT", get)?.or(settings.admin.address.take());
@@ -58,6 +61,24 @@ fn listeners(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
             client_ca: get("GRPC_CLIENT_TLS_CACERT").map(PathBuf::from),
             allowed_clients: peer("GRPC_CLIENT_TLS_SAN", get),
         });
+    }
+    Ok(())
+}
+
+/// The reference has its metrics at `:9090` unless an address is set, and its traces at a collector on the same host.
+fn telemetry(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
+    if flag("USE_PROMETHEUS", get)? == Some(true) {
+        let address = get("PROMETHEUS_ADDR").unwrap_or_else(|| ":9090".to_owned());
+        let whole = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address };
+        settings.metrics = Some(value("PROMETHEUS_ADDR", &whole)?);
+    }
+    if flag("TRACING_ENABLED", get)? == Some(true) {
+        let mut traces = kit::trace::Settings::to("http://localhost:4317");
+        traces.endpoint = get("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or(traces.endpoint);
+        if let Some(rate) = get("TRACING_SAMPLING_RATE") {
+            traces.sampling_ratio = value("TRACING_SAMPLING_RATE", &rate)?;
+        }
+        settings.telemetry.traces = Some(traces);
     }
     Ok(())
 }
@@ -123,8 +144,7 @@ fn redis(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
             redis.per_second = Some(server("REDIS_PERSECOND", &needed("REDIS_PERSECOND_URL", get)?, get)?);
         }
         if let Some(timeout) = get("REDIS_TIMEOUT") {
-            let timeout = kit::duration::parse(&timeout);
-            redis.deadline = timeout.ok_or_else(|| wrong("REDIS_TIMEOUT", "is no duration, allowed: such as 20ms"))?;
+            redis.deadline = duration("REDIS_TIMEOUT", &timeout)?;
         }
         redis.ready_only_with_redis = flag("REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", get)? == Some(true);
         settings.store = StoreSettings::Redis(Box::new(redis));
@@ -219,6 +239,10 @@ fn needed(name: &str, get: Get<'_>) -> Result<String, Error> {
     get(name).ok_or_else(|| wrong(name, "is missing, and needed with the others that are set"))
 }
 
+fn duration(name: &str, text: &str) -> Result<Duration, Error> {
+    kit::duration::parse(text).ok_or_else(|| wrong(name, "is no duration, allowed: such as 24h or 20ms"))
+}
+
 fn value<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Error> {
     text.parse().map_err(|error| wrong(name, format!("is `{text}`: {error}")))
 }
@@ -257,8 +281,18 @@ mod tests {
             ("DEBUG_HOST", "0.0.0.0"),
             ("SHADOW_MODE", "true"),
             ("LOG_LEVEL", "WARNING"),
+            ("USE_PROMETHEUS", "true"),
+            ("PROMETHEUS_ADDR", ":19001"),
+            ("TRACING_ENABLED", "true"),
+            ("TRACING_SAMPLING_RATE", "0.1"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+            ("DRAIN_DELAY", "5s"),
         ])
         .unwrap();
+        assert_eq!(settings.metrics.map(|address| address.to_string()).as_deref(), Some("0.0.0.0:19001"));
+        let traces = settings.telemetry.traces.unwrap();
+        assert_eq!((traces.endpoint.as_str(), traces.sampling_ratio), ("http://collector:4317", 0.1));
+        assert_eq!(settings.drain.delay, Duration::from_secs(5));
         let xds = settings.rules.xds.unwrap();
         assert_eq!(
             (xds.address.to_string().as_str(), xds.node_id.as_str()),
@@ -295,6 +329,8 @@ mod tests {
             ([("BACKEND_TYPE", "memcache"), ("A", "")], "BACKEND_TYPE is unknown, allowed: redis"),
             ([("SHADOW_MODE", "yes"), ("A", "")], "SHADOW_MODE is `yes`, allowed: true, false"),
             ([("GRPC_PORT", "http"), ("A", "")], "GRPC_PORT is `0.0.0.0:http`"),
+            ([("TRACING_ENABLED", "true"), ("TRACING_SAMPLING_RATE", "all")], "TRACING_SAMPLING_RATE is `all`"),
+            ([("DRAIN_DELAY", "long"), ("A", "")], "DRAIN_DELAY is no duration, allowed: such as"),
             ([("REDIS_URL", "main"), ("REDIS_TYPE", "SENTINEL")], "REDIS_URL needs the master's name"),
             ([("REDIS_URL", "/s"), ("REDIS_PERSECOND", "true")], "REDIS_PERSECOND_URL is missing"),
         ] {
