@@ -17,8 +17,8 @@ use crate::clock;
 use crate::decide::Limiter;
 use crate::top::Offender;
 
-/// What is served on the HTTP port.
-pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>) -> Router {
+/// What is served on the HTTP port. `asked`: whether it may be asked for limits, which spends them.
+pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>, asked: bool) -> Router {
     let gates = kit.gates.clone();
     let healthy = move || async move {
         if gates.readiness().is_ready() {
@@ -27,7 +27,8 @@ pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>) -> Router {
             (StatusCode::INTERNAL_SERVER_ERROR, "NOT OK")
         }
     };
-    Router::new().route("/json", post(ask)).route("/healthcheck", get(healthy)).with_state(limiter)
+    let asking = if asked { Router::new().route("/json", post(ask)) } else { Router::new() };
+    asking.route("/healthcheck", get(healthy)).with_state(limiter)
 }
 
 /// What is added to the admin port.

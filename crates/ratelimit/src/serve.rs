@@ -63,7 +63,9 @@ async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> R
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }
     let incoming = Incoming::start(Listener::bind(&settings.http.address, HTTP).await?, None, &kit.shutdown);
-    let (router, shutdown) = (http::public(kit, Arc::clone(limiter)), kit.shutdown.clone());
+    // Who may ask only with a certificate may not ask here without one.
+    let asked = settings.grpc.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
+    let (router, shutdown) = (http::public(kit, Arc::clone(limiter), asked), kit.shutdown.clone());
     kit.tasks.spawn("http", async move { kit::serve::http(incoming, router, &shutdown).await });
     Ok(())
 }

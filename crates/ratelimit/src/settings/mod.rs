@@ -32,7 +32,7 @@ pub struct Settings {
     pub drain: kit::drain::Settings,
     /// Where Envoy asks.
     pub grpc: Grpc,
-    /// `/json` and `/healthcheck`, for clients without gRPC.
+    /// `/healthcheck`, and `/json` for clients without gRPC unless gRPC wants their certificates.
     pub http: Http,
     /// Where the rules come from.
     pub rules: RulesFrom,
