@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ir::{
     Cluster, ClusterName, Discovery, DnsEndpoint, Secret, Telemetry, UpstreamProtocol, UpstreamTls,
-    tls::{TlsParameters, Trust},
+    tls::{TlsParameters, TlsVersion, Trust},
 };
 
 use crate::{
@@ -168,6 +168,11 @@ fn certified(name: String) -> UpstreamTls {
         subject_alt_names: Vec::new(),
         client_certificate: None,
         alpn: vec!["h2".to_owned()],
-        parameters: TlsParameters::default(),
+        // Envoy would offer less than our services take, unless it's told.
+        parameters: TlsParameters {
+            min: Some(TlsVersion::V1_3),
+            max: Some(TlsVersion::V1_3),
+            ..TlsParameters::default()
+        },
     }
 }
