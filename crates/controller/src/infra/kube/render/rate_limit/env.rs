@@ -20,16 +20,16 @@ pub(super) fn variables(service: &RateLimitService, settings: &Settings) -> Vec<
     let (_, certs) = CERTIFICATES;
     let file = |name: &str| format!("{certs}/{name}");
     let mut variables = vec![
-        value("GRPC_PORT", PORT),
+        value("GRPC_PORT", PORT.to_string()),
         value("GRPC_MAX_CONNECTION_AGE", CONNECTION_AGE),
-        value("GRPC_SERVER_USE_TLS", true),
+        value("GRPC_SERVER_USE_TLS", "true"),
         value("GRPC_SERVER_TLS_CERT", file("tls.crt")),
         value("GRPC_SERVER_TLS_KEY", file("tls.key")),
         value("GRPC_CLIENT_TLS_CACERT", file("ca.crt")),
         value("CONFIG_TYPE", "GRPC_XDS_SOTW"),
         value("CONFIG_GRPC_XDS_NODE_ID", RATE_LIMIT_NAME),
         value("CONFIG_GRPC_XDS_SERVER_URL", format!("{NAME}.{}.svc:{RATE_LIMIT_PORT}", settings.namespace)),
-        value("CONFIG_GRPC_XDS_SERVER_USE_TLS", true),
+        value("CONFIG_GRPC_XDS_SERVER_USE_TLS", "true"),
         value("CONFIG_GRPC_XDS_SERVER_TLS_CACERT", file("ca.crt")),
         value("CONFIG_GRPC_XDS_SERVER_TLS_SAN", SERVER_NAME),
         value("CONFIG_GRPC_XDS_CLIENT_TLS_CERT", file("tls.crt")),
@@ -55,7 +55,7 @@ fn redis(redis: &RateLimitRedis) -> Vec<EnvVar> {
     };
     let mut variables = vec![value("REDIS_SOCKET_TYPE", "tcp"), url];
     let Some(tls) = &redis.tls else { return variables };
-    variables.push(value("REDIS_TLS", true));
+    variables.push(value("REDIS_TLS", "true"));
     if tls.certificate_ref.is_some() {
         let (_, directory) = REDIS;
         for (name, file) in [("CACERT", "ca.crt"), ("CLIENT_CERT", "tls.crt"), ("CLIENT_KEY", "tls.key")] {
@@ -68,18 +68,18 @@ fn redis(redis: &RateLimitRedis) -> Vec<EnvVar> {
 fn telemetry(service: &RateLimitService) -> Vec<EnvVar> {
     let mut variables = Vec::new();
     if service.has_metrics() {
-        variables.extend([value("USE_PROMETHEUS", true), value("PROMETHEUS_ADDR", format!(":{METRICS}"))]);
+        variables.extend([value("USE_PROMETHEUS", "true"), value("PROMETHEUS_ADDR", format!(":{METRICS}"))]);
     }
     if let Some(tracing) = service.config.telemetry.as_ref().and_then(|telemetry| telemetry.tracing.as_ref()) {
         variables.extend([
-            value("TRACING_ENABLED", true),
-            value("TRACING_SAMPLING_RATE", f64::from(tracing.sampling_rate) / 100.0),
+            value("TRACING_ENABLED", "true"),
+            value("TRACING_SAMPLING_RATE", (f64::from(tracing.sampling_rate) / 100.0).to_string()),
             value("OTEL_EXPORTER_OTLP_ENDPOINT", &tracing.provider.url),
         ]);
     }
     variables
 }
 
-fn value(name: &str, value: impl ToString) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.to_string()), ..EnvVar::default() }
+fn value(name: &str, value: impl Into<String>) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.into()), ..EnvVar::default() }
 }

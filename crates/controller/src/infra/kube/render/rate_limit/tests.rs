@@ -9,12 +9,12 @@ fn render(rate_limit: Value, kubernetes: Value) -> Result<Vec<Object>, Error> {
     render_rate_limit(&service, &settings())
 }
 
-fn redis(fields: Value) -> Value {
+fn redis(fields: &Value) -> Value {
     json!({"backend": {"type": "Redis", "redis": fields}})
 }
 
 fn usual() -> Value {
-    redis(json!({"url": "redis.redis-system.svc:6379"}))
+    redis(&json!({"url": "redis.redis-system.svc:6379"}))
 }
 
 fn variables(objects: &[Object]) -> BTreeMap<String, Value> {
@@ -98,7 +98,7 @@ fn how_it_is_run_is_the_users_word() {
 fn redis_may_be_named_in_a_secret_and_be_certain_of_us() {
     let reference = json!({"secretKeyRef": {"name": "redis", "key": "url"}});
     let tls = json!({"certificateRef": {"name": "redis-client"}});
-    let objects = render(redis(json!({"urlRef": reference, "tls": tls})), json!({})).unwrap();
+    let objects = render(redis(&json!({"urlRef": reference, "tls": tls})), json!({})).unwrap();
     let with = variables(&objects);
     assert_eq!(with["REDIS_URL"], reference);
     assert_eq!((&with["REDIS_TLS"], &with["REDIS_TLS_CLIENT_KEY"]), (&json!("true"), &json!("/redis-certs/tls.key")));
@@ -106,7 +106,7 @@ fn redis_may_be_named_in_a_secret_and_be_certain_of_us() {
     assert_eq!(pod["volumes"][1], json!({"name": "redis-certs", "secret": {"secretName": "redis-client"}}));
     assert_eq!(pod["containers"][0]["volumeMounts"][1]["mountPath"], "/redis-certs");
 
-    let without = variables(&render(redis(json!({"url": "a:1", "tls": {}})), json!({})).unwrap());
+    let without = variables(&render(redis(&json!({"url": "a:1", "tls": {}})), json!({})).unwrap());
     assert_eq!((&without["REDIS_TLS"], without.get("REDIS_TLS_CACERT")), (&json!("true"), None));
 }
 
