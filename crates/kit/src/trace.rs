@@ -42,6 +42,19 @@ pub struct Settings {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl Settings {
+    /// Traces to an endpoint, with all else as usual.
+    pub fn to(endpoint: &str) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            sampling_ratio: all(),
+            headers: BTreeMap::new(),
+            timeout: export_timeout(),
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
 fn all() -> f64 {
     1.0
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kit::Kit;
+use kit::admin::Part;
 use kit::incoming::Incoming;
 use kit::lanes::Lanes;
 use kit::net::{Listener, Purpose};
@@ -22,6 +23,8 @@ use crate::{grpc, http, statsd};
 const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
 
 const HTTP: Purpose = Purpose { name: "http", setting: "the field http.address" };
+
+const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
 
 /// Serves; returns once everything is up.
 pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(), BoxError> {
@@ -94,6 +97,9 @@ async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>, lanes
 
 async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> Result<(), BoxError> {
     kit.admin.add_routes(http::admin(kit, Arc::clone(limiter)));
+    if let Some(address) = &settings.metrics {
+        kit.admin.listen(address, METRICS, Part::Metrics).await?;
+    }
     let incoming = Incoming::start(Listener::bind(&settings.http.address, HTTP).await?, None, &kit.shutdown);
     let all_may_ask = settings.grpc.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
     let (router, shutdown) = (http::public(kit, Arc::clone(limiter), all_may_ask), kit.shutdown.clone());

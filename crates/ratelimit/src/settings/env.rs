@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use kit::config::Error;
 use kit::net::Address;
@@ -30,6 +31,10 @@ pub(super) fn apply(mut settings: Settings, get: Get<'_>) -> Result<Settings, Er
     if let Some(level) = get("LOG_LEVEL") {
         settings.telemetry.log.level = value("LOG_LEVEL", &level.to_lowercase().replace("warning", "warn"))?;
     }
+    telemetry(&mut settings, get)?;
+    if let Some(delay) = get("DRAIN_DELAY") {
+        settings.drain.delay = duration("DRAIN_DELAY", &delay)?;
+    }
     if get("LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         settings.telemetry.log.format = Format::Json;
     }
@@ -48,9 +53,7 @@ fn listeners(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
         settings.grpc.address = Address::Unix(PathBuf::from(path));
     }
     if let Some(age) = get("GRPC_MAX_CONNECTION_AGE") {
-        let age = kit::duration::parse(&age);
-        settings.grpc.max_connection_age =
-            age.ok_or_else(|| wrong("GRPC_MAX_CONNECTION_AGE", "is no duration, allowed: such as 24h"))?;
+        settings.grpc.max_connection_age = duration("GRPC_MAX_CONNECTION_AGE", &age)?;
     }
     let admin = settings.admin.address.clone().unwrap_or_else(|| Address::Tcp("127.0.0.1:6070".to_owned()));
     settings.admin.address = changed(&admin, "DEBUG_HOST", "DEBUG_PORT", get)?.or(settings.admin.address.take());
@@ -58,6 +61,25 @@ fn listeners(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
         Some(true) => settings.grpc.tls = Some(server_tls(settings.grpc.tls.take(), get)?),
         Some(false) => settings.grpc.tls = None,
         None => {}
+    }
+    Ok(())
+}
+
+/// The reference has its metrics at `:9090` unless an address is set, and its traces at a collector on the same host.
+fn telemetry(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
+    if flag("USE_PROMETHEUS", get)? == Some(true) {
+        let address = get("PROMETHEUS_ADDR").unwrap_or_else(|| ":9090".to_owned());
+        let whole = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address };
+        settings.metrics = Some(value("PROMETHEUS_ADDR", &whole)?);
+    }
+    if flag("TRACING_ENABLED", get)? == Some(true) {
+        let file = settings.telemetry.traces.take();
+        let mut traces = file.unwrap_or_else(|| kit::trace::Settings::to("http://localhost:4317"));
+        traces.endpoint = get("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or(traces.endpoint);
+        if let Some(rate) = get("TRACING_SAMPLING_RATE") {
+            traces.sampling_ratio = value("TRACING_SAMPLING_RATE", &rate)?;
+        }
+        settings.telemetry.traces = Some(traces);
     }
     Ok(())
 }
@@ -195,8 +217,7 @@ fn redis_by(mut redis: RedisSettings, get: Get<'_>) -> Result<RedisSettings, Err
         None => {}
     }
     if let Some(timeout) = get("REDIS_TIMEOUT") {
-        let timeout = kit::duration::parse(&timeout);
-        redis.deadline = timeout.ok_or_else(|| wrong("REDIS_TIMEOUT", "is no duration, allowed: such as 20ms"))?;
+        redis.deadline = duration("REDIS_TIMEOUT", &timeout)?;
     }
     redis.ready_only_with_redis =
         flag("REDIS_HEALTH_CHECK_ACTIVE_CONNECTION", get)?.unwrap_or(redis.ready_only_with_redis);
@@ -300,9 +321,7 @@ fn statsd(settings: &mut Settings, get: Get<'_>) -> Result<(), Error> {
     let mut statsd = settings.statsd.take().unwrap_or_default();
     statsd.address = changed(&statsd.address, "STATSD_HOST", "STATSD_PORT", get)?.unwrap_or(statsd.address);
     if let Some(interval) = get("STATS_FLUSH_INTERVAL") {
-        let interval = kit::duration::parse(&interval);
-        statsd.interval =
-            interval.ok_or_else(|| wrong("STATS_FLUSH_INTERVAL", "is no duration, allowed: such as 10s"))?;
+        statsd.interval = duration("STATS_FLUSH_INTERVAL", &interval)?;
     }
     if get("STATSD_PROTOCOL").is_some_and(|protocol| protocol != "udp") {
         return Err(wrong("STATSD_PROTOCOL", "is not supported, allowed: udp"));
@@ -319,6 +338,10 @@ fn wrong(name: &str, what: impl Into<String>) -> Error {
 fn needed(name: &str, file: Option<PathBuf>, get: Get<'_>) -> Result<PathBuf, Error> {
     let path = get(name).map(PathBuf::from).or(file);
     path.ok_or_else(|| wrong(name, "is missing, and needed with the others that are set"))
+}
+
+fn duration(name: &str, text: &str) -> Result<Duration, Error> {
+    kit::duration::parse(text).ok_or_else(|| wrong(name, "is no duration, allowed: such as 24h or 20ms"))
 }
 
 fn value<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Error> {

@@ -23,13 +23,16 @@ use crate::respond::{Answers, Headers};
 pub struct Settings {
     /// The admin port. Default 127.0.0.1:6070.
     pub admin: kit::admin::Settings,
+    /// A port for scrapers, with the metrics and nothing else. None unless set: the admin port has them, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Address>,
     /// Logs and traces.
     pub telemetry: kit::telemetry::Settings,
     /// The orderly end.
     pub drain: kit::drain::Settings,
     /// Where Envoy asks.
     pub grpc: Grpc,
-    /// `/json` and `/healthcheck`, for clients without gRPC.
+    /// `/healthcheck`, and `/json` for clients without gRPC unless gRPC wants their certificates.
     pub http: Http,
     /// Where the rules come from.
     pub rules: RulesFrom,
@@ -169,6 +172,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             admin: kit::admin::Settings::default(),
+            metrics: None,
             telemetry: kit::telemetry::Settings::default(),
             drain: kit::drain::Settings::default(),
             grpc: Grpc::default(),

@@ -124,3 +124,33 @@ fn what_cannot_be_understood_is_said() {
         assert!(error.starts_with("the environment variable ") && error.contains(wanted), "{error}");
     }
 }
+
+#[test]
+fn telemetry_and_drain_are_told_as_the_controller_tells_them() {
+    let settings = with(&[
+        ("RUNTIME_ROOT", "/data"),
+        ("USE_PROMETHEUS", "true"),
+        ("PROMETHEUS_ADDR", ":19001"),
+        ("TRACING_ENABLED", "true"),
+        ("TRACING_SAMPLING_RATE", "0.1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+        ("DRAIN_DELAY", "5s"),
+    ])
+    .unwrap();
+    assert_eq!(settings.metrics.map(|address| address.to_string()).as_deref(), Some("0.0.0.0:19001"));
+    let traces = settings.telemetry.traces.unwrap();
+    assert_eq!(
+        (traces.endpoint.as_str(), traces.sampling_ratio.to_string().as_str()),
+        ("http://collector:4317", "0.1")
+    );
+    assert_eq!(settings.drain.delay, Duration::from_secs(5));
+    for variables in
+        [[("TRACING_ENABLED", "true"), ("TRACING_SAMPLING_RATE", "all")], [("DRAIN_DELAY", "long"), ("A", "")]]
+    {
+        let error = with(&variables).unwrap_err().to_string();
+        assert!(
+            error.contains("TRACING_SAMPLING_RATE is `all`") || error.contains("DRAIN_DELAY is no duration"),
+            "{error}"
+        );
+    }
+}
