@@ -17,22 +17,23 @@ typedef struct {
 
 // How a step of a transaction ended.
 typedef struct {
-	// 0 it goes on, 1 a rule decided, 2 the engine failed (text says why).
+	// 0 it goes on, 1 a rule decided, 2 the engine failed (text says why), 3 it goes on because rules only detect: else this one had
+	// decided.
 	uint8_t state;
-	// With state 1: 0 deny, 1 redirect, 2 drop, 3 anything else.
+	// With state 1 or 3: 0 deny, 1 redirect, 2 drop, 3 anything else.
 	uint8_t action;
 	// The engine looks at: 1 request bodies, 2 response bodies, 4 the body of this response, 8 nothing at all.
 	uint8_t reads;
-	// With state 1: the status that the rule asks for, or 0.
+	// With state 1 or 3: the status that the rule asks for, or 0.
 	uint16_t status;
-	// With state 1: the rule.
+	// With state 1 or 3: the rule.
 	int64_t rule;
 	// Anomaly scores so far.
 	int32_t inbound;
 	int32_t outbound;
 	// Rules that matched and want to be logged, so far.
 	uint32_t matches;
-	// With state 1 where a redirect goes; with state 2 the reason.
+	// With state 1 or 3 where a redirect goes; with state 2 the reason.
 	coraza_bytes text;
 } coraza_outcome;
 */
@@ -52,6 +53,7 @@ const (
 	goesOn = iota
 	decided
 	failed
+	detected
 )
 
 // coraza_limits bounds the Go runtime: threads that run Go code, bytes of memory that the collector aims at, and how much
@@ -209,10 +211,15 @@ func describe(tx *transaction, outcome *C.coraza_outcome) {
 	outcome.inbound, outcome.outbound = C.int32_t(inbound), C.int32_t(outbound)
 	outcome.matches = C.uint32_t(tx.matches())
 	interruption := tx.tx.Interruption()
+	outcome.state = decided
 	if interruption == nil {
+		interruption = tx.detection()
+		outcome.state = detected
+	}
+	if interruption == nil {
+		outcome.state = goesOn
 		return
 	}
-	outcome.state = decided
 	outcome.rule = C.int64_t(interruption.RuleID)
 	outcome.status = C.uint16_t(interruption.Status)
 	switch interruption.Action {

@@ -119,6 +119,14 @@ func (t *transaction) reads() int {
 	return reads
 }
 
+// detection is what rules that only detect would have decided.
+func (t *transaction) detection() *types.Interruption {
+	if detecting, ok := t.tx.(interface{ DetectionOnlyInterruption() *types.Interruption }); ok {
+		return detecting.DetectionOnlyInterruption()
+	}
+	return nil
+}
+
 // scores are those of the Core Rule Set, which adds up what counts for blocking.
 func (t *transaction) scores() (inbound, outbound int) {
 	state, ok := t.tx.(plugintypes.TransactionState)

@@ -179,23 +179,23 @@ impl Drop for Transaction {
 /// The numbers of `go/main.go` as values.
 fn step(outcome: coraza_outcome) -> Result<Step, Broken> {
     let text = Given(outcome.text);
-    let interruption = match outcome.state {
-        0 => None,
-        1 => Some(Interruption {
-            rule: outcome.rule,
-            status: Some(outcome.status).filter(|status| *status != 0),
-            action: match outcome.action {
-                0 => Action::Deny,
-                1 => Action::Redirect(text.text()),
-                2 => Action::Drop,
-                _ => Action::Other,
-            },
-        }),
-        _ => return Err(Broken(text.text())),
+    if outcome.state == 2 {
+        return Err(Broken(text.text()));
+    }
+    let decided = || Interruption {
+        rule: outcome.rule,
+        status: Some(outcome.status).filter(|status| *status != 0),
+        action: match outcome.action {
+            0 => Action::Deny,
+            1 => Action::Redirect(text.text()),
+            2 => Action::Drop,
+            _ => Action::Other,
+        },
     };
     let reads = |bit: u8| outcome.reads & bit != 0;
     Ok(Step {
-        interruption,
+        interruption: (outcome.state == 1).then(decided),
+        detection: (outcome.state == 3).then(decided),
         reads: Reads {
             request_bodies: reads(1),
             response_bodies: reads(2),

@@ -21,6 +21,8 @@ pub struct Transaction {
 pub struct Step {
     /// What a rule decided; nothing else happens to the transaction after that, but [`Transaction::finish`].
     pub interruption: Option<Interruption>,
+    /// What a rule would have decided, where rules only detect.
+    pub detection: Option<Interruption>,
     /// What the rules look at.
     pub reads: Reads,
     /// The anomaly score of the request, once it was added up.

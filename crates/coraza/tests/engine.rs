@@ -113,7 +113,8 @@ fn both_core_rule_sets_compile() {
     let versions = coraza::versions().1;
     assert_eq!(versions, ["4.25.0", "4.22.0"]);
     for version in versions {
-        let source = Source::new(version).load("all.conf", "Include @crs-setup.conf.example\nInclude @owasp_crs/*.conf\n");
+        let source =
+            Source::new(version).load("all.conf", "Include @crs-setup.conf.example\nInclude @owasp_crs/*.conf\n");
         assert!(Rules::compile(&source).unwrap().count() > 500);
     }
 }
