@@ -1,7 +1,7 @@
 //! What Envoy says of a request beside the request itself: attributes and metadata.
 
 use envoy::service::ext_proc::ProcessingRequest;
-use envoy::{Struct, Value, ValueKind};
+use envoy::{Value, ValueKind};
 
 use crate::select::NAMESPACE;
 
@@ -16,9 +16,9 @@ pub(crate) struct Facts {
     pub(crate) protocol: String,
     /// The route's name (`xds.route_name`).
     pub(crate) route_name: String,
-    /// The route's resource (`xds.route_metadata`, else as its name says).
+    /// The route's resource, as its name says.
     pub(crate) route: Option<Route>,
-    /// The profile that metadata names: that of the request, of the route, or of the call.
+    /// The profile that metadata names: that of the request, or of the call.
     pub(crate) profile: Option<String>,
 }
 
@@ -36,12 +36,8 @@ impl Facts {
     pub(crate) fn of(request: &ProcessingRequest) -> Self {
         let attribute = |name: &str| request.attributes.values().find_map(|values| values.fields.get(name));
         let text = |name: &str| attribute(name).and_then(as_text).unwrap_or_default().to_owned();
-        let metadata = attribute("xds.route_metadata").and_then(as_struct);
-        let metadata = metadata.and_then(|metadata| field(metadata, &["filter_metadata", "filterMetadata"]));
-        let of_request = request.metadata_context.as_ref().and_then(|context| context.filter_metadata.get(NAMESPACE));
-        let of_route = metadata.and_then(|spaces| spaces.fields.get(NAMESPACE)).and_then(as_struct);
-        let profile =
-            [of_request, of_route].into_iter().flatten().find_map(|fields| as_text(fields.fields.get("profile")?));
+        let metadata = request.metadata_context.as_ref().and_then(|context| context.filter_metadata.get(NAMESPACE));
+        let profile = metadata.and_then(|fields| as_text(fields.fields.get("profile")?));
         let route_name = text("xds.route_name");
         Self {
             client: address(&text("source.address")),
@@ -49,7 +45,7 @@ impl Facts {
             protocol: Some(text("request.protocol"))
                 .filter(|text| !text.is_empty())
                 .unwrap_or_else(|| "HTTP/1.1".to_owned()),
-            route: metadata.and_then(resource).or_else(|| by_name(&route_name)),
+            route: by_name(&route_name),
             route_name,
             profile: profile.map(str::to_owned),
         }
@@ -61,26 +57,6 @@ fn as_text(value: &Value) -> Option<&str> {
         Some(ValueKind::StringValue(text)) => Some(text),
         _ => None,
     }
-}
-
-fn as_struct(value: &Value) -> Option<&Struct> {
-    match &value.kind {
-        Some(ValueKind::StructValue(fields)) => Some(fields),
-        _ => None,
-    }
-}
-
-fn field<'a>(fields: &'a Struct, names: &[&str]) -> Option<&'a Struct> {
-    names.iter().find_map(|name| as_struct(fields.fields.get(*name)?))
-}
-
-/// Envoy Gateway's metadata of a route: `{"envoy-gateway": {"resources": [{"namespace": …, "name": …}]}}`.
-fn resource(spaces: &Struct) -> Option<Route> {
-    let fields = as_struct(spaces.fields.get("envoy-gateway")?)?;
-    let Some(ValueKind::ListValue(list)) = &fields.fields.get("resources")?.kind else { return None };
-    let first = as_struct(list.values.first()?)?;
-    let text = |name: &str| first.fields.get(name).and_then(as_text).map(str::to_owned);
-    Some(Route { namespace: text("namespace")?, name: text("name")? })
 }
 
 /// Names of routes begin with kind, namespace and name: `httproute/shop/checkout/rule/0/…`.

@@ -66,11 +66,20 @@ impl Pool {
         }
     }
 
-    /// Runs a job whenever there is room; nobody waits for it. Without a runtime it is run here: that is at the end of a test or
-    /// of a process.
+    /// Runs a job whenever there is a seat; nobody waits for it. Without a runtime it is run here: that is at the end of a test
+    /// or of a process.
     pub(crate) fn later(&self, job: impl FnOnce() + Send + 'static) {
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(job)),
+            Ok(runtime) => {
+                let seats = Arc::clone(&self.seats);
+                drop(runtime.spawn(async move {
+                    let seat = seats.acquire_owned().await.expect("the semaphore is never closed");
+                    drop(tokio::task::spawn_blocking(move || {
+                        let _seat = seat;
+                        job();
+                    }));
+                }));
+            }
             Err(_) => job(),
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Facts;
 use crate::head::Head;
 
-/// The namespace of metadata, of routes and of requests, in which `profile` names a profile.
+/// The namespace of dynamic metadata: `profile` in it names a profile, and verdicts are told in it.
 pub(crate) const NAMESPACE: &str = "portcullis.waf";
 
 /// A choice: the first that fits a request gives its profile.

@@ -118,8 +118,7 @@ impl kit::Config for Settings {
         if self.engine.deadline.is_zero() {
             return Err(document.finding("engine.deadline", "is 0, allowed: more than that"));
         }
-        for (index, choice) in self.select.iter().enumerate().filter(|(_, choice)| choice.profile.is_empty()) {
-            let _ = choice;
+        if let Some(index) = self.select.iter().position(|choice| choice.profile.is_empty()) {
             return Err(document.finding(&format!("select[{index}].profile"), "is missing"));
         }
         Ok(())

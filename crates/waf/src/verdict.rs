@@ -20,8 +20,6 @@ pub struct Refusal {
     pub status: u16,
     /// Where the client is sent.
     pub location: Option<String>,
-    /// Whether its connection shall end.
-    pub close: bool,
     /// The rules that led to it, those that count most first.
     pub rules: Vec<u32>,
 }
@@ -79,15 +77,15 @@ const SUMS: [(u32, u32); 3] = [(949_000, 949_999), (959_000, 959_999), (980_000,
 impl Refusal {
     /// A refusal without rules.
     pub fn plain(reason: Reason) -> Self {
-        Self { reason, status: reason.status(), location: None, close: false, rules: Vec::new() }
+        Self { reason, status: reason.status(), location: None, rules: Vec::new() }
     }
 
     /// What a rule decided, with the rules that matched.
     pub fn by_rule(interruption: &Interruption, matches: &[Match]) -> Self {
-        let (location, close) = match &interruption.action {
-            Action::Redirect(to) => (Some(to.clone()), false),
-            Action::Drop => (None, true),
-            Action::Deny | Action::Other => (None, false),
+        let location = match &interruption.action {
+            Action::Redirect(to) => Some(to.clone()),
+            // Envoy gives a processor no way to end a connection.
+            Action::Deny | Action::Drop | Action::Other => None,
         };
         let usual = if location.is_some() { 302 } else { Reason::Rule.status() };
         // A rule may not turn a refusal into a success.
@@ -97,7 +95,7 @@ impl Refusal {
         if rules.is_empty() {
             rules.extend(fallback);
         }
-        Self { reason: Reason::Rule, status, location, close, rules }
+        Self { reason: Reason::Rule, status, location, rules }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
-//!              ▲    └── asks ──▶ portcullis-ratelimit :8081
+//!              ▲    ├── asks ──▶ portcullis-ratelimit :8081
+//!              │    └── shows ─▶ portcullis-waf :9291
 //!              │ started and configured by       ▲ told by
 //!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, and a limit)
 //! ```
@@ -55,14 +56,21 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let ports = options.ports.claim()?;
     let envoy = testbed::tools::envoy()?;
+    workspace::engine_tools()?;
     let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
-        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit"];
-        workspace::build(&options.profile, &["controller", "testbed", "ratelimit"], &programs)
+        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit", "portcullis-waf"];
+        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "waf"], &programs)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let programs = Programs { server: &binaries[0], backend: &binaries[1], limits: &binaries[2], envoy: &envoy };
+        let programs = Programs {
+            server: &binaries[0],
+            backend: &binaries[1],
+            limits: &binaries[2],
+            firewall: &binaries[3],
+            envoy: &envoy,
+        };
         let mut house = House::start(&programs, ports)?;
         let outcome = tokio::select! {
             outcome = serve(&mut house, options.check) => outcome,

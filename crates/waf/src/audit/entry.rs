@@ -82,6 +82,9 @@ pub struct Found {
     pub severity: String,
     /// Its message.
     pub message: String,
+    /// Its data, masked where something it matched on is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
     /// What it matched on.
@@ -145,7 +148,10 @@ impl Found {
                 || if redactor.hides(&place.variable, &place.key) { MASK.to_owned() } else { cut(&place.value) };
             Place { name: place.to_string(), value: values.then(value) }
         };
+        let secret = found.places.iter().any(|place| redactor.hides(&place.variable, &place.key));
+        let data = || if secret { MASK.to_owned() } else { cut(&found.data) };
         Self {
+            data: (values && !found.data.is_empty()).then(data),
             rule: found.rule,
             severity: found.severity.map_or("", coraza::Severity::name).to_owned(),
             message: found.message.clone(),

@@ -159,14 +159,14 @@ impl Inspection {
 
     /// Judges the trailers of the request as headers of a request of their own: the same with them. A body that had not ended
     /// ends with them.
-    pub fn request_trailers(&mut self, trailers: Head) -> Verdict {
+    pub fn request_trailers(&mut self, trailers: &Head) -> Verdict {
         if !self.request_body.is_done() {
             let verdict = self.request_body(Bytes::new(), End::Last);
             if verdict != Verdict::Pass {
                 return verdict;
             }
         }
-        let transaction = self.profile.rules.begin(self.exchange.request(&trailers), true);
+        let transaction = self.profile.rules.begin(self.exchange.request(trailers), true);
         self.trailers = transaction.matches();
         match transaction.last() {
             Ok(Step { interruption: Some(decided), .. }) => self.refuse(Refusal::by_rule(decided, &self.trailers)),

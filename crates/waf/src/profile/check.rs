@@ -16,7 +16,7 @@ static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| expression(r"^[A-Z_]+(:[A-Za-z0-9_.\[\]-]+|:/[A-Za-z0-9_.\[\]()*+?^$|\\-]+/)?$"));
 static PATH: LazyLock<Regex> = LazyLock::new(|| expression("^(/[A-Za-z0-9._~/-]*)?$"));
 static TAG: LazyLock<Regex> = LazyLock::new(|| expression("^[A-Za-z0-9_./-]+$"));
-static CONTENT_TYPE: LazyLock<Regex> = LazyLock::new(|| expression(r"^(\+[a-z0-9]+|[a-z0-9.+-]+/[a-z0-9.+-]+)$"));
+static CONTENT_TYPE: LazyLock<Regex> = LazyLock::new(|| expression(r"^(\*/\*|\+[a-z0-9]+|[a-z0-9.+-]+/[a-z0-9.+-]+)$"));
 
 /// The largest body that may be looked at: the engine holds all of it in memory.
 const MOST: u64 = 64 << 20;

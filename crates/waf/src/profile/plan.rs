@@ -17,6 +17,9 @@ const REQUEST_TYPES: [&str; 8] = [
     "text/plain",
 ];
 
+/// Stands for all content types.
+const ANY: &str = "*/*";
+
 /// Where leaks show.
 const RESPONSE_TYPES: [&str; 4] = ["text/html", "text/plain", "text/xml", "application/json"];
 
@@ -161,6 +164,7 @@ impl BodyPlan {
         let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();
         let kind = text.split([';', ',']).next().unwrap_or_default().trim();
         kind.is_empty()
+            || self.content_types.iter().any(|wanted| wanted == ANY)
             || self.content_types.iter().any(|wanted| match wanted.strip_prefix('+') {
                 Some(_) => kind.ends_with(wanted.as_str()),
                 None => kind == wanted,

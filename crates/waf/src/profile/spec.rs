@@ -35,7 +35,7 @@ pub struct Spec {
 }
 
 /// What the firewall does about what it finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// Nothing is looked at.
@@ -44,6 +44,34 @@ pub enum Mode {
     Detect,
     /// The request is refused.
     Block,
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    /// To YAML, `off` is a truth value.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Mode;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("off, detect or block")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Mode, E> {
+                Ok(if on { Mode::Block } else { Mode::Off })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Mode, E> {
+                match text {
+                    "off" => Ok(Mode::Off),
+                    "detect" => Ok(Mode::Detect),
+                    "block" | "on" => Ok(Mode::Block),
+                    other => Err(E::custom(format!("unknown value `{other}`, allowed: off, detect, block"))),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 /// The OWASP Core Rule Set.
@@ -72,7 +100,7 @@ pub struct Body {
     pub limit: Option<u64>,
     /// What happens to a longer one. Default: `reject` for requests, `partial` for responses.
     pub over_limit: Option<OverLimit>,
-    /// The content types that are looked at; `+json` at the beginning stands for all that end so.
+    /// The content types that are looked at; `+json` stands for all that end so, `*/*` for all.
     pub content_types: Option<Vec<String>>,
     /// Whether bodies are passed on while they are read, so that only the end of one can be withheld. Default false, but
     /// profiles that only detect never hold anything.

@@ -149,7 +149,7 @@ mod tests {
             ("SecAction \"id:10001,phase:1,CTL : ruleEngine=Off\"", "the action `CTL`"),
             ("SecAction \"id:10001,phase:1,allow\"", "the action `allow`"),
             ("SecAction \"id:10001,phase:1,pass,setvar:tx.blocking_paranoia_level=0\"", "the action `setvar`"),
-            ("SecAction \"id:10001,msg:'a',b',ctl:x'\"", "single quote"),
+            ("SecAction \"id:10001,msg:'a',b',ctl:x'\"", "the action"),
             ("SecAction \"id:949110,phase:1,pass\"", "the id 949110"),
             ("SecAction \"phase:1,pass\"", "needs an id"),
             ("Include @owasp_crs/*.conf", "`Include` is not allowed"),

@@ -102,14 +102,14 @@ impl Session {
             (Message::RequestBody(body), None) => self.body(Direction::Request, body).await?,
             (Message::RequestTrailers(trailers), None) => {
                 let trailers = Head::from(trailers.trailers.unwrap_or_default());
-                let verdict = self.run(move |inspection| inspection.request_trailers(trailers)).await;
-                self.answer(Reply::Trailers(Direction::Request), verdict)
+                let verdict = self.run(move |inspection| inspection.request_trailers(&trailers)).await;
+                self.answer(&Reply::Trailers(Direction::Request), verdict)
             }
             (Message::ResponseHeaders(head), None) => self.response(head).await,
             (Message::ResponseBody(body), None) => self.body(Direction::Response, body).await?,
             (Message::ResponseTrailers(_), None) => {
                 let verdict = self.run(|inspection| inspection.response_body(Bytes::new(), End::Last)).await;
-                self.answer(Reply::Trailers(Direction::Response), verdict)
+                self.answer(&Reply::Trailers(Direction::Response), verdict)
             }
         };
         Ok(if silent { Vec::new() } else { answers })
@@ -117,6 +117,7 @@ impl Session {
 
     async fn begin(&mut self, facts: Facts, message: HttpHeaders) -> Vec<ProcessingResponse> {
         let head = Head::from(message.headers.unwrap_or_default());
+        tracing::debug!(?facts, "a request");
         let profiles = self.firewall.profiles.get();
         let name = select(&self.firewall.choices, &self.firewall.usual, &facts, &head);
         let Some(profile) = profiles.get(name).cloned() else {
@@ -135,7 +136,7 @@ impl Session {
         }
         let shadow = profile.plan.shadow.as_ref().and_then(|name| profiles.get(name)).cloned();
         let body = wanted_body(&profile, &head, message.end_of_stream);
-        self.modes.plan_request(&profile.plan, body != Wanted::Nothing);
+        self.modes.plan_request(&profile.plan, body == Wanted::Body);
         let exchange = Exchange {
             id: request_id(&head),
             client: facts.client,
@@ -146,7 +147,7 @@ impl Session {
         };
         let verdict = self.judge_head(exchange, profile, shadow, body).await;
         let asked = self.modes.asked();
-        self.answer(Reply::Headers(Direction::Request, asked), verdict)
+        self.answer(&Reply::Headers(Direction::Request, asked), verdict)
     }
 
     async fn judge_head(
@@ -201,7 +202,7 @@ impl Session {
             self.modes.plan_response(&inspection.profile().plan, wants);
         }
         let asked = self.modes.asked();
-        self.answer(Reply::Headers(Direction::Response, asked), verdict)
+        self.answer(&Reply::Headers(Direction::Response, asked), verdict)
     }
 
     async fn body(&mut self, direction: Direction, message: HttpBody) -> Result<Vec<ProcessingResponse>, Malformed> {
@@ -225,7 +226,7 @@ impl Session {
             })
             .await;
         if mode != BodyMode::Duplex {
-            return Ok(self.answer(Reply::Body(direction), verdict));
+            return Ok(self.answer(&Reply::Body(direction), verdict));
         }
         self.held.push(piece);
         let waits = match &self.state {
@@ -238,7 +239,7 @@ impl Session {
             return Ok(Vec::new());
         }
         if verdict != Verdict::Pass {
-            return Ok(self.answer(Reply::Body(direction), verdict));
+            return Ok(self.answer(&Reply::Body(direction), verdict));
         }
         Ok(reply::pieces(direction, std::mem::take(&mut self.held), last))
     }
@@ -284,7 +285,7 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, reply: Reply, verdict: Verdict) -> Vec<ProcessingResponse> {
+    fn answer(&mut self, reply: &Reply, verdict: Verdict) -> Vec<ProcessingResponse> {
         let inspection = match &self.state {
             State::Judging(inspection) => Some(&**inspection),
             _ => None,
@@ -294,7 +295,7 @@ impl Session {
             Verdict::Pass => {
                 let mut answer = reply.go_on();
                 answer.dynamic_metadata = metadata;
-                let mut answers = reply::pieces_before(&reply, std::mem::take(&mut self.held));
+                let mut answers = reply::pieces_before(reply, std::mem::take(&mut self.held));
                 answers.push(answer);
                 answers
             }

@@ -57,7 +57,7 @@ impl Modes {
     pub(super) fn nothing(&mut self) -> ProcessingMode {
         let mode = skip();
         if !self.is_fixed() {
-            self.asked = Some(mode.clone());
+            self.asked = Some(mode);
         }
         mode
     }
@@ -89,7 +89,7 @@ impl Modes {
 
     /// What to ask for now.
     pub(super) fn asked(&self) -> Option<ProcessingMode> {
-        self.asked.clone()
+        self.asked
     }
 
     /// How a body comes.

@@ -46,10 +46,10 @@ impl Reply {
         let common = || Some(CommonResponse { status: ResponseStatus::Continue.into(), ..CommonResponse::default() });
         let (message, mode_override) = match self {
             Self::Headers(Direction::Request, mode) => {
-                (Message::RequestHeaders(HeadersResponse { response: common() }), mode.clone())
+                (Message::RequestHeaders(HeadersResponse { response: common() }), *mode)
             }
             Self::Headers(Direction::Response, mode) => {
-                (Message::ResponseHeaders(HeadersResponse { response: common() }), mode.clone())
+                (Message::ResponseHeaders(HeadersResponse { response: common() }), *mode)
             }
             Self::Body(Direction::Request) => (Message::RequestBody(BodyResponse { response: common() }), None),
             Self::Body(Direction::Response) => (Message::ResponseBody(BodyResponse { response: common() }), None),
@@ -109,9 +109,6 @@ pub(super) fn refusal(
     let page = page(refusal, id, request, name_rules);
     let mut set_headers = vec![header("content-type", page.content_type), header("cache-control", "no-store")];
     set_headers.extend(refusal.location.as_ref().map(|to| header("location", to)));
-    if refusal.close {
-        set_headers.push(header("connection", "close"));
-    }
     if refusal.reason == Reason::Overload {
         set_headers.push(header("retry-after", "1"));
     }

@@ -86,16 +86,18 @@ fn endpoint(name: &str, address: SocketAddr, http2: bool) -> Value {
     cluster
 }
 
-fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value, route: &Value) -> Value {
+pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value, route: &Value) -> Value {
     let mut ext_proc = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
         "grpc_service": { "envoy_grpc": { "cluster_name": "waf" } },
         "message_timeout": "30s",
         "allow_mode_override": true,
         "processing_mode": { "request_header_mode": "SEND", "response_header_mode": "SKIP" },
-        "request_attributes":
-            ["source.address", "destination.address", "request.protocol", "xds.route_name", "xds.route_metadata"],
-        "metadata_options": { "receiving_namespaces": { "untyped": ["portcullis.waf"] } },
+        "request_attributes": ["source.address", "destination.address", "request.protocol", "xds.route_name"],
+        "metadata_options": {
+            "forwarding_namespaces": { "untyped": ["portcullis.waf"] },
+            "receiving_namespaces": { "untyped": ["portcullis.waf"] },
+        },
     });
     laid_over(&mut ext_proc, filter);
     let mut one =

@@ -22,6 +22,11 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it with profiles (file names and contents) and more settings (YAML lines), and waits until it serves.
     pub(crate) async fn start(profiles: &[(&str, &str)], settings: &str) -> Self {
+        Self::start_with_audit(profiles, settings, "when: relevant").await
+    }
+
+    /// The same with more settings of the audit log.
+    pub(crate) async fn start_with_audit(profiles: &[(&str, &str)], settings: &str, more: &str) -> Self {
         let dir = TempDir::with_prefix("waf-").unwrap();
         let directory = dir.path().join("profiles");
         fs::create_dir(&directory).unwrap();
@@ -32,7 +37,7 @@ impl Service {
         let audit = dir.path().join("audit.log");
         let settings = format!(
             "grpc: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\nprofiles: [{{path: {directory:?}}}]\n\
-             audit: {{file: {{path: {audit:?}}}}}\nengine: {{deadline: 20s}}\n{settings}"
+             audit: {{file: {{path: {audit:?}}}, {more}}}\nengine: {{deadline: 20s}}\n{settings}"
         );
         fs::write(&file, settings).unwrap();
         let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-waf"))
@@ -73,6 +78,20 @@ impl Service {
     /// Waits until a metric is at least so much.
     pub(crate) async fn reaches(&self, series: &str, least: f64) {
         wait_until(series, PATIENCE, async || self.metric(series).await >= least).await.unwrap();
+    }
+
+    /// Everything in the audit log, once all requests are over. All of them have to have an entry.
+    pub(crate) async fn settled(&self) -> Vec<Value> {
+        let series = r#"waf_audit_entries_total{outcome="written"}"#;
+        let over = async || {
+            let streams = self.metric("waf_streams").await;
+            let text = fs::read_to_string(self.dir.path().join("audit.log")).unwrap_or_default();
+            let entries: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let written = self.metric(series).await;
+            let all = usize::to_string(&entries.len()) == written.to_string();
+            (streams < 0.5 && all && self.metric(series).await.to_string() == written.to_string()).then_some(entries)
+        };
+        wait_for("all requests to be over", PATIENCE, over).await.unwrap()
     }
 
     /// Waits for an entry of the audit log.

@@ -43,23 +43,22 @@ async fn routes_have_profiles_of_their_own() {
     let (shop, named) = (teapot(418), teapot(451));
     let settings = "select: [{profile: p418, namespaces: [shop], hosts: ['*.shop.example']}]\n";
     let service = Service::start(&[("a.yaml", &shop), ("b.yaml", &named)], settings).await;
-    let metadata = json!({ "metadata": { "filter_metadata": { "portcullis.waf": { "profile": "p451" } } } });
-    let missing = json!({ "metadata": { "filter_metadata": { "portcullis.waf": { "profile": "nobody" } } } });
-    let resource = json!({
-        "name": "x",
-        "metadata": { "filter_metadata": { "envoy-gateway": { "resources": [{ "kind": "HTTPRoute", "namespace": "shop", "name": "cats" }] } } },
-    });
-    let plain = json!({});
-    for (route, host, status) in [
-        (&plain, "a.shop.example", 418),
-        (&resource, "a.shop.example", 418),
-        (&plain, "blog.example", 200),
-        (&metadata, "blog.example", 451),
-        (&missing, "blog.example", 500),
+    let called = |name: &str| {
+        let metadata = json!([{ "key": "portcullis-waf-profile", "value": name }]);
+        json!({ "grpc_service": { "envoy_grpc": { "cluster_name": "waf" }, "initial_metadata": metadata } })
+    };
+    let (usual, of_blog) = (json!({}), json!({ "name": "httproute/blog/cats/rule/0" }));
+    for (filter, route, host, status) in [
+        (&usual, &usual, "a.shop.example", 418),
+        (&usual, &of_blog, "a.shop.example", 200),
+        (&usual, &usual, "blog.example", 200),
+        (&called("p451"), &usual, "blog.example", 451),
+        (&called("p451"), &usual, "a.shop.example", 418),
+        (&called("nobody"), &usual, "blog.example", 500),
     ] {
-        let edge = Edge::with(&service, &json!({}), route).await;
+        let edge = Edge::with(&service, filter, route).await;
         let request = Request::get(&format!("http://{host}/")).to(edge.address).header("user-agent", "tests");
-        assert_eq!(request.send().await.unwrap().status.as_u16(), status, "{route} {host}");
+        assert_eq!(request.send().await.unwrap().status.as_u16(), status, "{filter} {route} {host}");
     }
     service.reaches("waf_unknown_profile_total", 1.0).await;
 }

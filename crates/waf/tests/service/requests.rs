@@ -31,7 +31,8 @@ async fn an_injection_is_refused_and_the_page_says_which_rule() {
         (&json!("block"), &json!(403), &json!("baseline"))
     );
     assert_eq!((&entry["client"], &entry["route"]), (&json!("127.0.0.1"), &json!("httproute/shop/cats/rule/0")));
-    assert_eq!(entry["rules"][0]["places"][0]["name"], "ARGS:id");
+    let found = entry["rules"].as_array().unwrap().iter().find(|found| found["rule"] == 942_100).unwrap();
+    assert_eq!(found["places"][0], json!({ "name": "ARGS:id", "value": "1' OR '1'='1'-- -" }));
     let logged = |line: &str| line.contains("METADATA") && line.contains(&id);
     let line = edge.envoy.process().wait_for_line(PATIENCE, logged).await.unwrap();
     assert!(line.contains("\"verdict\":\"block\"") && line.contains("942100") && line.contains("waf_rule"), "{line}");
@@ -57,7 +58,8 @@ directives: |
     let redirect = edge.get("/?a=redirect").await;
     assert_eq!((redirect.status.as_u16(), redirect.header("location")), (307, Some("https://elsewhere.example/")));
     let drop = edge.get("/?a=drop").await;
-    assert_eq!((drop.status, drop.header("connection")), (StatusCode::FORBIDDEN, Some("close")));
+    // Envoy gives a processor no way to end a connection.
+    assert_eq!(drop.status, StatusCode::FORBIDDEN);
     assert_eq!(edge.get("/?a=success").await.status, StatusCode::FORBIDDEN);
     assert_eq!(edge.get("/?a=other").await.status, StatusCode::OK);
 }
@@ -73,7 +75,7 @@ async fn leaks_in_responses_are_withheld() {
 name: leaks
 response: {inspect: true, body: {inspect: true}}
 directives: |
-  SecRuleRemoveById 900000-949999
+  SecRuleRemoveById 910000-949109
 ";
     service.rewrite("leaks.yaml", profile);
     service.reaches("waf_profiles", 4.0).await;

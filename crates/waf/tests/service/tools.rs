@@ -29,7 +29,7 @@ fn profiles_are_checked_with_file_line_and_directive() {
     let (code, said) = checked("name: shop\nextends: baseline\ncoreRules: {paranoia: 2}\n");
     assert!(code == Some(0) && said.contains("ok: shop (") && said.contains("ok: baseline ("), "{said}");
     for (profile, wanted) in [
-        ("name: shop\nmode: blok\n", "p.yaml:2:7: mode: `blok`"),
+        ("name: shop\nmode: blok\n", "p.yaml:2:7: mode: unknown value `blok`, allowed: off, detect, block"),
         ("name: Shop\n", "p.yaml:1:1: name: `Shop` is no name"),
         ("name: a\ncoreRules: {version: 9.9.9}\n", "coreRules.version: `9.9.9` is not inside, allowed: 4.25.0"),
         ("name: a\ndirectives: |\n  # fine\n  SecRule ARGS \"@rx (\" \"id:1\"\n", "p.yaml:4: "),

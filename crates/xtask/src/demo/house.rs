@@ -18,6 +18,7 @@ pub(super) struct House {
     server: Process,
     backend: Process,
     limits: Process,
+    firewall: Process,
     ports: Ports,
     dir: TempDir,
     begin: Instant,
@@ -28,6 +29,7 @@ pub(super) struct Programs<'a> {
     pub(super) server: &'a Path,
     pub(super) backend: &'a Path,
     pub(super) limits: &'a Path,
+    pub(super) firewall: &'a Path,
     pub(super) envoy: &'a Path,
 }
 
@@ -36,7 +38,7 @@ impl House {
         let begin = Instant::now();
         let dir = TempDir::with_prefix("portcullis-demo-")?;
         let files = quickstart::copy_to(dir.path(), ports)?;
-        eprintln!("▸ starting backend, rate limit service, server and Envoy …");
+        eprintln!("▸ starting backend, rate limit service, firewall, server and Envoy …");
         let listen = format!("127.0.0.1:{}", ports.backend);
         let backend =
             Spec::new(programs.backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
@@ -52,7 +54,12 @@ impl House {
             .arg(&files.limits)
             .log_to(dir.path().join("ratelimit.log"))
             .start()?;
-        Ok(Self { server, backend, limits, ports, dir, begin })
+        let firewall = Spec::new(programs.firewall)
+            .arg("--config-path")
+            .arg(&files.firewall)
+            .log_to(dir.path().join("waf.log"))
+            .start()?;
+        Ok(Self { server, backend, limits, firewall, ports, dir, begin })
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -82,6 +89,7 @@ impl House {
         println!("resources    {} (edit a file and try again)", self.dir.path().join("resources").display());
         println!("logs         {}", self.server.log_path().display());
         println!("             {}", self.limits.log_path().display());
+        println!("             {}", self.firewall.log_path().display());
         println!("             {}", self.backend.log_path().display());
         println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
         println!("\nCtrl-C stops everything.");
@@ -98,8 +106,12 @@ impl House {
     }
 
     fn end(&mut self) -> Option<String> {
-        let all =
-            [("server", &mut self.server), ("backend", &mut self.backend), ("rate limit service", &mut self.limits)];
+        let all = [
+            ("server", &mut self.server),
+            ("backend", &mut self.backend),
+            ("rate limit service", &mut self.limits),
+            ("firewall", &mut self.firewall),
+        ];
         for (name, process) in all {
             if let Some(status) = process.exited() {
                 return Some(format!("the {name} ended ({status}):\n{}", process.tail()));
@@ -118,6 +130,7 @@ impl House {
         let begin = Instant::now();
         self.server.terminate(STOP).await?;
         self.limits.terminate(STOP).await?;
+        self.firewall.terminate(STOP).await?;
         self.backend.terminate(STOP).await?;
         eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
         Ok(())
@@ -144,7 +157,8 @@ mod tests {
     fn house(server: &str) -> (House, TempDir) {
         let dir = TempDir::new().unwrap();
         let (server, other) = (program(&dir, "server", server), program(&dir, "other", "exec sleep 1000"));
-        let programs = Programs { server: &server, backend: &other, limits: &other, envoy: Path::new("envoy") };
+        let programs =
+            Programs { server: &server, backend: &other, limits: &other, firewall: &other, envoy: Path::new("envoy") };
         let house = House::start(&programs, Ports::any().claim().unwrap()).unwrap();
         (house, dir)
     }
@@ -168,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_after_a_stop() {
         let (house, _programs) = house("exec sleep 1000");
-        let pids = [house.server.pid(), house.backend.pid(), house.limits.pid()];
+        let pids = [house.server.pid(), house.backend.pid(), house.limits.pid(), house.firewall.pid()];
         let dir = house.dir.path().to_owned();
         house.stop().await.unwrap();
         assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));

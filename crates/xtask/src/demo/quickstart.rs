@@ -1,4 +1,4 @@
-//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit`, in which the ports are the ones asked for.
+//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit` and the firewall of `examples/waf`, in which the ports are the ones asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,14 @@ pub(super) struct Files {
     pub(super) server: PathBuf,
     /// The rate limit service's.
     pub(super) limits: PathBuf,
+    /// The firewall's.
+    pub(super) firewall: PathBuf,
 }
 
 /// Writes the copy into `dir`.
 pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
     let limits = copy_limit(dir, ports)?;
+    let firewall = copy_firewall(dir, ports)?;
     let example = root().join("examples/quickstart");
     let resources = dir.join("resources");
     fs::create_dir_all(&resources)?;
@@ -38,7 +41,7 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
     let service = format!("{{host: 127.0.0.1, port: {}}}", ports.limits);
     let server = dir.join("standalone.yaml");
     fs::write(&server, format!("{text}rateLimit: {{service: {service}, timeout: 1s, failClosed: true}}\n"))?;
-    Ok(Files { server, limits })
+    Ok(Files { server, limits, firewall })
 }
 
 /// The policy and the configuration of the service, which gets its rules by the server's socket.
@@ -53,6 +56,23 @@ fn copy_limit(dir: &Path, ports: Ports) -> Result<PathBuf> {
     let text = swap(&text, "\"127.0.0.1:18001\"", &socket)? + "admin: { address: \"127.0.0.1:0\" }\n";
     let file = dir.join("ratelimit.yaml");
     fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// The policy and the configuration of the firewall.
+fn copy_firewall(dir: &Path, ports: Ports) -> Result<PathBuf> {
+    let example = root().join("examples/waf");
+    let text = fs::read_to_string(example.join("firewall.yaml"))?;
+    let text = swap(&text, "port: 9291", &format!("port: {}", ports.firewall))?;
+    fs::write(dir.join("resources/firewall.yaml"), text)?;
+    let text = fs::read_to_string(example.join("waf.yaml"))?;
+    let text = swap(
+        &text,
+        "grpc: { address: \"127.0.0.1:9291\" }",
+        &format!("grpc: {{ address: \"127.0.0.1:{}\" }}", ports.firewall),
+    )?;
+    let file = dir.join("waf.yaml");
+    fs::write(&file, text + "admin: { address: \"127.0.0.1:0\" }\n")?;
     Ok(file)
 }
 
@@ -71,14 +91,16 @@ mod tests {
     #[test]
     fn ports_are_those_asked_for_and_the_runtime_directory_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let files = copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3, limits: 4 }).unwrap();
+        let files = copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3, limits: 4, firewall: 5 }).unwrap();
         let limits = fs::read_to_string(files.limits).unwrap();
         assert!(limits.contains("\"127.0.0.1:4\"") && limits.contains("run/ratelimit.sock"), "{limits}");
         let mut all = fs::read_to_string(files.server).unwrap();
         for entry in fs::read_dir(dir.path().join("resources")).unwrap() {
             all.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
         }
-        for (there, gone) in [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000")] {
+        for (there, gone) in
+            [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000"), ("port: 5\n", "9291")]
+        {
             assert!(all.contains(there) && !all.contains(gone), "{all}");
         }
         assert!(all.contains(&format!("runtimeDir: {}/run", dir.path().display())), "{all}");

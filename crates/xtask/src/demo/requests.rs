@@ -21,7 +21,7 @@ struct Example {
     seen: Option<(&'static str, Option<(&'static str, &'static str)>)>,
 }
 
-const EXAMPLES: [Example; 4] = [
+const EXAMPLES: [Example; 5] = [
     Example {
         what: "the backend, by host name",
         host: "www.example.com",
@@ -56,6 +56,15 @@ const EXAMPLES: [Example; 4] = [
         header: Some(("x-user", "ann")),
         times: 4,
         status: 429,
+        seen: None,
+    },
+    Example {
+        what: "an SQL injection, which the firewall refuses and says by which rule: 403",
+        host: "www.example.com",
+        path: "/cats?id=1%27%20OR%20%271%27%3D%271%27--%20-",
+        header: None,
+        times: 1,
+        status: 403,
         seen: None,
     },
 ];
