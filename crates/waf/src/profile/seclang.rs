@@ -20,7 +20,7 @@ pub(super) fn engine(plan: &Plan) -> String {
     let on = |yes: bool| if yes { "On" } else { "Off" };
     let (request, response) = (&plan.request_body, &plan.response_body);
     let mut text = format!(
-        "SecRuleEngine {mode}\nSecAuditEngine Off\nSecRxPreFilter On\nSecRequestBodyAccess {}\nSecResponseBodyAccess {}\n",
+        "SecRuleEngine {mode}\nSecAuditEngine Off\nSecRxPreFilter Off\nSecRequestBodyAccess {}\nSecResponseBodyAccess {}\n",
         on(request.inspect),
         on(plan.responses && response.inspect),
     );
@@ -45,6 +45,7 @@ SecDefaultAction "phase:1,log,auditlog,pass"
 SecDefaultAction "phase:2,log,auditlog,pass"
 SecDefaultAction "phase:3,log,auditlog,pass"
 SecDefaultAction "phase:4,log,auditlog,pass"
+SecDefaultAction "phase:5,log,auditlog,pass"
 SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*(?:application/(?:[a-z0-9.-]+\+)?|text/)xml" "id:190001,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=XML"
 SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*application/(?:[a-z0-9.-]+\+)?json" "id:190002,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*text/plain" "id:190003,phase:1,t:none,pass,nolog,ctl:forceRequestBodyVariable=On"

@@ -98,6 +98,11 @@ impl Session {
         let answers = match (request.request.ok_or(Malformed::Empty)?, facts) {
             (Message::RequestHeaders(head), Some(facts)) => self.begin(facts, head).await,
             (Message::RequestHeaders(_), None) => return Err(Malformed::HeadersTwice),
+            // An answer of Envoy's own to a request that it did not let in.
+            (Message::ResponseHeaders(_), Some(_)) => {
+                self.state = State::Passing;
+                vec![Reply::Headers(Direction::Response, None).go_on()]
+            }
             (_, Some(_)) => return Err(Malformed::NoHeaders),
             (Message::RequestBody(body), None) => self.body(Direction::Request, body).await?,
             (Message::RequestTrailers(trailers), None) => {

@@ -128,5 +128,6 @@ fn rule(found: &Value) -> Option<u32> {
 /// A match as error logs have it.
 fn line(found: &Value) -> String {
     let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
-    format!("[id \"{}\"] [msg \"{}\"] [data \"{}\"]\n", found["rule"], text("message"), text("data"))
+    let data = text("data").replace('\n', "\\n").replace('\r', "\\r");
+    format!("[id \"{}\"] [msg \"{}\"] [data \"{data}\"]\n", found["rule"], text("message"))
 }

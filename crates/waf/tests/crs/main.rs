@@ -51,7 +51,8 @@ before: |
     setvar:tx.total_arg_length=64000,\\
     setvar:tx.max_num_args=255,\\
     setvar:tx.max_file_size=64100,\\
-    setvar:tx.combined_file_sizes=65535\"
+    setvar:tx.combined_file_sizes=65535,\\
+    setvar:tx.reporting_level=4\"
 ";
 
 #[tokio::main(flavor = "current_thread")]
@@ -62,8 +63,7 @@ async fn main() -> ExitCode {
     let settings = "defaultProfile: crs\n";
     let service = Service::start_with_audit(&[("crs.yaml", PROFILE)], settings, "when: always").await;
     let backend = backend::start().await;
-    let filter = json!({ "processing_mode": { "request_header_mode": "SEND", "response_header_mode": "SEND" } });
-    let bootstrap = envoy::bootstrap(service.grpc.parse().unwrap(), backend, &filter, &json!({}));
+    let bootstrap = envoy::bootstrap(service.grpc.parse().unwrap(), backend, &json!({}), &json!({}));
     let envoy = Spec::new(bootstrap.to_string()).start().await.unwrap();
     let gateway = envoy.listener("http").await.unwrap();
     let sent = cases.iter().enumerate().map(|(index, case)| async move {

@@ -123,3 +123,23 @@ async fn secrets_stay_out_of_the_log() {
     assert!(entry.contains("ARGS:password") && entry.contains("***"), "{entry}");
     assert!(!entry.contains("canary"), "{entry}");
 }
+
+#[tokio::test]
+async fn what_envoy_answers_itself_is_let_be_and_a_stream_without_a_head_is_an_error() {
+    use ::envoy::service::ext_proc::external_processor_client::ExternalProcessorClient;
+    use ::envoy::service::ext_proc::processing_request::Request as Message;
+    use ::envoy::service::ext_proc::{HttpBody, ProcessingRequest};
+    let service = Service::start(&[], "").await;
+    let filter = json!({ "processing_mode": { "request_header_mode": "SEND", "response_header_mode": "SEND" } });
+    let edge = Edge::with(&service, &filter, &json!({})).await;
+    // Envoy takes no fragments, and shows its own answer to the firewall, which has not seen the request.
+    let line = testbed::client::tcp_line(edge.address, "GET /#fragment HTTP/1.1\r\nhost: a\r\n\r").await.unwrap();
+    assert!(line.contains("400"), "{line}");
+    let channel = kit::grpc::channel(&service.grpc.parse().unwrap(), None).unwrap();
+    let message = ProcessingRequest { request: Some(Message::RequestBody(HttpBody::default())), ..Default::default() };
+    let stream = futures::stream::iter([message]);
+    let mut answers = ExternalProcessorClient::new(channel).process(stream).await.unwrap().into_inner();
+    let status = answers.message().await.unwrap_err();
+    assert!(status.message().contains("begin with request headers"), "{status}");
+    service.reaches(r#"waf_malformed_streams_total{reason="no_headers"}"#, 1.0).await;
+}
