@@ -9,6 +9,7 @@
 //! `#[serde(flatten)]` and untagged enums read through a buffer: their errors carry the place of the whole value only.
 
 mod de;
+mod files;
 mod path;
 mod split;
 mod text;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+pub use files::files;
 pub use split::{Chunk, split};
 pub use text::text;
 pub use tree::Position;

@@ -17,6 +17,7 @@ pub mod health;
 pub mod http_client;
 pub mod incoming;
 mod kit;
+pub mod lanes;
 pub mod metrics;
 pub mod net;
 pub mod redact;

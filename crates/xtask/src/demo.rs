@@ -3,7 +3,8 @@
 //! ```text
 //!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
 //!              ▲    ├── asks ──▶ portcullis-ratelimit :8081
-//!              │    └── asks ──▶ portcullis-oidc :9191 ──▶ portcullis-idp :9000 (a development identity provider)
+//!              │    ├── asks ──▶ portcullis-oidc :9191 ──▶ portcullis-idp :9000 (a development identity provider)
+//!              │    └── shows ─▶ portcullis-waf :9291
 //!              │ started and configured by       ▲ told by
 //!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, a limit and a login)
 //! ```
@@ -56,9 +57,17 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let ports = options.ports.claim()?;
     let envoy = testbed::tools::envoy()?;
+    workspace::engine_tools()?;
     let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
-        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit", "portcullis-oidc", "portcullis-idp"];
-        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "oidc"], &programs)
+        let programs = [
+            "portcullis",
+            "portcullis-echo",
+            "portcullis-ratelimit",
+            "portcullis-oidc",
+            "portcullis-idp",
+            "portcullis-waf",
+        ];
+        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "oidc", "waf"], &programs)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -69,6 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             limits: &binaries[2],
             logins: &binaries[3],
             provider: &binaries[4],
+            firewall: &binaries[5],
             envoy: &envoy,
         };
         let mut house = House::start(&programs, ports)?;

@@ -70,6 +70,13 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(metadata()?.target_directory)
 }
 
+/// Fetches what building the firewall's engine needs where the machine lacks it.
+pub(crate) fn engine_tools() -> Result<()> {
+    testbed::tools::go()?;
+    testbed::tools::libclang()?;
+    Ok(())
+}
+
 /// Builds these binaries with that profile and says where they are. Cargo's own progress is shown.
 pub(crate) fn build(profile: &str, packages: &[&str], binaries: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = cargo();

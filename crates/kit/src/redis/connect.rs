@@ -11,7 +11,7 @@ use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
     RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
@@ -49,6 +49,22 @@ impl Connection {
         };
         // An error of the server is a value for some connections.
         if matches!(answer, Value::ServerError(_)) { answer.extract_error() } else { Ok(answer) }
+    }
+
+    /// Sends commands in one write. What a command says of its own key and arguments stays among the answers.
+    pub async fn send_all(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let answers = match self {
+            Self::One(one) => one.req_packed_commands(commands, 0, commands.len()).await?,
+            Self::Cluster(cluster) => cluster.req_packed_commands(commands, 0, commands.len()).await?,
+        };
+        let is_of_all = |answer: &Value| match answer {
+            Value::ServerError(error) => !matches!(error.code(), "ERR" | "WRONGTYPE"),
+            _ => false,
+        };
+        match answers.iter().find(|answer| is_of_all(answer)) {
+            Some(error) => error.clone().extract_error().map(|answer| vec![answer]),
+            None => Ok(answers),
+        }
     }
 }
 

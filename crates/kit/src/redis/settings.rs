@@ -8,7 +8,7 @@ use crate::net::Address;
 use crate::redact::Redacted;
 
 /// A Redis: one of `address`, `sentinel` and `cluster`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Server {
     /// A single server: `host:port` or `unix:/path`.
@@ -36,7 +36,7 @@ pub struct Server {
 }
 
 /// Sentinels and the master they watch.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Sentinel {
     /// The master's name.
@@ -52,7 +52,7 @@ pub struct Sentinel {
 }
 
 /// TLS to Redis. The files are read anew for each connection.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Tls {
     /// PEM file with the authorities of the server's certificate; those of the system when absent.

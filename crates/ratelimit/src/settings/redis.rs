@@ -6,8 +6,10 @@ use kit::config::{Document, Finding};
 pub use kit::redis::Server;
 use serde::{Deserialize, Serialize};
 
+use crate::store::Terms;
+
 /// Counters in Redis.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct RedisSettings {
     /// The Redis of all limits.
@@ -15,7 +17,8 @@ pub struct RedisSettings {
     /// Another one for limits per second: they change most and matter least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_second: Option<Server>,
-    /// How long a request waits for Redis. Default 20ms.
+    /// How long a request waits for Redis; has to be less than Envoy waits for this service, or Envoy answers first. Default
+    /// 10ms: Envoy waits 20ms unless told otherwise.
     #[serde(with = "kit::duration")]
     pub deadline: Duration,
     /// After how many failed calls in a row Redis is left alone until it answers again. Default 10.
@@ -27,6 +30,9 @@ pub struct RedisSettings {
     /// Not ready while Redis does not answer. Otherwise only until it has answered once: a service that is not ready is not
     /// asked, and then Envoy decides alone. Default false.
     pub ready_only_with_redis: bool,
+    /// Take parts of large limits at once and admit from them without asking Redis. Off when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leases: Option<Terms>,
 }
 
 /// What becomes of requests while Redis does not answer.
@@ -47,11 +53,12 @@ impl Default for RedisSettings {
         Self {
             server: Server::default(),
             per_second: None,
-            deadline: Duration::from_millis(20),
+            deadline: Duration::from_millis(10),
             breaker_failures: 10,
             on_failure: OnFailure::default(),
             replicas: 1,
             ready_only_with_redis: false,
+            leases: None,
         }
     }
 }
@@ -59,8 +66,17 @@ impl Default for RedisSettings {
 impl RedisSettings {
     pub(super) fn check(&self, document: &Document) -> Result<(), Finding> {
         let wrong = |field: &str, what: String| Err(document.finding(&format!("store.redis.{field}"), what));
-        if self.deadline.is_zero() || self.breaker_failures == 0 || self.replicas == 0 {
-            return wrong("", "deadline, breakerFailures and replicas have to be more than 0".to_owned());
+        let nothing = [
+            ("deadline", self.deadline.is_zero()),
+            ("breakerFailures", self.breaker_failures == 0),
+            ("replicas", self.replicas == 0),
+            ("leases.time", self.leases.is_some_and(|terms| terms.time.is_zero())),
+        ];
+        if let Some((field, _)) = nothing.into_iter().find(|(_, nothing)| *nothing) {
+            return wrong(field, "is 0, allowed: more than that".to_owned());
+        }
+        if let Some(terms) = self.leases.filter(|terms| !(terms.share > 0.0 && terms.share <= 1.0)) {
+            return wrong("leases.share", format!("is {}, allowed: more than 0, up to 1", terms.share));
         }
         let servers = [("server", Some(&self.server)), ("perSecond", self.per_second.as_ref())];
         for (field, server) in servers.into_iter().filter_map(|(field, server)| Some((field, server?))) {

@@ -45,6 +45,14 @@ pub fn redis() -> Result<PathBuf> {
     }
 }
 
+/// The program `redis-server` and, where it was unpacked, the tree that it and its libraries lie in.
+pub(crate) fn redis_program() -> Result<(PathBuf, Option<PathBuf>)> {
+    match on_path("redis-server") {
+        Some(path) => Ok((path, None)),
+        None => debian::redis_program(&versions().redis.packages).map(|(program, root)| (program, Some(root))),
+    }
+}
+
 /// A tree for `/usr` with containerd, runc, CNI plugins, nftables, iptables and iproute2, to be laid over the machine's own.
 pub fn node() -> Result<PathBuf> {
     debian::node(&versions().node.packages)

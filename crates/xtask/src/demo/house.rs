@@ -20,6 +20,7 @@ pub(super) struct House {
     limits: Process,
     logins: Process,
     provider: Process,
+    firewall: Process,
     ports: Ports,
     dir: TempDir,
     begin: Instant,
@@ -32,6 +33,7 @@ pub(super) struct Programs<'a> {
     pub(super) limits: &'a Path,
     pub(super) logins: &'a Path,
     pub(super) provider: &'a Path,
+    pub(super) firewall: &'a Path,
     pub(super) envoy: &'a Path,
 }
 
@@ -40,9 +42,7 @@ impl House {
         let begin = Instant::now();
         let dir = TempDir::with_prefix("portcullis-demo-")?;
         let files = quickstart::copy_to(dir.path(), ports)?;
-        eprintln!(
-            "▸ starting backend, rate limit and single sign-on services, an identity provider, server and Envoy …"
-        );
+        eprintln!("▸ starting backend, services, an identity provider, server and Envoy …");
         let listen = format!("127.0.0.1:{}", ports.backend);
         let backend =
             Spec::new(programs.backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
@@ -66,7 +66,12 @@ impl House {
             .arg(&files.logins)
             .log_to(dir.path().join("oidc.log"))
             .start()?;
-        Ok(Self { server, backend, limits, logins, provider, ports, dir, begin })
+        let firewall = Spec::new(programs.firewall)
+            .arg("--config-path")
+            .arg(&files.firewall)
+            .log_to(dir.path().join("waf.log"))
+            .start()?;
+        Ok(Self { server, backend, limits, logins, provider, firewall, ports, dir, begin })
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -97,6 +102,7 @@ impl House {
         println!("logs         {}", self.server.log_path().display());
         println!("             {}", self.limits.log_path().display());
         println!("             {}", self.logins.log_path().display());
+        println!("             {}", self.firewall.log_path().display());
         println!("             {}", self.backend.log_path().display());
         println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
         println!("\nCtrl-C stops everything.");
@@ -119,6 +125,7 @@ impl House {
             ("rate limit service", &mut self.limits),
             ("single sign-on service", &mut self.logins),
             ("identity provider", &mut self.provider),
+            ("firewall", &mut self.firewall),
         ];
         for (name, process) in all {
             if let Some(status) = process.exited() {
@@ -140,6 +147,7 @@ impl House {
         self.limits.terminate(STOP).await?;
         self.logins.terminate(STOP).await?;
         self.provider.terminate(STOP).await?;
+        self.firewall.terminate(STOP).await?;
         self.backend.terminate(STOP).await?;
         eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
         Ok(())
@@ -172,6 +180,7 @@ mod tests {
             limits: &other,
             logins: &other,
             provider: &other,
+            firewall: &other,
             envoy: Path::new("envoy"),
         };
         let house = House::start(&programs, Ports::any().claim().unwrap()).unwrap();
@@ -197,8 +206,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_after_a_stop() {
         let (house, _programs) = house("exec sleep 1000");
-        let pids =
-            [house.server.pid(), house.backend.pid(), house.limits.pid(), house.logins.pid(), house.provider.pid()];
+        let all = [&house.server, &house.backend, &house.limits, &house.logins, &house.provider, &house.firewall];
+        let pids = all.map(Process::pid);
         let dir = house.dir.path().to_owned();
         house.stop().await.unwrap();
         assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));

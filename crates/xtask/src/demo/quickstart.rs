@@ -1,5 +1,5 @@
-//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit` and the login of `examples/single-sign-on`, in which the
-//! ports are the ones asked for.
+//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit`, the login of `examples/single-sign-on` and the
+//! firewall of `examples/waf`, in which the ports are the ones asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,13 @@ pub(super) struct Files {
     pub(super) limits: PathBuf,
     /// The single sign-on service's.
     pub(super) logins: PathBuf,
+    /// The firewall's.
+    pub(super) firewall: PathBuf,
 }
 
 /// Writes the copy into `dir`.
 pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
-    let (limits, logins) = (copy_limit(dir, ports)?, copy_login(dir, ports)?);
+    let (limits, logins, firewall) = (copy_limit(dir, ports)?, copy_login(dir, ports)?, copy_firewall(dir, ports)?);
     let example = root().join("examples/quickstart");
     let resources = dir.join("resources");
     fs::create_dir_all(&resources)?;
@@ -41,7 +43,7 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
     let service = format!("{{host: 127.0.0.1, port: {}}}", ports.limits);
     let server = dir.join("standalone.yaml");
     fs::write(&server, format!("{text}rateLimit: {{service: {service}, timeout: 1s, failClosed: true}}\n"))?;
-    Ok(Files { server, limits, logins })
+    Ok(Files { server, limits, logins, firewall })
 }
 
 /// The policy and the configuration of the service, which gets its rules by the server's socket.
@@ -74,6 +76,23 @@ fn copy_login(dir: &Path, ports: Ports) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// The policy and the configuration of the firewall.
+fn copy_firewall(dir: &Path, ports: Ports) -> Result<PathBuf> {
+    let example = root().join("examples/waf");
+    let text = fs::read_to_string(example.join("firewall.yaml"))?;
+    let text = swap(&text, "port: 9291", &format!("port: {}", ports.firewall))?;
+    fs::write(dir.join("resources/firewall.yaml"), text)?;
+    let text = fs::read_to_string(example.join("waf.yaml"))?;
+    let text = swap(
+        &text,
+        "grpc: { address: \"127.0.0.1:9291\" }",
+        &format!("grpc: {{ address: \"127.0.0.1:{}\" }}", ports.firewall),
+    )?;
+    let file = dir.join("waf.yaml");
+    fs::write(&file, text + "admin: { address: \"127.0.0.1:0\" }\n")?;
+    Ok(file)
+}
+
 /// Replaces what must be there.
 fn swap(text: &str, from: &str, to: &str) -> Result<String> {
     if !text.contains(from) {
@@ -89,15 +108,17 @@ mod tests {
     #[test]
     fn ports_are_those_asked_for_and_the_runtime_directory_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let files =
-            copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3, limits: 4, logins: 5, provider: 6 }).unwrap();
+        let ports = Ports { gateway: 1, admin: 2, backend: 3, limits: 4, logins: 5, provider: 6, firewall: 7 };
+        let files = copy_to(dir.path(), ports).unwrap();
         let limits = fs::read_to_string(files.limits).unwrap();
         assert!(limits.contains("\"127.0.0.1:4\"") && limits.contains("run/ratelimit.sock"), "{limits}");
         let mut all = fs::read_to_string(files.server).unwrap();
         for entry in fs::read_dir(dir.path().join("resources")).unwrap() {
             all.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
         }
-        for (there, gone) in [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000")] {
+        for (there, gone) in
+            [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000"), ("port: 7\n", "9291")]
+        {
             assert!(all.contains(there) && !all.contains(gone), "{all}");
         }
         assert!(all.contains(&format!("runtimeDir: {}/run", dir.path().display())), "{all}");

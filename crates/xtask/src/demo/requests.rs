@@ -21,7 +21,7 @@ struct Example {
     seen: Option<(&'static str, Option<(&'static str, &'static str)>)>,
 }
 
-const EXAMPLES: [Example; 5] = [
+const EXAMPLES: [Example; 6] = [
     Example {
         what: "the backend, by host name",
         host: "www.example.com",
@@ -65,6 +65,15 @@ const EXAMPLES: [Example; 5] = [
         header: Some(("accept", "text/html")),
         times: 1,
         status: 302,
+        seen: None,
+    },
+    Example {
+        what: "an SQL injection, which the firewall refuses and says by which rule: 403",
+        host: "www.example.com",
+        path: "/cats?id=1%27%20OR%20%271%27%3D%271%27--%20-",
+        header: None,
+        times: 1,
+        status: 403,
         seen: None,
     },
 ];

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use testbed::cluster::Cluster;
 
-use crate::workspace::{cargo, root};
+use crate::workspace::{self, cargo, root};
 use crate::{demo, generate, rooms};
 
 /// One check.
@@ -28,6 +28,7 @@ pub(super) fn before_tests(profile: &str) -> Vec<Step> {
         Step::new("rooms", rooms::run),
         Step::new("generated files", || generate::run(true)),
         Step::new("dependencies", dependencies),
+        Step::new("tools to build with", workspace::engine_tools),
         Step::new("lints", move || {
             let targets = ["clippy", "--workspace", "--all-targets", "--profile", &clippy];
             quietly(cargo().args(targets).args(["--", "-D", "warnings"]))?;

@@ -33,7 +33,7 @@ pub(super) async fn apply(client: &Client, object: &Object, live: Option<&Seen>)
     if labels.is_some_and(|labels| !belongs(&labels, object)) {
         return Err(format!(
             "{object} is there already and belongs to somebody else; give the Gateway another name, or its EnvoyProxy \
-             another `name` for it"
+             another `name` for it; where it is the rate limit service's, move the other one"
         ));
     }
     if let Some(replicas) = handed_over(object, live) {
@@ -112,7 +112,7 @@ fn words(object: &str, error: &kube::Error) -> String {
         403 if status.message.contains("being terminated") => "",
         403 => "; the controller's role does not allow it, or a policy of the cluster forbids it",
         422 if status.message.contains("immutable") => "; delete the object and it is made anew",
-        422 => "; mend the EnvoyProxy or the Gateway that asks for it",
+        422 => "; mend the EnvoyProxy, the Gateway or the controller's configuration that asks for it",
         404 => "; the namespace is missing",
         _ => "; it is tried again",
     };

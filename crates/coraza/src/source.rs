@@ -1,0 +1,42 @@
+//! Where rules come from.
+
+use crate::wire::Writer;
+
+/// The files of a rule set, and the version of the Core Rule Set that they may include as `@owasp_crs/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Source {
+    core: String,
+    files: Vec<(String, String)>,
+}
+
+impl Source {
+    /// No files yet, beside a Core Rule Set of [`versions`](crate::versions).
+    pub fn new(core: impl Into<String>) -> Self {
+        Self { core: core.into(), files: Vec::new() }
+    }
+
+    /// Adds a file that is loaded, after those before it.
+    #[must_use]
+    pub fn load(mut self, name: &str, content: impl Into<String>) -> Self {
+        self.files.push((format!("+{name}"), content.into()));
+        self
+    }
+
+    /// Adds a file that others may include or read data from.
+    #[must_use]
+    pub fn provide(mut self, name: &str, content: impl Into<String>) -> Self {
+        self.files.push((name.to_owned(), content.into()));
+        self
+    }
+
+    pub(crate) fn encode(&self) -> Writer {
+        let size = self.files.iter().map(|(name, content)| name.len() + content.len() + 8).sum::<usize>();
+        let mut batch = Writer::with_capacity(size + 32);
+        batch.text(self.core.as_bytes());
+        for (name, content) in &self.files {
+            batch.text(name.as_bytes());
+            batch.text(content.as_bytes());
+        }
+        batch
+    }
+}

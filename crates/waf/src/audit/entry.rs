@@ -1,0 +1,175 @@
+//! An entry of the audit log.
+
+use std::collections::BTreeMap;
+
+use coraza::Match;
+use kit::redact::MASK;
+use serde::{Deserialize, Serialize};
+
+use super::Part;
+use super::redact::{Redactor, cut};
+use crate::head::Head;
+use crate::inspect::Outcome;
+
+/// An entry: the shape that `portcullis-waf tune` reads back.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// When the request was over, RFC 3339.
+    pub time: String,
+    /// The request's id.
+    pub id: String,
+    /// The client's address.
+    pub client: String,
+    /// The method.
+    pub method: String,
+    /// The host.
+    pub host: String,
+    /// Path and query, secret parameters masked.
+    pub target: String,
+    /// The protocol.
+    pub protocol: String,
+    /// The route, as the control plane names it.
+    pub route: String,
+    /// The profile that judged.
+    pub profile: String,
+    /// What became of it: `pass`, `block`, `detect` or `failure`.
+    pub verdict: String,
+    /// Why it was refused, or would have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The status with which it was refused, else that of the response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Anomaly score of the request.
+    pub score: i32,
+    /// That of the response.
+    pub outbound_score: i32,
+    /// How long it was here, in milliseconds.
+    pub took_ms: f64,
+    /// The rules that matched.
+    pub rules: Vec<Found>,
+    /// Request headers, where they are wanted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Response headers, where they are wanted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub response_headers: BTreeMap<String, String>,
+    /// The profile that looked on, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Beside>,
+}
+
+/// What a profile that looked on would have done.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Beside {
+    /// The profile.
+    pub profile: String,
+    /// Whether it would have refused.
+    pub refuses: bool,
+    /// The rules that matched.
+    pub rules: Vec<Found>,
+}
+
+/// A rule that matched.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Found {
+    /// Its number.
+    pub rule: u32,
+    /// Its severity.
+    pub severity: String,
+    /// Its message.
+    pub message: String,
+    /// Its data, masked where something it matched on is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// What it matched on.
+    pub places: Vec<Place>,
+}
+
+/// What a rule matched on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// Its name, as rules write it: `ARGS:id`.
+    pub name: String,
+    /// Its value, masked where it is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn of(outcome: &Outcome<'_>, parts: &[Part], redactor: &Redactor) -> Self {
+        let exchange = outcome.exchange;
+        let rules = |matches: &[Match]| -> Vec<Found> {
+            matches.iter().map(|found| Found::of(found, parts.contains(&Part::Values), redactor)).collect()
+        };
+        let headers = |head: Option<&Head>, part: Part| match head {
+            Some(head) if parts.contains(&part) => fields(head, redactor),
+            _ => BTreeMap::new(),
+        };
+        let answered = outcome.response.map(Head::status);
+        Self {
+            time: jiff::Timestamp::now().to_string(),
+            id: exchange.id.clone(),
+            client: exchange.client.0.clone(),
+            method: exchange.head.text(":method"),
+            host: String::from_utf8_lossy(exchange.head.host()).into_owned(),
+            target: redactor.target(&exchange.head.text(":path")),
+            protocol: exchange.protocol.clone(),
+            route: exchange.route.clone(),
+            profile: outcome.plan.name.clone(),
+            verdict: outcome.verdict().to_owned(),
+            reason: outcome.refused.map(|refused| refused.reason).or(outcome.failed).map(|why| why.name().to_owned()),
+            status: outcome.refused.filter(|_| outcome.plan.blocks()).map(|refused| refused.status).or(answered),
+            score: outcome.scores.0,
+            outbound_score: outcome.scores.1,
+            took_ms: (outcome.took.as_secs_f64() * 1e6).round() / 1e3,
+            rules: rules(&outcome.matches),
+            headers: headers(Some(&exchange.head), Part::RequestHeaders),
+            response_headers: headers(outcome.response, Part::ResponseHeaders),
+            shadow: outcome.shadow.as_ref().map(|shadow| Beside {
+                profile: shadow.plan.name.clone(),
+                refuses: shadow.refuses,
+                rules: rules(&shadow.matches),
+            }),
+        }
+    }
+}
+
+impl Found {
+    fn of(found: &Match, values: bool, redactor: &Redactor) -> Self {
+        let place = |place: &coraza::Place| {
+            let value =
+                || if redactor.hides(&place.variable, &place.key) { MASK.to_owned() } else { cut(&place.value) };
+            Place { name: place.to_string(), value: values.then(value) }
+        };
+        let secret = found.places.iter().any(|place| redactor.hides(&place.variable, &place.key));
+        let data = || if secret { MASK.to_owned() } else { cut(&found.data) };
+        Self {
+            data: (values && !found.data.is_empty()).then(data),
+            rule: found.rule,
+            severity: found.severity.map_or("", coraza::Severity::name).to_owned(),
+            message: found.message.clone(),
+            tags: found.tags.clone(),
+            places: found.places.iter().map(place).collect(),
+        }
+    }
+}
+
+fn fields(head: &Head, redactor: &Redactor) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::<String, String>::new();
+    for (name, value) in head.fields() {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let value = redactor.header(&name, value);
+        match fields.entry(name) {
+            std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(value)),
+            std::collections::btree_map::Entry::Occupied(mut entry) => *entry.get_mut() += &format!(", {value}"),
+        }
+    }
+    fields
+}

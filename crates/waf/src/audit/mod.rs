@@ -1,0 +1,178 @@
+//! The audit log: what was found in which request.
+//!
+//! ```text
+//! Outcome ─▶ redact ─▶ Entry ─▶ bounded queue ─▶ one thread ─▶ stdout or a file that rotates
+//! ```
+//!
+//! Requests never wait for it: an entry that finds the queue full is dropped and counted.
+
+mod entry;
+mod native;
+mod redact;
+mod sink;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::inspect::Outcome;
+pub use entry::{Entry, Found, Place};
+use redact::Redactor;
+use sink::Sink;
+
+/// The audit log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Settings {
+    /// Where entries go: a file; standard output when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
+    /// How entries look.
+    pub format: Format,
+    /// Which requests have one.
+    pub when: When,
+    /// What is in one.
+    pub parts: Vec<Part>,
+    /// What is masked.
+    pub redact: Redact,
+    /// How many entries may wait to be written. Default 4096.
+    pub queue: usize,
+}
+
+/// A file that rotates.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct File {
+    /// Its path.
+    pub path: PathBuf,
+    /// After how many bytes a new one begins. Default 100 MiB.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: u64,
+    /// How many old ones are kept, as `path.1` and so on. Default 5.
+    #[serde(default = "keep")]
+    pub keep: usize,
+}
+
+fn max_bytes() -> u64 {
+    100 << 20
+}
+
+fn keep() -> usize {
+    5
+}
+
+/// How entries look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Format {
+    /// A line of JSON each.
+    #[default]
+    Json,
+    /// As ModSecurity writes them, in parts between boundaries.
+    Native,
+}
+
+/// Which requests have an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum When {
+    /// Those in which something was found, and those that could not be judged.
+    #[default]
+    Relevant,
+    /// All.
+    Always,
+}
+
+/// A part of an entry, beside what every one has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The headers of the request.
+    RequestHeaders,
+    /// The headers of the response.
+    ResponseHeaders,
+    /// What rules matched on.
+    Values,
+}
+
+/// What is masked. Bodies as a whole are never written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Redact {
+    /// Headers by name. Default: those that carry credentials.
+    pub headers: Vec<String>,
+    /// Parameters by a part of their name. Default: `password`, `passwd`, `pwd`, `secret`, `token`, `key`, `card`.
+    pub parameters: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            file: None,
+            format: Format::default(),
+            when: When::default(),
+            parts: vec![Part::RequestHeaders, Part::Values],
+            redact: Redact::default(),
+            queue: 4096,
+        }
+    }
+}
+
+impl Default for Redact {
+    fn default() -> Self {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            headers: list(&["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"]),
+            parameters: list(&["password", "passwd", "pwd", "secret", "token", "key", "card"]),
+        }
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It will be written.
+    Queued,
+    /// There was no room for it.
+    Dropped,
+}
+
+impl Written {
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "written",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// A running audit log. Dropping it writes what waits.
+#[derive(Debug)]
+pub struct Log {
+    settings: Settings,
+    redactor: Redactor,
+    sink: Sink,
+}
+
+impl Log {
+    /// Starts it. The file is opened at once.
+    pub fn start(settings: Settings) -> std::io::Result<Self> {
+        let sink = Sink::start(settings.file.clone(), settings.queue)?;
+        let redactor = Redactor::new(&settings.redact);
+        Ok(Self { settings, redactor, sink })
+    }
+
+    /// Tells of a request; `None` when it is not worth an entry.
+    pub(crate) fn tell(&self, outcome: &Outcome<'_>) -> Option<Written> {
+        if self.settings.when == When::Relevant && !outcome.is_relevant() {
+            return None;
+        }
+        let entry = Entry::of(outcome, &self.settings.parts, &self.redactor);
+        let text = match self.settings.format {
+            Format::Json => serde_json::to_string(&entry).unwrap_or_default() + "\n",
+            Format::Native => native::write(&entry),
+        };
+        Some(if self.sink.write(text) { Written::Queued } else { Written::Dropped })
+    }
+}

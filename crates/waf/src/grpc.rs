@@ -1,0 +1,112 @@
+//! The gRPC side. The only file that names tonic.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use envoy::service::ext_proc::external_processor_server::{ExternalProcessor, ExternalProcessorServer};
+use envoy::service::ext_proc::{ProcessingRequest, ProcessingResponse};
+use futures::{Stream, StreamExt as _, stream};
+use kit::Kit;
+use kit::drain::Shutdown;
+use kit::incoming::Incoming;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
+
+use crate::firewall::Firewall;
+use crate::session::{Malformed, Session};
+
+const SERVICES: &[&str] = &["envoy.service.ext_proc.v3.ExternalProcessor"];
+/// The file that declares the service.
+const PROTO: &str = "envoy/service/ext_proc/v3/external_processor.proto";
+
+/// Serves until the process stops: the service, health and reflection.
+pub(crate) async fn serve(
+    incoming: Incoming,
+    kit: &Kit,
+    service: Service,
+    max_message: usize,
+) -> Result<(), tonic::transport::Error> {
+    let mut routes = kit::grpc::routes_with_health(&kit.gates, SERVICES, &kit.tasks, &kit.shutdown).await;
+    routes.add_service(ExternalProcessorServer::new(service).max_decoding_message_size(max_message));
+    let files = tonic_reflection::server::Builder::configure()
+        .register_file_descriptor_set(envoy::file_descriptors(PROTO))
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    match files.build_v1() {
+        Ok(reflection) => drop(routes.add_service(reflection)),
+        Err(error) => tracing::error!(%error, "no reflection"),
+    }
+    kit::grpc::serve(incoming, routes.routes(), &kit.shutdown).await
+}
+
+/// The metadata of a call that names a profile: Envoy's `initial_metadata`, one a filter.
+const PROFILE: &str = "portcullis-waf-profile";
+
+/// What Envoy asks.
+pub(crate) struct Service {
+    pub(crate) firewall: Arc<Firewall>,
+    /// Whether traces are sent: then each request is a span of the caller's trace.
+    pub(crate) traced: bool,
+    pub(crate) shutdown: Shutdown,
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ExternalProcessor for Service {
+    type ProcessStream = Answers;
+
+    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Answers>, Status> {
+        let called = request.metadata().get(PROFILE).and_then(|name| name.to_str().ok()).map(str::to_owned);
+        let span = if self.traced {
+            let span = tracing::info_span!("Process");
+            kit::trace::adopt_parent(&span, |name| request.metadata().get(name)?.to_str().ok());
+            span
+        } else {
+            tracing::Span::none()
+        };
+        let session = Session::new(Arc::clone(&self.firewall), called);
+        let call = Call { session, messages: request.into_inner(), span, firewall: Arc::clone(&self.firewall) };
+        let answers = stream::unfold(Some(call), |call| async move {
+            let mut call = call?;
+            match call.next().await? {
+                Ok(answers) => Some((stream::iter(answers.into_iter().map(Ok)).left_stream(), Some(call))),
+                Err(status) => Some((stream::iter([Err(status)]).right_stream(), None)),
+            }
+        });
+        let shutdown = self.shutdown.clone();
+        let answers = answers.flatten().take_until(async move { shutdown.forced().await });
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// One stream of messages and what is made of it.
+struct Call {
+    session: Session,
+    messages: Streaming<ProcessingRequest>,
+    span: tracing::Span,
+    firewall: Arc<Firewall>,
+}
+
+impl Call {
+    /// The answers to the next message, `None` at the end of the stream.
+    async fn next(&mut self) -> Option<Result<Vec<ProcessingResponse>, Status>> {
+        let message = match self.messages.message().await {
+            Ok(message) => message?,
+            Err(status) => {
+                // Envoy resets the stream when a request ends before its time; that is no fault.
+                if status.code() != tonic::Code::Cancelled && status.code() != tonic::Code::Unknown {
+                    self.firewall.observer.metrics.malformed.with_label_values(&["undecodable"]).inc();
+                }
+                return None;
+            }
+        };
+        let answers = self.session.message(message).instrument(self.span.clone()).await;
+        Some(answers.map_err(|malformed| self.malformed(malformed)))
+    }
+
+    fn malformed(&self, malformed: Malformed) -> Status {
+        tracing::warn!("a stream is ended: {malformed}");
+        self.firewall.observer.metrics.malformed.with_label_values(&[malformed.name()]).inc();
+        Status::invalid_argument(malformed.to_string())
+    }
+}

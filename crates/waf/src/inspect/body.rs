@@ -1,0 +1,218 @@
+//! A body on its way to the rules: collected, bounded, unpacked.
+
+use bytes::{Bytes, BytesMut};
+
+use super::decode::{self, Undecodable};
+use crate::head::Head;
+use crate::profile::{BodyPlan, OverLimit};
+use crate::verdict::Reason;
+
+/// A body.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    collected: Collected,
+    received: u64,
+    state: State,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+enum State {
+    #[default]
+    Reading,
+    /// Its rules have run, or it is not looked at.
+    Done,
+}
+
+/// One chunk is passed through as it came; more are put together.
+#[derive(Debug)]
+enum Collected {
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Default for Collected {
+    fn default() -> Self {
+        Self::One(Bytes::new())
+    }
+}
+
+/// What is to happen after a chunk.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// There is more to come.
+    Wait,
+    /// The rules can run, on these bytes; `cut` when there was more than that.
+    Judge { body: Bytes, cut: bool },
+    /// It is refused. Where nothing is refused, the rules run on these bytes.
+    Refuse { reason: Reason, body: Bytes },
+    /// The rules have run already.
+    Nothing,
+}
+
+impl Body {
+    /// Bytes that came so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether its rules have run.
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The rules have run, with or without it.
+    pub(super) fn done(&mut self) {
+        self.state = State::Done;
+        self.collected = Collected::default();
+    }
+
+    /// Takes a chunk; `last` when there is no more, `cut` when there is more that will not be sent here.
+    pub(super) fn take(&mut self, chunk: Bytes, last: bool, cut: bool, plan: &BodyPlan, head: &Head) -> Next {
+        self.received += chunk.len() as u64;
+        if self.is_done() {
+            return Next::Nothing;
+        }
+        self.collected.add(chunk);
+        // One byte over tells a longer one.
+        let over = cut || self.collected.len() > plan.limit;
+        if !over && !last {
+            return Next::Wait;
+        }
+        self.state = State::Done;
+        let packed = std::mem::take(&mut self.collected).finish();
+        let encodings = head.get("content-encoding").unwrap_or_default();
+        let (body, over) = if decode::is_encoded(encodings) {
+            // What was cut off cannot be unpacked.
+            match decode::decode(encodings, &packed, plan.limit) {
+                Ok(body) => (Bytes::from(body), over),
+                Err(_) if over => return over_limit(plan.over_limit.max(OverLimit::Reject), Bytes::new()),
+                Err(why) => return Next::Refuse { reason: reason(why), body: Bytes::new() },
+            }
+        } else {
+            (packed, over)
+        };
+        let over = over || body.len() as u64 > plan.limit;
+        if !over {
+            return Next::Judge { body, cut: false };
+        }
+        let structured = is_structured(head) && plan.over_limit == OverLimit::Partial;
+        let most = usize::try_from(plan.limit + 1).unwrap_or(usize::MAX);
+        let beginning = body.slice(..body.len().min(most));
+        over_limit(if structured { OverLimit::Reject } else { plan.over_limit }, beginning)
+    }
+}
+
+fn over_limit(what: OverLimit, beginning: Bytes) -> Next {
+    match what {
+        OverLimit::Reject => Next::Refuse { reason: Reason::BodyTooLong, body: Bytes::new() },
+        OverLimit::Partial => Next::Judge { body: beginning, cut: true },
+        OverLimit::Pass => Next::Judge { body: Bytes::new(), cut: true },
+    }
+}
+
+fn reason(why: Undecodable) -> Reason {
+    match why {
+        Undecodable::Unknown => Reason::UnknownEncoding,
+        Undecodable::Broken => Reason::BrokenEncoding,
+        Undecodable::Bomb => Reason::BodyTooLong,
+    }
+}
+
+/// JSON and XML make no sense in part: the beginning of one is an error to the engine, and tells nothing of the rest.
+fn is_structured(head: &Head) -> bool {
+    let kind = head.text("content-type").to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
+    kind.ends_with("json") || kind.ends_with("xml")
+}
+
+impl Collected {
+    fn len(&self) -> u64 {
+        match self {
+            Self::One(bytes) => bytes.len() as u64,
+            Self::Many(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn add(&mut self, chunk: Bytes) {
+        match self {
+            Self::One(first) if first.is_empty() => *first = chunk,
+            Self::One(first) => {
+                let mut all = BytesMut::with_capacity(2 * (first.len() + chunk.len()));
+                all.extend_from_slice(first);
+                all.extend_from_slice(&chunk);
+                *self = Self::Many(all);
+            }
+            Self::Many(all) => all.extend_from_slice(&chunk),
+        }
+    }
+
+    fn finish(self) -> Bytes {
+        match self {
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Plan;
+
+    fn plan(limit: u64, over_limit: OverLimit) -> BodyPlan {
+        BodyPlan { limit, over_limit, ..Plan::default().request_body }
+    }
+
+    fn head(fields: &[(&str, &str)]) -> Head {
+        Head::of(fields.iter().map(|(name, value)| (*name, value.as_bytes())))
+    }
+
+    /// What becomes of a body in chunks of a size.
+    fn fate(body: &[u8], size: usize, plan: &BodyPlan, head: &Head) -> Next {
+        let mut state = Body::default();
+        let chunks: Vec<&[u8]> = body.chunks(size).collect();
+        for (index, chunk) in chunks.iter().enumerate() {
+            let last = index + 1 == chunks.len();
+            let next = state.take(Bytes::copy_from_slice(chunk), last, false, plan, head);
+            if next != Next::Wait {
+                return next;
+            }
+        }
+        Next::Nothing
+    }
+
+    #[test]
+    fn a_limit_is_exact_whatever_the_chunks() {
+        let form = head(&[("content-type", "application/x-www-form-urlencoded")]);
+        let refused = Next::Refuse { reason: Reason::BodyTooLong, body: Bytes::new() };
+        for size in [1, 2, 3, 7, 8, 100] {
+            for length in [15, 16] {
+                let body = vec![b'a'; length];
+                let whole = Next::Judge { body: Bytes::from(body.clone()), cut: false };
+                assert_eq!(fate(&body, size, &plan(16, OverLimit::Reject), &form), whole);
+            }
+            let long = [b'a'; 17];
+            assert_eq!(fate(&long, size, &plan(16, OverLimit::Reject), &form), refused);
+            let part = Next::Judge { body: Bytes::from(vec![b'a'; 17]), cut: true };
+            assert_eq!(fate(&long, size, &plan(16, OverLimit::Partial), &form), part);
+            let none = Next::Judge { body: Bytes::new(), cut: true };
+            assert_eq!(fate(&long, size, &plan(16, OverLimit::Pass), &form), none);
+        }
+        let json = head(&[("content-type", "application/ld+json; charset=utf-8")]);
+        assert_eq!(fate(&[b'['; 17], 4, &plan(16, OverLimit::Partial), &json), refused);
+    }
+
+    #[test]
+    fn what_envoy_cut_is_over_the_limit() {
+        let form = head(&[("content-type", "text/plain")]);
+        let next = Body::default().take(Bytes::from_static(b"abc"), false, true, &plan(16, OverLimit::Partial), &form);
+        assert_eq!(next, Next::Judge { body: Bytes::from_static(b"abc"), cut: true });
+    }
+
+    #[test]
+    fn an_unknown_encoding_is_refused() {
+        let odd = head(&[("content-encoding", "br")]);
+        let next = fate(b"x", 1, &plan(16, OverLimit::Pass), &odd);
+        assert_eq!(next, Next::Refuse { reason: Reason::UnknownEncoding, body: Bytes::new() });
+    }
+}

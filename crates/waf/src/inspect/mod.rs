@@ -1,0 +1,287 @@
+//! A request and its response on their way through the rules of a profile. Everything here computes, and runs where that is
+//! allowed.
+//!
+//! ```text
+//! begin ─▶ request_body … ─▶ request_trailers ─▶ response ─▶ response_body … ─▶ (dropped: logging)
+//!    each: engine ─▶ Verdict; what looks on beside it runs after, and decides nothing
+//! ```
+
+mod body;
+mod decode;
+mod exchange;
+mod outcome;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use coraza::{Broken, Match, Step, Transaction};
+
+use crate::head::Head;
+use crate::metrics::Phase;
+use crate::observe::Observer;
+use crate::profile::{BodyPlan, OnFailure, OverLimit, Profile};
+use crate::verdict::{Reason, Refusal, Verdict};
+use body::{Body, Next};
+
+pub use exchange::Exchange;
+pub use outcome::{Outcome, Shadow};
+
+/// A request and its response on their way through the rules.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What is known of the request.
+    pub exchange: Exchange,
+    profile: Arc<Profile>,
+    transaction: Transaction,
+    shadow: Option<(Arc<Profile>, Transaction)>,
+    request_body: Body,
+    response_body: Body,
+    response: Option<Head>,
+    /// What trailers matched, in a transaction of their own.
+    trailers: Vec<Match>,
+    /// Why it was refused, or would have been.
+    refused: Option<Refusal>,
+    failed: Option<Reason>,
+    given_up: Arc<AtomicBool>,
+    observer: Arc<Observer>,
+    begun: Instant,
+}
+
+/// How much of a body there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// There is more to come.
+    More,
+    /// That was all.
+    Last,
+    /// There is more, but it is not sent here.
+    Cut,
+}
+
+impl Inspection {
+    /// Begins with the rules of request headers; with `done` there is no body to look at, and its rules run too.
+    pub fn begin(
+        exchange: Exchange,
+        profile: Arc<Profile>,
+        shadow: Option<Arc<Profile>>,
+        done: bool,
+        observer: Arc<Observer>,
+    ) -> (Self, Verdict) {
+        let begun = Instant::now();
+        let none = Head::default();
+        let transaction = profile.rules.begin(exchange.request(&none), done);
+        observer.metrics.phase(Phase::RequestHeaders, begun.elapsed());
+        let shadow = shadow.map(|shadow| {
+            let transaction = shadow.rules.begin(exchange.request(&none), done);
+            (shadow, transaction)
+        });
+        let mut inspection = Self {
+            exchange,
+            profile,
+            transaction,
+            shadow,
+            request_body: Body::default(),
+            response_body: Body::default(),
+            response: None,
+            trailers: Vec::new(),
+            refused: None,
+            failed: None,
+            given_up: Arc::default(),
+            observer,
+            begun,
+        };
+        if done {
+            inspection.request_body.done();
+        }
+        let verdict = inspection.judge();
+        (inspection, verdict)
+    }
+
+    /// The profile that judges.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// To be set by who waits no longer: then it counts as not judged.
+    pub fn given_up(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.given_up)
+    }
+
+    /// The rules that have matched so far.
+    pub fn matches(&self) -> Vec<Match> {
+        self.transaction.matches()
+    }
+
+    /// Why it was refused, or would have been.
+    pub fn refused(&self) -> Option<&Refusal> {
+        self.refused.as_ref()
+    }
+
+    /// The profile, to be kept.
+    pub fn shared_profile(&self) -> Arc<Profile> {
+        Arc::clone(&self.profile)
+    }
+
+    /// Whether all rules of the request have run, or all those of the response.
+    pub fn is_judged(&self, request: bool) -> bool {
+        if request { self.request_body.is_done() } else { self.response_body.is_done() }
+    }
+
+    /// Where the engine is.
+    pub fn step(&self) -> Option<&Step> {
+        self.transaction.last().ok()
+    }
+
+    /// Adds to the request's body, and runs its rules once all of it is here.
+    pub fn request_body(&mut self, chunk: Bytes, end: End) -> Verdict {
+        let plan = &self.profile.plan.request_body;
+        let next = self.request_body.take(chunk, end == End::Last, end == End::Cut, plan, &self.exchange.head);
+        let body = match next {
+            Next::Wait | Next::Nothing => return Verdict::Pass,
+            Next::Refuse { reason, body } => {
+                let refused = self.refuse(Refusal::plain(reason));
+                if refused != Verdict::Pass {
+                    return refused;
+                }
+                body
+            }
+            Next::Judge { body, cut } => {
+                if cut {
+                    self.observer.metrics.cut("request", plan.over_limit == OverLimit::Partial);
+                }
+                body
+            }
+        };
+        self.run(Phase::RequestBody, |transaction| transaction.request_body(&body, true).is_ok())
+    }
+
+    /// Judges the trailers of the request as headers of a request of their own: the same with them. A body that had not ended
+    /// ends with them.
+    pub fn request_trailers(&mut self, trailers: &Head) -> Verdict {
+        if !self.request_body.is_done() {
+            let verdict = self.request_body(Bytes::new(), End::Last);
+            if verdict != Verdict::Pass {
+                return verdict;
+            }
+        }
+        let transaction = self.profile.rules.begin(self.exchange.request(trailers), true);
+        self.trailers = transaction.matches();
+        match transaction.last() {
+            Ok(Step { interruption: Some(decided), .. }) => self.refuse(Refusal::by_rule(decided, &self.trailers)),
+            Ok(_) => Verdict::Pass,
+            Err(broken) => self.fail(&broken.clone()),
+        }
+    }
+
+    /// The head of the response; with `done` there is no body to look at, and its rules run too. Rules of request bodies that
+    /// have not run, since the end of one did not come, run first.
+    pub fn response(&mut self, head: Head, done: bool) -> Verdict {
+        if !self.request_body.is_done() {
+            self.observer.metrics.missed_body();
+            let verdict = self.request_body(Bytes::new(), End::Last);
+            if verdict != Verdict::Pass {
+                return verdict;
+            }
+        }
+        if done {
+            self.response_body.done();
+        }
+        let exchange = std::mem::take(&mut self.exchange);
+        let verdict = self
+            .run(Phase::ResponseHeaders, |transaction| transaction.response(exchange.response(&head), done).is_ok());
+        self.exchange = exchange;
+        self.response = Some(head);
+        verdict
+    }
+
+    /// Whether the body of the response is to be looked at.
+    pub fn wants_response_body(&self) -> bool {
+        self.step().is_some_and(|step| step.reads.this_response && step.interruption.is_none())
+    }
+
+    /// Adds to the response's body, and runs its rules once all of it is here.
+    pub fn response_body(&mut self, chunk: Bytes, end: End) -> Verdict {
+        let plan: &BodyPlan = &self.profile.plan.response_body;
+        let head = self.response.take().unwrap_or_default();
+        let next = self.response_body.take(chunk, end == End::Last, end == End::Cut, plan, &head);
+        self.response = Some(head);
+        match next {
+            Next::Wait | Next::Nothing => Verdict::Pass,
+            Next::Refuse { reason: Reason::BodyTooLong, .. } if plan.over_limit == OverLimit::Reject => {
+                self.refuse(Refusal { status: 500, ..Refusal::plain(Reason::BodyTooLong) })
+            }
+            // What the application sends in a way that is not known here is its own affair.
+            Next::Refuse { body, .. } => self.run_response_body(&body),
+            Next::Judge { body, cut } => {
+                if cut {
+                    self.observer.metrics.cut("response", plan.over_limit == OverLimit::Partial);
+                }
+                self.run_response_body(&body)
+            }
+        }
+    }
+
+    fn run_response_body(&mut self, body: &[u8]) -> Verdict {
+        self.run(Phase::ResponseBody, |transaction| transaction.response_body(body, true).is_ok())
+    }
+
+    fn run(&mut self, phase: Phase, step: impl Fn(&mut Transaction) -> bool) -> Verdict {
+        let begun = Instant::now();
+        // What went wrong is with the transaction.
+        let _ = step(&mut self.transaction);
+        self.observer.metrics.phase(phase, begun.elapsed());
+        if let Some((_, transaction)) = &mut self.shadow {
+            let _ = step(transaction);
+        }
+        self.judge()
+    }
+
+    /// What the engine's last step means.
+    fn judge(&mut self) -> Verdict {
+        match self.transaction.last() {
+            Ok(step) => {
+                let Some(decided) = step.interruption.as_ref().or(step.detection.as_ref()) else {
+                    return Verdict::Pass;
+                };
+                let refusal = Refusal::by_rule(decided, &self.transaction.matches());
+                self.refuse(refusal)
+            }
+            Err(broken) => self.fail(&broken.clone()),
+        }
+    }
+
+    /// Refuses, where the profile blocks; remembers that it would have otherwise.
+    fn refuse(&mut self, refusal: Refusal) -> Verdict {
+        let refusal = self.refused.get_or_insert(refusal).clone();
+        if self.profile.plan.blocks() { Verdict::Refuse(refusal) } else { Verdict::Pass }
+    }
+
+    fn fail(&mut self, broken: &Broken) -> Verdict {
+        if self.failed.is_none() {
+            tracing::error!(id = self.exchange.id, profile = self.profile.plan.name, "{broken}");
+            self.observer.metrics.failure(&self.profile.plan, "engine");
+        }
+        self.failed = Some(Reason::Failure);
+        match self.profile.plan.on_failure {
+            OnFailure::Open => Verdict::Pass,
+            OnFailure::Closed => Verdict::Refuse(Refusal::plain(Reason::Failure)),
+        }
+    }
+}
+
+impl Drop for Inspection {
+    /// However it ended, it is counted and logged.
+    fn drop(&mut self) {
+        if self.given_up.load(Ordering::Relaxed) {
+            self.failed = Some(Reason::Failure);
+        }
+        let _ = self.transaction.finish();
+        if let Some((_, shadow)) = &mut self.shadow {
+            let _ = shadow.finish();
+        }
+        let outcome = Outcome::of(self);
+        self.observer.ended(&outcome);
+    }
+}

@@ -1,0 +1,171 @@
+//! Where rules run: a bounded number of threads that may compute, apart from those that serve.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Runs jobs, so many at a time, and lets so many wait.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    seats: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    most_waiting: usize,
+}
+
+/// Why a job has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoResult {
+    /// Too many are waiting already.
+    #[error("too many requests are waiting to be judged")]
+    Busy,
+    /// The time is up; the job may still run, and its result is thrown away.
+    #[error("the deadline has passed")]
+    Late,
+    /// It panicked.
+    #[error("judging panicked")]
+    Panicked,
+}
+
+impl NoResult {
+    /// Its name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Late => "deadline",
+            Self::Panicked => "panic",
+        }
+    }
+}
+
+impl Pool {
+    /// `threads` jobs at a time, `most_waiting` before they are turned away.
+    pub(crate) fn new(threads: usize, most_waiting: usize) -> Self {
+        Self { seats: Arc::new(Semaphore::new(threads)), waiting: Arc::default(), most_waiting }
+    }
+
+    /// Runs a job to its end, or until `deadline` for who waits.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NoResult> {
+        let seat = match Arc::clone(&self.seats).try_acquire_owned() {
+            Ok(seat) => seat,
+            Err(_) => self.wait_for_seat(deadline).await?,
+        };
+        let running = tokio::task::spawn_blocking(move || {
+            let _seat = seat;
+            job()
+        });
+        match tokio::time::timeout_at(deadline, running).await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(_)) => Err(NoResult::Panicked),
+            Err(_) => Err(NoResult::Late),
+        }
+    }
+
+    /// Runs a job whenever there is a seat; nobody waits for it. Without a runtime it is run here: that is at the end of a test
+    /// or of a process.
+    pub(crate) fn later(&self, job: impl FnOnce() + Send + 'static) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let seats = Arc::clone(&self.seats);
+                drop(runtime.spawn(async move {
+                    let seat = seats.acquire_owned().await.expect("the semaphore is never closed");
+                    drop(tokio::task::spawn_blocking(move || {
+                        let _seat = seat;
+                        job();
+                    }));
+                }));
+            }
+            Err(_) => job(),
+        }
+    }
+
+    async fn wait_for_seat(&self, deadline: Instant) -> Result<tokio::sync::OwnedSemaphorePermit, NoResult> {
+        let waiting = Waiting::enter(&self.waiting);
+        if waiting.before >= self.most_waiting {
+            return Err(NoResult::Busy);
+        }
+        let seat = tokio::time::timeout_at(deadline, Arc::clone(&self.seats).acquire_owned()).await;
+        let seat = seat.map_err(|_| NoResult::Late)?;
+        Ok(seat.expect("the semaphore is never closed"))
+    }
+}
+
+/// Counts one who waits.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        Self { count, before: count.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_finds_no_room_is_turned_away_and_who_waits_gets_in() {
+        let pool = Pool::new(1, 1);
+        let (release, held) = channel::<()>();
+        let first = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(soon(), move || held.recv().is_ok()).await }
+        });
+        let enters = async |wanted: usize| {
+            while pool.seats.available_permits() > 0 || pool.waiting.load(Ordering::Relaxed) < wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        enters(0).await;
+        let second = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(soon(), || 2).await }
+        });
+        enters(1).await;
+        assert_eq!(pool.run(soon(), || 3).await, Err(NoResult::Busy));
+        release.send(()).unwrap();
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(true), Ok(2)));
+        assert_eq!(pool.run(soon(), || 4).await, Ok(4));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_longer_than_the_deadline() {
+        let pool = Pool::new(1, 1);
+        let (release, held) = channel::<()>();
+        let now = Instant::now();
+        assert_eq!(pool.run(now, move || held.recv().is_ok()).await, Err(NoResult::Late));
+        // The seat is taken as long as the job runs.
+        assert_eq!(pool.run(now, || ()).await, Err(NoResult::Late));
+        release.send(()).unwrap();
+        assert_eq!(pool.run(soon(), || 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_job_s_alone() {
+        let pool = Pool::new(1, 1);
+        let panics = || -> u8 { std::panic::panic_any("on purpose") };
+        assert_eq!(pool.run(soon(), panics).await, Err(NoResult::Panicked));
+        assert_eq!(pool.run(soon(), || 1).await, Ok(1));
+    }
+}

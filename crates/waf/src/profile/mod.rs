@@ -1,0 +1,49 @@
+//! Profiles: which rules a request is judged by, and what is done about what they find.
+//!
+//! ```text
+//! files ─▶ Spec (YAML) ─▶ Plan (everything said, within guardrails) ─▶ SecLang ─▶ coraza::Rules ─▶ Profile
+//! ```
+//!
+//! Profiles whose rules come out the same share one compiled set, and a set that is in force already is not compiled again.
+
+mod check;
+mod guardrails;
+mod load;
+mod plan;
+mod seclang;
+mod spec;
+mod statements;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use coraza::Rules;
+
+pub use load::{Error, Loader, Place, builtin};
+pub use plan::{BodyPlan, Core, Plan};
+pub use spec::{Body, CoreRules, Exclusion, Guardrails, Mode, OnFailure, OverLimit, Responses, RuleRange, Spec};
+
+/// A profile that requests can be judged by.
+#[derive(Debug)]
+pub struct Profile {
+    /// What it says.
+    pub plan: Plan,
+    /// Its compiled rules.
+    pub rules: Rules,
+}
+
+/// All profiles, by name.
+#[derive(Debug, Default)]
+pub struct Profiles(BTreeMap<String, Arc<Profile>>);
+
+impl Profiles {
+    /// The profile of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.0.values()
+    }
+}

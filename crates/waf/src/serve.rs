@@ -1,0 +1,85 @@
+//! The running service: settings to parts, parts to tasks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kit::Kit;
+use kit::incoming::Incoming;
+use kit::net::{Listener, Purpose};
+use kit::reload::Reloading;
+use kit::tasks::BoxError;
+use kit::tls::Protocols;
+
+use crate::firewall::Firewall;
+use crate::metrics::Metrics;
+use crate::observe::Observer;
+use crate::pool::Pool;
+use crate::profile::{Loader, Profiles};
+use crate::settings::Settings;
+use crate::{audit, grpc, http};
+
+const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
+
+/// Serves; returns once everything is up.
+pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(), BoxError> {
+    let settings = settings.get();
+    let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("profiles"));
+    let (version, core_rules) = coraza::versions();
+    tracing::info!(coraza = version, core_rules = core_rules.join(", "), "engine");
+    let threads = settings.engine.threads.unwrap_or_else(processors);
+    coraza::limit(threads, settings.engine.memory_limit, settings.engine.memory_growth);
+    let audit = settings.audit.clone().map(audit::Log::start).transpose()?;
+    let observer = Arc::new(Observer::new(Metrics::register(kit.metrics.registry()), audit));
+    let profiles = follow_profiles(&kit, &settings, &observer).await?;
+    ruled.open();
+    let firewall = Arc::new(Firewall {
+        profiles,
+        choices: settings.select.clone(),
+        usual: settings.default_profile.clone(),
+        pool: Pool::new(threads.into(), settings.engine.max_waiting),
+        deadline: settings.engine.deadline,
+        name_rules: settings.name_rules,
+        observer,
+    });
+    kit.admin.add_routes(http::admin(Arc::clone(&firewall)));
+    serve_grpc(&kit, &settings, firewall).await?;
+    served.open();
+    Ok(())
+}
+
+fn processors() -> u16 {
+    std::thread::available_parallelism().ok().and_then(|count| u16::try_from(count.get()).ok()).unwrap_or(1)
+}
+
+/// Profiles now, and whenever their files change: compiled beside those in force, and taken over as a whole or not at all.
+async fn follow_profiles(
+    kit: &Kit,
+    settings: &Settings,
+    observer: &Arc<Observer>,
+) -> Result<Reloading<Profiles>, BoxError> {
+    let places = settings.profiles.clone();
+    let files: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
+    let (loader, observer) = (Loader::default(), Arc::clone(observer));
+    let load = move || {
+        let profiles = loader.load(&places)?;
+        observer.metrics.profiles.set(i64::try_from(profiles.iter().count()).unwrap_or(i64::MAX));
+        Ok::<_, crate::profile::Error>(profiles)
+    };
+    if files.is_empty() {
+        return Ok(Reloading::fixed(tokio::task::spawn_blocking(load).await??));
+    }
+    kit.reloader().follow("profiles", &files, load).await
+}
+
+async fn serve_grpc(kit: &Kit, settings: &Settings, firewall: Arc<Firewall>) -> Result<(), BoxError> {
+    let grpc = settings.grpc.clone();
+    let tls = match grpc.tls {
+        Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "grpc tls", tls, Protocols::Http2).await?),
+        None => None,
+    };
+    let incoming = Incoming::start(Listener::bind(&grpc.address, GRPC).await?, tls, &kit.shutdown);
+    let (serving, traced) = (kit.clone(), settings.telemetry.traces.is_some());
+    let service = grpc::Service { firewall, traced, shutdown: kit.shutdown.clone() };
+    kit.tasks.spawn("grpc", async move { grpc::serve(incoming, &serving, service, grpc.max_message).await });
+    Ok(())
+}

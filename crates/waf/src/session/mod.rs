@@ -1,0 +1,355 @@
+//! One stream of Envoy's external processing: one request and its response.
+//!
+//! ```text
+//! request headers ─▶ facts ─▶ select ─▶ Inspection ─┬─▶ what Envoy shall send next (mode)
+//! body, trailers, response … ─────────▶ Inspection ─┴─▶ go on, or an answer in place of the upstream's
+//! ```
+//!
+//! Bodies come in one of three ways. *Buffered*: Envoy holds all of it, and one message has it. *Streamed*: each piece is
+//! answered and goes on, so that only the last one can be held back. *Duplex*: Envoy hands pieces over and gets them back
+//! when we like; they are kept here until they are judged.
+
+mod mode;
+mod reply;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use envoy::service::ext_proc::processing_request::Request as Message;
+use envoy::service::ext_proc::{HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse};
+use tokio::time::Instant;
+
+use crate::facts::Facts;
+use crate::firewall::Firewall;
+use crate::head::Head;
+use crate::inspect::{End, Exchange, Inspection};
+use crate::pool::NoResult;
+use crate::profile::{Mode, OnFailure, OverLimit, Profile};
+use crate::select::select;
+use crate::verdict::{Reason, Refusal, Verdict};
+use mode::{BodyMode, Modes};
+use reply::{Direction, Reply};
+
+/// Why a stream ends: it does not keep to the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// The first message is not the head of a request.
+    #[error("a stream has to begin with request headers")]
+    NoHeaders,
+    /// A second head of the request.
+    #[error("request headers came twice")]
+    HeadersTwice,
+    /// Nothing in it.
+    #[error("a message is empty")]
+    Empty,
+    /// A body went on after its end.
+    #[error("a body went on after it was judged: is it sent in another mode than asked for?")]
+    AfterTheEnd,
+}
+
+impl Malformed {
+    /// Its name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoHeaders => "no_headers",
+            Self::HeadersTwice => "headers_twice",
+            Self::Empty => "empty",
+            Self::AfterTheEnd => "after_the_end",
+        }
+    }
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Session {
+    firewall: Arc<Firewall>,
+    /// The profile that the call itself names.
+    called: Option<String>,
+    state: State,
+    modes: Modes,
+    /// Pieces of a duplex body that wait until they are judged.
+    held: Vec<Bytes>,
+}
+
+#[derive(Debug)]
+enum State {
+    New,
+    Judging(Box<Inspection>),
+    /// Nothing more is looked at.
+    Passing,
+}
+
+impl Session {
+    /// A stream that has just begun. `called` is the profile that the call itself names.
+    pub(crate) fn new(firewall: Arc<Firewall>, called: Option<String>) -> Self {
+        firewall.observer.metrics.streams.inc();
+        Self { firewall, called, state: State::New, modes: Modes::default(), held: Vec::new() }
+    }
+
+    /// Takes a message and gives the answers to it, none where it has to wait for more.
+    pub(crate) async fn message(&mut self, request: ProcessingRequest) -> Result<Vec<ProcessingResponse>, Malformed> {
+        let silent = request.observability_mode;
+        let mut facts = matches!(self.state, State::New).then(|| Facts::of(&request));
+        if let Some(facts) = &mut facts {
+            facts.profile = facts.profile.take().or_else(|| self.called.take());
+            self.modes.learn(request.protocol_config.as_ref());
+        }
+        let answers = match (request.request.ok_or(Malformed::Empty)?, facts) {
+            (Message::RequestHeaders(head), Some(facts)) => self.begin(facts, head).await,
+            (Message::RequestHeaders(_), None) => return Err(Malformed::HeadersTwice),
+            // An answer of Envoy's own to a request that it did not let in.
+            (Message::ResponseHeaders(_), Some(_)) => {
+                self.state = State::Passing;
+                vec![Reply::Headers(Direction::Response, None).go_on()]
+            }
+            (_, Some(_)) => return Err(Malformed::NoHeaders),
+            (Message::RequestBody(body), None) => self.body(Direction::Request, body).await?,
+            (Message::RequestTrailers(trailers), None) => {
+                let trailers = Head::from(trailers.trailers.unwrap_or_default());
+                let verdict = self.run(move |inspection| inspection.request_trailers(&trailers)).await;
+                self.answer(&Reply::Trailers(Direction::Request), verdict)
+            }
+            (Message::ResponseHeaders(head), None) => self.response(head).await,
+            (Message::ResponseBody(body), None) => self.body(Direction::Response, body).await?,
+            (Message::ResponseTrailers(_), None) => {
+                let verdict = self.run(|inspection| inspection.response_body(Bytes::new(), End::Last)).await;
+                self.answer(&Reply::Trailers(Direction::Response), verdict)
+            }
+        };
+        Ok(if silent { Vec::new() } else { answers })
+    }
+
+    async fn begin(&mut self, facts: Facts, message: HttpHeaders) -> Vec<ProcessingResponse> {
+        let head = Head::from(message.headers.unwrap_or_default());
+        tracing::debug!(?facts, "a request");
+        let profiles = self.firewall.profiles.get();
+        let name = select(&self.firewall.choices, &self.firewall.usual, &facts, &head);
+        let Some(profile) = profiles.get(name).cloned() else {
+            tracing::error!(
+                profile = name,
+                route = facts.route_name,
+                "there is no such profile, the request is refused"
+            );
+            self.firewall.observer.metrics.unknown_profile.inc();
+            self.state = State::Passing;
+            return vec![reply::refusal(&Refusal::plain(Reason::NoProfile), &request_id(&head), &head, false, None)];
+        };
+        if profile.plan.mode == Mode::Off {
+            self.state = State::Passing;
+            return vec![Reply::Headers(Direction::Request, Some(self.modes.nothing())).go_on()];
+        }
+        let shadow = profile.plan.shadow.as_ref().and_then(|name| profiles.get(name)).cloned();
+        let body = wanted_body(&profile, &head, message.end_of_stream);
+        self.modes.plan_request(&profile.plan, body == Wanted::Body);
+        let exchange = Exchange {
+            id: request_id(&head),
+            client: facts.client,
+            server: facts.server,
+            protocol: facts.protocol,
+            route: facts.route_name,
+            head,
+        };
+        let verdict = self.judge_head(exchange, profile, shadow, body).await;
+        let asked = self.modes.asked();
+        self.answer(&Reply::Headers(Direction::Request, asked), verdict)
+    }
+
+    async fn judge_head(
+        &mut self,
+        exchange: Exchange,
+        profile: Arc<Profile>,
+        shadow: Option<Arc<Profile>>,
+        body: Wanted,
+    ) -> Verdict {
+        let observer = Arc::clone(&self.firewall.observer);
+        let deadline = Instant::now() + self.firewall.deadline;
+        let judge = Arc::clone(&profile);
+        let job = move || {
+            let done = body == Wanted::Nothing;
+            let (mut inspection, verdict) = Inspection::begin(exchange, profile, shadow, done, observer);
+            // What is known to be too long need not be sent.
+            let verdict = match (&verdict, body) {
+                (Verdict::Pass, Wanted::TooLong) => inspection.request_body(Bytes::new(), End::Cut),
+                _ => verdict,
+            };
+            (inspection, verdict)
+        };
+        match self.firewall.pool.run(deadline, job).await {
+            Ok((inspection, verdict)) => {
+                self.state = State::Judging(Box::new(inspection));
+                verdict
+            }
+            Err(why) => self.not_judged(&judge, why),
+        }
+    }
+
+    async fn response(&mut self, message: HttpHeaders) -> Vec<ProcessingResponse> {
+        let head = Head::from(message.headers.unwrap_or_default());
+        let done = match &self.state {
+            State::Judging(inspection) => {
+                let plan = &inspection.profile().plan;
+                let kind = head.get("content-type").unwrap_or_default();
+                message.end_of_stream || head.is_stream() || !plan.responses || !plan.response_body.wants(kind)
+            }
+            _ => true,
+        };
+        let verdict = self
+            .run(move |inspection| {
+                let verdict = inspection.response(head, done);
+                // The engine has its own list of types.
+                let over = verdict == Verdict::Pass && !done && !inspection.wants_response_body();
+                if over { inspection.response_body(Bytes::new(), End::Last) } else { verdict }
+            })
+            .await;
+        let wants = matches!(&self.state, State::Judging(inspection) if !done && inspection.wants_response_body());
+        if let State::Judging(inspection) = &self.state {
+            self.modes.plan_response(&inspection.profile().plan, wants);
+        }
+        let asked = self.modes.asked();
+        self.answer(&Reply::Headers(Direction::Response, asked), verdict)
+    }
+
+    async fn body(&mut self, direction: Direction, message: HttpBody) -> Result<Vec<ProcessingResponse>, Malformed> {
+        let mode = self.modes.body(direction);
+        let chunk = Bytes::from(message.body);
+        let last = message.end_of_stream || message.end_of_stream_without_message;
+        let end = if last || mode == BodyMode::Buffered { End::Last } else { End::More };
+        let judged = match &self.state {
+            State::Judging(inspection) => inspection.is_judged(direction == Direction::Request),
+            _ => false,
+        };
+        // More of what was to come as a whole: it was judged by a part of it.
+        if judged && mode == BodyMode::Buffered && !chunk.is_empty() {
+            return Err(Malformed::AfterTheEnd);
+        }
+        let piece = chunk.clone();
+        let verdict = self
+            .run(move |inspection| match direction {
+                Direction::Request => inspection.request_body(chunk, end),
+                Direction::Response => inspection.response_body(chunk, end),
+            })
+            .await;
+        if mode != BodyMode::Duplex {
+            return Ok(self.answer(&Reply::Body(direction), verdict));
+        }
+        self.held.push(piece);
+        let waits = match &self.state {
+            State::Judging(inspection) => {
+                verdict == Verdict::Pass && !inspection.is_judged(direction == Direction::Request)
+            }
+            _ => false,
+        };
+        if waits && !last {
+            return Ok(Vec::new());
+        }
+        if verdict != Verdict::Pass {
+            return Ok(self.answer(&Reply::Body(direction), verdict));
+        }
+        Ok(reply::pieces(direction, std::mem::take(&mut self.held), last))
+    }
+
+    /// Runs a step where it may compute. What cannot be judged has its profile's answer.
+    async fn run(&mut self, step: impl FnOnce(&mut Inspection) -> Verdict + Send + 'static) -> Verdict {
+        let State::Judging(mut inspection) = std::mem::replace(&mut self.state, State::Passing) else {
+            return Verdict::Pass;
+        };
+        let (given_up, deadline) = (inspection.given_up(), Instant::now() + self.firewall.deadline);
+        let profile = inspection.shared_profile();
+        let job = move || {
+            let verdict = step(&mut inspection);
+            (inspection, verdict)
+        };
+        match self.firewall.pool.run(deadline, job).await {
+            Ok((inspection, verdict)) => {
+                self.state = State::Judging(inspection);
+                verdict
+            }
+            Err(why) => {
+                given_up.store(true, Ordering::Relaxed);
+                self.not_judged(&profile, why)
+            }
+        }
+    }
+
+    fn not_judged(&mut self, profile: &Profile, why: NoResult) -> Verdict {
+        let metrics = &self.firewall.observer.metrics;
+        let reason = match why {
+            NoResult::Busy => {
+                metrics.overload.inc();
+                Reason::Overload
+            }
+            NoResult::Late | NoResult::Panicked => Reason::Failure,
+        };
+        metrics.failure(&profile.plan, why.name());
+        tracing::warn!(profile = profile.plan.name, "a request is not judged: {why}");
+        self.state = State::Passing;
+        match profile.plan.on_failure {
+            OnFailure::Open => Verdict::Pass,
+            OnFailure::Closed => Verdict::Refuse(Refusal::plain(reason)),
+        }
+    }
+
+    fn answer(&mut self, reply: &Reply, verdict: Verdict) -> Vec<ProcessingResponse> {
+        let inspection = match &self.state {
+            State::Judging(inspection) => Some(&**inspection),
+            _ => None,
+        };
+        let metadata = inspection.filter(|_| verdict != Verdict::Pass || reply.ends_request()).map(reply::metadata);
+        match verdict {
+            Verdict::Pass => {
+                let mut answer = reply.go_on();
+                answer.dynamic_metadata = metadata;
+                let mut answers = reply::pieces_before(reply, std::mem::take(&mut self.held));
+                answers.push(answer);
+                answers
+            }
+            Verdict::Refuse(refusal) => {
+                let none = Head::default();
+                let (id, head) =
+                    inspection.map_or(("", &none), |inspection| (&*inspection.exchange.id, &inspection.exchange.head));
+                vec![reply::refusal(&refusal, id, head, self.firewall.name_rules, metadata)]
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// The request is over, however it ended; the last rules run where they may.
+    fn drop(&mut self) {
+        self.firewall.observer.metrics.streams.dec();
+        if let State::Judging(inspection) = std::mem::replace(&mut self.state, State::Passing) {
+            self.firewall.pool.later(move || drop(inspection));
+        }
+    }
+}
+
+/// What of a request's body is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    /// Its announced length decides.
+    TooLong,
+    Body,
+}
+
+fn wanted_body(profile: &Profile, head: &Head, ended: bool) -> Wanted {
+    let plan = &profile.plan.request_body;
+    let mut kinds = head.all("content-type");
+    let kind = kinds.next().unwrap_or_default();
+    // Of several types, the application may take any.
+    let wants = plan.wants(kind) || (plan.inspect && kinds.next().is_some());
+    if ended || !wants || head.is_stream() {
+        return Wanted::Nothing;
+    }
+    let too_long = head.content_length().is_some_and(|length| length > plan.limit);
+    if too_long && plan.over_limit != OverLimit::Partial { Wanted::TooLong } else { Wanted::Body }
+}
+
+/// Envoy's id for the request if it is one to be shown, else one of our own.
+fn request_id(head: &Head) -> String {
+    let given = head.text("x-request-id");
+    let fine =
+        (1..=128).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fine { given } else { crate::firewall::new_id() }
+}

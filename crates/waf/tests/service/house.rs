@@ -1,0 +1,120 @@
+//! A running service with its profiles.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testbed::PATIENCE;
+use testbed::client::Request;
+use testbed::process::{Process, Spec};
+use testbed::wait::{wait_for, wait_until};
+
+/// A running service. Dropping it ends it.
+pub(crate) struct Service {
+    pub(crate) process: Process,
+    /// Where Envoy asks.
+    pub(crate) grpc: String,
+    admin: String,
+    dir: TempDir,
+}
+
+impl Service {
+    /// Starts it with profiles (file names and contents) and more settings (YAML lines), and waits until it serves.
+    pub(crate) async fn start(profiles: &[(&str, &str)], settings: &str) -> Self {
+        Self::start_with_audit(profiles, settings, "when: relevant").await
+    }
+
+    /// The same with more settings of the audit log.
+    pub(crate) async fn start_with_audit(profiles: &[(&str, &str)], settings: &str, more: &str) -> Self {
+        let dir = TempDir::with_prefix("waf-").unwrap();
+        let directory = dir.path().join("profiles");
+        fs::create_dir(&directory).unwrap();
+        for (name, text) in profiles {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        let file = dir.path().join("waf.yaml");
+        let audit = dir.path().join("audit.log");
+        let settings = format!(
+            "grpc: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\nprofiles: [{{path: {directory:?}}}]\n\
+             audit: {{file: {{path: {audit:?}}}, {more}}}\nengine: {{deadline: 20s}}\n{settings}"
+        );
+        fs::write(&file, settings).unwrap();
+        let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-waf"))
+            .arg("--config-path")
+            .arg(file)
+            .args(["--log-format", "json"])
+            .start()
+            .unwrap();
+        let admin = listening(&mut process, "admin").await;
+        let grpc = listening(&mut process, "grpc").await;
+        Self { process, grpc, admin, dir }
+    }
+
+    /// Where its profiles are.
+    pub(crate) fn profiles(&self) -> PathBuf {
+        self.dir.path().join("profiles")
+    }
+
+    /// Replaces a profile as editors do: whole or not at all.
+    pub(crate) fn rewrite(&self, name: &str, text: &str) {
+        let new = self.dir.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.profiles().join(name)).unwrap();
+    }
+
+    /// Asks the admin port.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        Request::get(&format!("http://{}{path}", self.admin)).send().await.unwrap().text()
+    }
+
+    /// The value of a metric, with its labels as they are written; 0 when it is not there yet.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = self.page("/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric is at least so much.
+    pub(crate) async fn reaches(&self, series: &str, least: f64) {
+        wait_until(series, PATIENCE, async || self.metric(series).await >= least).await.unwrap();
+    }
+
+    /// Everything in the audit log, once all requests are over. All of them have to have an entry.
+    pub(crate) async fn settled(&self) -> Vec<Value> {
+        let series = r#"waf_audit_entries_total{outcome="written"}"#;
+        let over = async || {
+            let streams = self.metric("waf_streams").await;
+            let text = fs::read_to_string(self.dir.path().join("audit.log")).unwrap_or_default();
+            let entries: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let written = self.metric(series).await;
+            let all = usize::to_string(&entries.len()) == written.to_string();
+            (streams < 0.5 && all && self.metric(series).await.to_string() == written.to_string()).then_some(entries)
+        };
+        wait_for("all requests to be over", PATIENCE, over).await.unwrap()
+    }
+
+    /// Waits for an entry of the audit log.
+    pub(crate) async fn entry(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path: &Path = &self.dir.path().join("audit.log");
+        let look = async || {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).find(|entry| wanted(entry))
+        };
+        wait_for(what, PATIENCE, look).await.unwrap()
+    }
+}
+
+/// The address that the process says it listens on.
+async fn listening(process: &mut Process, what: &str) -> String {
+    let field = |line: &str, name: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let fields = line.get("fields").cloned().unwrap_or(line);
+        fields.get(name).and_then(Value::as_str).map(str::to_owned)
+    };
+    let wanted = |line: &str| {
+        field(line, "message").as_deref() == Some("listening") && field(line, "what").as_deref() == Some(what)
+    };
+    let line = process.wait_for_line(PATIENCE, wanted).await.unwrap();
+    field(&line, "address").unwrap()
+}

@@ -1,0 +1,10 @@
+//! The service as a process, with real Envoys in front of it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bodies;
+mod envoy;
+mod house;
+mod profiles;
+mod requests;
+mod tools;

@@ -1,0 +1,116 @@
+//! Profiles: which one, what they may do, and how they change while running.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use testbed::PATIENCE;
+use testbed::client::Request;
+use testbed::load::Load;
+use testbed::wait::wait_until;
+
+use crate::envoy::{Edge, INJECTION};
+use crate::house::Service;
+
+#[tokio::test]
+async fn detecting_refuses_nothing_and_tells_everything() {
+    let service = Service::start(&[], "defaultProfile: detect\n").await;
+    let edge = Edge::start(&service).await;
+    assert_eq!(edge.get(&format!("/?id={INJECTION}")).await.status, StatusCode::OK);
+    assert_eq!(edge.form(format!("id={INJECTION}")).await, StatusCode::OK);
+    let entry = service.entry("the detected request", |entry| entry["verdict"] == "detect").await;
+    assert!(entry["score"].as_i64().unwrap() >= 5, "{entry}");
+    service.reaches(r#"waf_transactions_total{profile="detect",verdict="detect"}"#, 2.0).await;
+}
+
+#[tokio::test]
+async fn a_candidate_looks_on_beside_the_profile_in_force() {
+    let profile = "name: now\ncoreRules: {version: none}\nshadow: baseline\n";
+    let service = Service::start(&[("now.yaml", profile)], "defaultProfile: now\n").await;
+    let edge = Edge::start(&service).await;
+    assert_eq!(edge.get(&format!("/?id={INJECTION}")).await.status, StatusCode::OK);
+    assert_eq!(edge.form("a=b").await, StatusCode::OK);
+    service.reaches(r#"waf_shadow_total{profile="baseline",verdict="block"}"#, 1.0).await;
+    service.reaches(r#"waf_shadow_total{profile="baseline",verdict="pass"}"#, 1.0).await;
+    service.reaches(r#"waf_transactions_total{profile="now",verdict="pass"}"#, 2.0).await;
+}
+
+#[tokio::test]
+async fn routes_have_profiles_of_their_own() {
+    let teapot = |status: u16| {
+        format!(
+            "name: p{status}\ncoreRules: {{version: none}}\ndirectives: |\n  SecAction \"id:1,phase:1,deny,status:{status}\"\n"
+        )
+    };
+    let (shop, named) = (teapot(418), teapot(451));
+    let settings = "select: [{profile: p418, namespaces: [shop], hosts: ['*.shop.example']}]\n";
+    let service = Service::start(&[("a.yaml", &shop), ("b.yaml", &named)], settings).await;
+    let called = |name: &str| {
+        let metadata = json!([{ "key": "portcullis-waf-profile", "value": name }]);
+        json!({ "grpc_service": { "envoy_grpc": { "cluster_name": "waf" }, "initial_metadata": metadata } })
+    };
+    let (usual, of_blog) = (json!({}), json!({ "name": "httproute/blog/cats/rule/0" }));
+    for (filter, route, host, status) in [
+        (&usual, &usual, "a.shop.example", 418),
+        (&usual, &of_blog, "a.shop.example", 200),
+        (&usual, &usual, "blog.example", 200),
+        (&called("p451"), &usual, "blog.example", 451),
+        (&called("p451"), &usual, "a.shop.example", 418),
+        (&called("nobody"), &usual, "blog.example", 500),
+    ] {
+        let edge = Edge::with(&service, filter, route).await;
+        let request = Request::get(&format!("http://{host}/")).to(edge.address).header("user-agent", "tests");
+        assert_eq!(request.send().await.unwrap().status.as_u16(), status, "{filter} {route} {host}");
+    }
+    service.reaches("waf_unknown_profile_total", 1.0).await;
+}
+
+const OWN: &str = "name: own\ncoreRules: {version: none}\ndirectives: |\n  SecRule ARGS:a \"@streq x\" \"id:1,phase:1,deny,status:STATUS\"\n";
+
+#[tokio::test]
+async fn profiles_change_while_running_and_a_wrong_one_changes_nothing() {
+    let first = OWN.replace("STATUS", "418");
+    let mut service = Service::start(&[("own.yaml", &first)], "defaultProfile: own\n").await;
+    let edge = Edge::start(&service).await;
+    let status = async || edge.get("/?a=x").await.status.as_u16();
+    assert_eq!(status().await, 418);
+    let load = Load::start(&Request::get(&edge.url("/?a=y")));
+    service.rewrite("own.yaml", &OWN.replace("STATUS", "451"));
+    wait_until("the new rule", PATIENCE, async || status().await == 451).await.unwrap();
+    service.rewrite("own.yaml", &OWN.replace("@streq", "@rx ("));
+    let said = |line: &str| line.contains("own.yaml:4: ") && line.contains("SecRule");
+    service.process.wait_for_line(PATIENCE, |line| said(line) || line.contains("own.yaml:4:")).await.unwrap();
+    service.reaches(r#"config_reload_failures_total{config="profiles"}"#, 1.0).await;
+    assert_eq!(status().await, 451);
+    let ready: Value = serde_json::from_str(&service.page("/readyz").await).unwrap();
+    assert_eq!(ready["ready"], true, "{ready}");
+    load.stop_unharmed().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_hundred_reloads_leave_no_memory_behind() {
+    let profile = |round: usize| {
+        format!(
+            "name: own\ndirectives: |\n  SecRule ARGS:a \"@streq x\" \"id:1,phase:1,deny,status:{}\"\n",
+            400 + round % 50
+        )
+    };
+    let service = Service::start(&[("own.yaml", &profile(1))], "defaultProfile: own\n").await;
+    let live = async || {
+        let page: Value = serde_json::from_str(&service.page("/engine").await).unwrap();
+        page["liveBytes"].as_f64().unwrap()
+    };
+    let reload = async |round: usize| {
+        service.rewrite("own.yaml", &profile(round));
+        service
+            .reaches(r#"config_reloads_total{config="profiles"}"#, f64::from(u32::try_from(round).unwrap()) - 1.0)
+            .await;
+    };
+    for round in 2..6 {
+        reload(round).await;
+    }
+    let before = live().await;
+    for round in 6..202 {
+        reload(round).await;
+    }
+    let after = live().await;
+    assert!(after < before * 1.1, "{before} bytes before, {after} after");
+}
