@@ -19,6 +19,9 @@ pub const SERVER_NAME: &str = "portcullis";
 /// The identity of Envoys that may have any fleet's configuration: for those that others start.
 pub const ANY_FLEET: &str = "spiffe://portcullis/fleets";
 
+/// The name that the rate limit service's certificate always bears: Envoys check it.
+pub const RATE_LIMIT_NAME: &str = "envoy-ratelimit";
+
 /// The identity of the rate limit service.
 pub const RATE_LIMIT: &str = "spiffe://portcullis/ratelimit";
 
@@ -36,8 +39,9 @@ pub enum Holder<'a> {
     Fleet(&'a str),
     /// Envoys of any fleet.
     AnyFleet,
-    /// The rate limit service, which gets its configuration from the server.
-    RateLimit,
+    /// The rate limit service, which gets its configuration from the server, and serves Envoys under [`RATE_LIMIT_NAME`] and
+    /// these names and addresses.
+    RateLimit(&'a [String]),
 }
 
 /// A certificate and its key, both PEM.
@@ -119,15 +123,17 @@ impl Authority {
     /// # Errors
     /// A name cannot stand in a certificate.
     pub fn issue(&self, holder: Holder<'_>, days: u16) -> Result<Issued, Error> {
-        let client = |common, id| (Vec::new(), common, Some(id), ExtendedKeyUsagePurpose::ClientAuth);
-        let (names, common, id, usage) = match holder {
-            Holder::Server(names) => {
-                let names = [&[SERVER_NAME.to_owned()], names].concat();
-                (names, SERVER_NAME, None, ExtendedKeyUsagePurpose::ServerAuth)
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        let also = |own: &str, names: &[String]| [&[own.to_owned()], names].concat();
+        let client = |id| (Vec::new(), "envoy", Some(id), vec![ClientAuth]);
+        let (names, common, id, usages) = match holder {
+            Holder::Server(names) => (also(SERVER_NAME, names), SERVER_NAME, None, vec![ServerAuth]),
+            Holder::Fleet(fleet) => client(fleet_id(fleet)),
+            Holder::AnyFleet => client(ANY_FLEET.to_owned()),
+            Holder::RateLimit(names) => {
+                let names = also(RATE_LIMIT_NAME, names);
+                (names, "ratelimit", Some(RATE_LIMIT.to_owned()), vec![ClientAuth, ServerAuth])
             }
-            Holder::Fleet(fleet) => client("envoy", fleet_id(fleet)),
-            Holder::AnyFleet => client("envoy", ANY_FLEET.to_owned()),
-            Holder::RateLimit => client("ratelimit", RATE_LIMIT.to_owned()),
         };
         let mut params = validity(CertificateParams::new(names)?, days);
         if let Some(id) = id {
@@ -135,7 +141,7 @@ impl Authority {
         }
         params.distinguished_name.push(DnType::CommonName, common);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages = usages;
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
@@ -167,7 +173,7 @@ mod tests {
         for (holder, id) in [
             (Holder::Fleet("default/eg"), fleet_id("default/eg")),
             (Holder::AnyFleet, ANY_FLEET.to_owned()),
-            (Holder::RateLimit, RATE_LIMIT.to_owned()),
+            (Holder::RateLimit(&[]), RATE_LIMIT.to_owned()),
         ] {
             let issued = authority.issue(holder, 1).unwrap();
             let pem = issued.certificate.lines().filter(|line| !line.starts_with('-')).collect::<String>();

@@ -2,13 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use api::config::{Component, Encoder, EnvoyGateway, ExtensionApis, Logging};
+use api::config::{Component, Encoder, EnvoyGateway, ExtensionApis, Logging, RateLimit};
 use kit::{
     config::{Error, Finding, read_text, single},
     telemetry::{Format, Level, LogSettings},
 };
 
-use crate::pipeline;
+use crate::{authority::RATE_LIMIT_NAME, infra::kube::render::RATE_LIMIT_PORT, install, pipeline};
 
 /// Reads and checks a configuration.
 ///
@@ -46,7 +46,10 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
         enable_backend: config.extension_apis.enable_backend,
         default_proxy: config.envoy_proxy.clone().map(Arc::new),
         addresses,
-        rate_limit_service: config.rate_limit.as_ref().map(|limit| (limit.service.host.clone(), limit.service.port)),
+        rate_limit_service: config
+            .rate_limit
+            .as_ref()
+            .and_then(|limit| rate_limit_service(limit, Some(install::NAMESPACE))),
         check_bootstrap: Some(|gateway| lower::check_bootstrap(gateway).map_err(|error| error.to_string())),
     };
     let mut lower = lower::Settings::default();
@@ -58,6 +61,22 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
         }
     }
     pipeline::Settings { translate, lower }
+}
+
+/// Where the rate limit service is: where others run it, or in our namespace. `None` for that where we run nothing.
+pub fn rate_limit_service(config: &RateLimit, namespace: Option<&str>) -> Option<translate::RateLimitService> {
+    let by_others = config.service.as_ref().map(|service| translate::RateLimitService {
+        host: service.host.clone(),
+        port: service.port,
+        certified_name: None,
+    });
+    by_others.or_else(|| {
+        config.backend.as_ref().zip(namespace).map(|(_, namespace)| translate::RateLimitService {
+            host: format!("{RATE_LIMIT_NAME}.{namespace}.svc"),
+            port: RATE_LIMIT_PORT,
+            certified_name: Some(RATE_LIMIT_NAME.to_owned()),
+        })
+    })
 }
 
 /// The configuration of commands that work offline without one: all extension APIs are on.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use api::Facts;
+use envoy::type_url::{LISTENER, ROUTE, SCOPED_ROUTE};
 use tokio::sync::watch;
 use translate::Changed;
 use xds::{Cache, Ledger};
@@ -60,7 +61,7 @@ enum Event {
 }
 
 /// How often it is planned anew though nothing changed.
-const PLAN_AGAIN: Duration = Duration::from_secs(3600);
+const PLAN_AGAIN: Duration = Duration::from_secs(600);
 
 /// Waits for a change; for ever where there is nothing to change.
 async fn changed(fleets: &mut Option<watch::Receiver<States>>) {
@@ -188,13 +189,20 @@ impl Engine {
         let fleets_before = before.iter().flat_map(|before| &before.fleets);
         for (name, _) in fleets_before.filter(|(name, _)| !output.fleets.contains_key(*name)) {
             self.outlets.cache.remove(name);
+            self.metrics.forget(name);
         }
         for (name, fleet) in &output.fleets {
             let known = before.as_ref().and_then(|before| before.fleets.get(name));
             if !known.is_some_and(|known| Arc::ptr_eq(&known.snapshot, &fleet.snapshot)) {
                 self.outlets.cache.set(name, Arc::clone(&fleet.snapshot));
                 self.metrics.snapshot(name);
-                self.latency.sent(name, fleet.snapshot.revision(), since);
+                // The ledger tells of these types when Envoys have them; of the others nothing would be measured.
+                let is_same = |url: &&str| {
+                    known.is_some_and(|known| known.snapshot.resources(url).is_same(&fleet.snapshot.resources(url)))
+                };
+                if ![LISTENER, SCOPED_ROUTE, ROUTE].iter().all(is_same) {
+                    self.latency.sent(name, fleet.snapshot.revision(), since);
+                }
             }
         }
         if let Some(planner) = &mut self.planner {

@@ -1,4 +1,4 @@
-//! How long changes take until Envoys have acknowledged them.
+//! How long changes of listeners and routes take until Envoys have acknowledged them.
 
 use std::{
     collections::{BTreeMap, VecDeque},

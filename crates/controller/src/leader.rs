@@ -10,11 +10,11 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{Api, api::PostParams};
+use kube::Api;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    api_server::{ApiServer, FIELD_MANAGER, code, spread, words},
+    api_server::{ApiServer, code, spread, words, writes},
     metrics::Metrics,
 };
 
@@ -146,10 +146,6 @@ impl Candidate {
         let duration = seconds.map_or(self.times.lease, std::time::Duration::from_secs);
         now.saturating_duration_since(observed.since) >= duration
     }
-}
-
-fn writes() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
 /// Whether a write made the Lease ours: not when another one was faster.

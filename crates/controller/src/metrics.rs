@@ -70,7 +70,7 @@ impl Name {
             }
             Self::AcknowledgedSeconds => (
                 "portcullis_change_acknowledged_seconds",
-                "Time from a change of the resources until all Envoys of the fleet that are connected have acknowledged it.",
+                "Time from the start of translating a change of listeners or routes until all connected Envoys of the fleet have acknowledged it.",
                 &[],
             ),
             Self::Snapshots => {
@@ -159,6 +159,13 @@ impl Metrics {
 
     pub(crate) fn snapshot(&self, fleet: &str) {
         self.snapshots.with_label_values(&[fleet]).inc();
+    }
+
+    /// A fleet is gone.
+    pub(crate) fn forget(&self, fleet: &str) {
+        // An error means that there was none.
+        let _ = self.snapshots.remove_label_values(&[fleet]);
+        let _ = self.restarts.remove_label_values(&[fleet]);
     }
 
     pub(crate) fn answered(&self, event: &xds::Event) {

@@ -34,7 +34,7 @@ use crate::{
     },
     metrics::Metrics,
     origin::{Origin, Source},
-    pipeline::State,
+    pipeline::{self, State},
     pod,
     rate_limit::{self, Listen},
     xds_server::{self, Network},
@@ -170,9 +170,8 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     // Before the engine runs: what it wants first must not be missed.
     let on_host = wanted.subscribe();
     let planner = envoy.is_some().then(|| Planner::Host(Plan::new(Arc::clone(&runtime)), wanted));
-    let mut settings = config::pipeline_settings(&config, addresses(&source));
-    let fleets = run_in_cluster(&kit, &source, authority).await?;
-    settings.lower.in_pod = fleets.is_some();
+    let fleets = run_in_cluster(&kit, &source, &config, authority).await?;
+    let settings = settings(&config, &source, fleets.is_some());
     let (planner, states_in_cluster) = match fleets {
         Some(Fleets { planner, states }) => (Some(planner), Some(states)),
         None => (planner, None),
@@ -259,14 +258,35 @@ fn observe(
 }
 
 /// Envoys in the cluster, where resources come from there and there is an authority for their certificates.
-async fn run_in_cluster(kit: &Kit, source: &Source, authority: Option<PathBuf>) -> Result<Option<Fleets>, BoxError> {
+async fn run_in_cluster(
+    kit: &Kit,
+    source: &Source,
+    config: &EnvoyGateway,
+    authority: Option<PathBuf>,
+) -> Result<Option<Fleets>, BoxError> {
     let Source::Cluster(cluster) = source else { return Ok(None) };
     let Some(authority) = authority else {
-        tracing::warn!(component = "infrastructure", "no Envoys are run: that takes --authority");
+        tracing::warn!(
+            component = "infrastructure",
+            "no Envoys and no rate limit service are run: that takes --authority"
+        );
         return Ok(None);
     };
     let leads = cluster.leads.subscribe();
-    Ok(Some(infra::cluster::run(kit, &cluster.server, &cluster.config, authority, leads).await?))
+    Ok(Some(infra::cluster::run(kit, &cluster.server, config, authority, leads).await?))
+}
+
+/// What the configuration decides of translation, here. `runs`: whether we run Envoys in the cluster.
+fn settings(config: &EnvoyGateway, source: &Source, runs: bool) -> pipeline::Settings {
+    let mut settings = config::pipeline_settings(config, addresses(source));
+    settings.lower.in_pod = runs;
+    let namespace = match source {
+        Source::Cluster(cluster) if runs => Some(&*cluster.server.namespace),
+        _ => None,
+    };
+    let service = config.rate_limit.as_ref().and_then(|limit| config::rate_limit_service(limit, namespace));
+    settings.translate.rate_limit_service = service;
+    settings
 }
 
 /// The addresses at which Envoys of this machine are reached: those from which it would reach others. Nothing is sent.

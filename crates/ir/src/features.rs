@@ -102,6 +102,29 @@ pub struct GlobalRateLimit {
     pub scope: String,
     /// The rules.
     pub rules: Vec<ext::backend_traffic_policy::rate_limit::RateLimitRule>,
+    /// How they are counted.
+    pub counting: Counting,
+}
+
+/// How a service counts, beyond what the resource has fields for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counting {
+    /// The algorithm.
+    pub algorithm: CountingAlgorithm,
+    /// Store only hashes of values that requests bring.
+    pub hash_values: bool,
+}
+
+/// The ways to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountingAlgorithm {
+    /// Anew at each full unit.
+    #[default]
+    FixedWindow,
+    /// Never more than the limit in any span of one unit.
+    SlidingWindow,
+    /// A bucket that fills evenly, as large as the limit unless a size is given.
+    TokenBucket(Option<u32>),
 }
 
 /// A credential is put into the request.

@@ -110,6 +110,8 @@ pub enum Trust {
     System,
     /// Given authorities.
     Authorities(SecretName),
+    /// The authority of the way between Envoys and the controller. The Envoy shows the certificate that it has for that.
+    Fleet,
     /// Anything (`insecureSkipVerify`).
     Anything,
 }

@@ -1,9 +1,12 @@
 //! The one HTTP client for what lies outside: with time-outs, a cap on bodies, without redirects unless they are allowed.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -53,6 +56,9 @@ pub enum Error {
     /// No connection, no answer in time, or not HTTP.
     #[error(transparent)]
     Request(#[from] reqwest::Error),
+    /// The guard allows no address of the host.
+    #[error("`{0}` may not be reached: its address is not allowed")]
+    Guarded(String),
     /// The answer is larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
@@ -70,15 +76,34 @@ pub struct Answer {
 }
 
 /// A client with its connections. Clones share them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     inner: reqwest::Client,
     max_body: usize,
+    guard: Option<Guard>,
 }
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Client").field("max_body", &self.max_body).finish_non_exhaustive()
+    }
+}
+
+/// Whether a host may be reached at an address.
+pub type Guard = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
 
 impl Client {
     /// A client for `service` (its `user-agent`). Proxies of the environment are not used.
     pub fn new(service: &str, settings: &Settings) -> Result<Self, Error> {
+        Self::build(service, settings, None)
+    }
+
+    /// The same, for URLs that others name: a host is reached only at addresses that `guard` allows, whatever DNS says.
+    pub fn guarded(service: &str, settings: &Settings, guard: Guard) -> Result<Self, Error> {
+        Self::build(service, settings, Some(guard))
+    }
+
+    fn build(service: &str, settings: &Settings, guard: Option<Guard>) -> Result<Self, Error> {
         let redirects = match settings.max_redirects {
             0 => Policy::none(),
             most => Policy::limited(most),
@@ -95,7 +120,10 @@ impl Client {
             let certificates = Certificate::from_pem_bundle(&pem).map_err(|why| error(why.to_string()))?;
             builder = builder.tls_certs_merge(certificates);
         }
-        Ok(Self { inner: builder.build()?, max_body: settings.max_body })
+        if let Some(guard) = &guard {
+            builder = builder.dns_resolver(Arc::new(Guarded(Arc::clone(guard))));
+        }
+        Ok(Self { inner: builder.build()?, max_body: settings.max_body, guard })
     }
 
     /// A request to be filled in, then sent with [`Client::send`].
@@ -110,7 +138,10 @@ impl Client {
 
     /// Sends a request and reads the answer up to the cap.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        let mut response = request.send().await?;
+        let (client, request) = request.build_split();
+        let request = request?;
+        self.refuse_numbers(request.url())?;
+        let mut response = client.execute(request).await?;
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = BytesMut::new();
         if announced <= self.max_body {
@@ -124,5 +155,33 @@ impl Client {
             return Ok(Answer { status, headers, body: body.freeze() });
         }
         Err(Error::TooLarge(self.max_body))
+    }
+
+    /// Hosts that are addresses already are not asked of the resolver.
+    fn refuse_numbers(&self, url: &reqwest::Url) -> Result<(), Error> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let host = url.host_str().unwrap_or_default();
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) if !guard(host, address) => Err(Error::Guarded(host.to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The system's resolver, without the addresses that are not allowed.
+struct Guarded(Guard);
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = Arc::clone(&self.0);
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|address| guard(&host, address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(Error::Guarded(host).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
     }
 }

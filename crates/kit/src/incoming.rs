@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use crate::drain::Shutdown;
+use crate::lanes::Lanes;
 use crate::net::{Address, Listener, Socket};
 use crate::reload::Reloading;
 use crate::tls::Identity;
@@ -61,14 +63,52 @@ pub struct Incoming {
 impl Incoming {
     /// Accepts on `listener`, with TLS when `tls` is given, until `shutdown` stops: then the port is closed.
     pub fn start(listener: Listener, tls: Option<Reloading<ServerConfig>>, shutdown: &Shutdown) -> Self {
-        let (sender, connections) = mpsc::channel(READY);
-        let address = listener.address().clone();
+        let (door, incoming) = Door::new(listener.address(), tls);
         let shutdown = shutdown.clone();
         tokio::spawn(async move {
-            let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-            shutdown.unless_stopping(accept_all(&listener, tls.as_ref(), &handshakes, &sender)).await;
+            let all = async { while door.let_in(accept(&listener).await).await {} };
+            shutdown.unless_stopping(all).await;
         });
-        Self { connections, address }
+        incoming
+    }
+
+    /// As [`Incoming::start`]; connections go to the lanes in turn, and all that is done with one is done in its lane.
+    pub fn start_in(
+        lanes: &Lanes,
+        listener: Listener,
+        tls: Option<&Reloading<ServerConfig>>,
+        shutdown: &Shutdown,
+    ) -> Vec<Self> {
+        let (mut doors, mut all) = (Vec::new(), Vec::new());
+        for runtime in lanes.runtimes() {
+            let (door, incoming) = Door::new(listener.address(), tls.cloned());
+            let (sender, mut accepted) = mpsc::channel::<Moving>(READY);
+            runtime.spawn(async move {
+                while let Some(moving) = accepted.recv().await {
+                    match moving.arrive() {
+                        // A lane whose server is gone closes what still comes.
+                        Ok(accepted) => drop(door.let_in(accepted).await),
+                        Err(error) => tracing::warn!(%error, "cannot take over a connection"),
+                    }
+                }
+            });
+            doors.push(sender);
+            all.push(incoming);
+        }
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            let share_out = async {
+                for door in doors.iter().cycle() {
+                    // A lane that is gone was stopped, as this is about to be.
+                    match accept(&listener).await.leave() {
+                        Ok(moving) => drop(door.send(moving).await),
+                        Err(error) => tracing::warn!(%error, "cannot hand over a connection"),
+                    }
+                }
+            };
+            shutdown.unless_stopping(share_out).await;
+        });
+        all
     }
 
     /// The bound address.
@@ -87,31 +127,69 @@ impl Incoming {
     }
 }
 
-async fn accept_all(
-    listener: &Listener,
-    tls: Option<&Reloading<ServerConfig>>,
-    handshakes: &Arc<Semaphore>,
-    ready: &mpsc::Sender<Connection>,
-) {
-    loop {
-        let connection = match accept(listener).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                if !is_of_one_connection(&error) {
-                    tracing::warn!(what = listener.purpose().name, %error, "cannot accept");
-                    tokio::time::sleep(REST).await;
-                }
-                continue;
+/// An accepted connection.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+/// One on its way to another runtime.
+enum Moving {
+    Tcp(std::net::TcpStream, SocketAddr),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    fn leave(self) -> io::Result<Moving> {
+        Ok(match self {
+            Self::Tcp(stream, address) => Moving::Tcp(stream.into_std()?, address),
+            Self::Unix(stream) => Moving::Unix(stream.into_std()?),
+        })
+    }
+}
+
+impl Moving {
+    fn arrive(self) -> io::Result<Accepted> {
+        Ok(match self {
+            Self::Tcp(stream, address) => Accepted::Tcp(TcpStream::from_std(stream)?, address),
+            Self::Unix(stream) => Accepted::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
+impl From<Accepted> for Connection {
+    fn from(accepted: Accepted) -> Self {
+        match accepted {
+            Accepted::Tcp(stream, address) => {
+                // Small messages go out at once; a socket that refuses the option works too.
+                let _ = stream.set_nodelay(true);
+                Self { io: Box::new(stream), peer: Peer { address: Some(address), identity: None } }
             }
-        };
-        let Some(tls) = tls else {
-            if ready.send(connection).await.is_err() {
-                return;
-            }
-            continue;
-        };
-        let permit = Arc::clone(handshakes).acquire_owned().await;
-        let (acceptor, ready) = (TlsAcceptor::from(tls.get()), ready.clone());
+            Accepted::Unix(stream) => Self { io: Box::new(stream), peer: Peer::default() },
+        }
+    }
+}
+
+/// Where connections become ready to be served.
+struct Door {
+    tls: Option<Reloading<ServerConfig>>,
+    handshakes: Arc<Semaphore>,
+    ready: mpsc::Sender<Connection>,
+}
+
+impl Door {
+    fn new(address: &Address, tls: Option<Reloading<ServerConfig>>) -> (Self, Incoming) {
+        let (ready, connections) = mpsc::channel(READY);
+        let door = Self { tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), ready };
+        (door, Incoming { connections, address: address.clone() })
+    }
+
+    /// Says whether there is still somebody to serve it.
+    async fn let_in(&self, accepted: Accepted) -> bool {
+        let connection = Connection::from(accepted);
+        let Some(tls) = &self.tls else { return self.ready.send(connection).await.is_ok() };
+        let permit = Arc::clone(&self.handshakes).acquire_owned().await;
+        let (acceptor, ready) = (TlsAcceptor::from(tls.get()), self.ready.clone());
         tokio::spawn(async move {
             if let Some(connection) = handshake(&acceptor, connection).await {
                 // An error means that the server is gone.
@@ -119,21 +197,24 @@ async fn accept_all(
             }
             drop(permit);
         });
+        true
     }
 }
 
-async fn accept(listener: &Listener) -> io::Result<Connection> {
-    match &listener.socket {
-        Socket::Tcp(tcp) => {
-            let (stream, address) = tcp.accept().await?;
-            // Small messages go out at once; a socket that refuses the option works too.
-            let _ = stream.set_nodelay(true);
-            let peer = Peer { address: Some(address), identity: None };
-            Ok(Connection { io: Box::new(stream), peer })
-        }
-        Socket::Unix { listener: unix, .. } => {
-            let (stream, _) = unix.accept().await?;
-            Ok(Connection { io: Box::new(stream), peer: Peer::default() })
+/// The next connection; errors are waited out.
+async fn accept(listener: &Listener) -> Accepted {
+    loop {
+        let accepted = match &listener.socket {
+            Socket::Tcp(tcp) => tcp.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address)),
+            Socket::Unix { listener: unix, .. } => unix.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        };
+        match accepted {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(what = listener.purpose().name, %error, "cannot accept");
+                tokio::time::sleep(REST).await;
+            }
         }
     }
 }

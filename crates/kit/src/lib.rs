@@ -17,9 +17,12 @@ pub mod health;
 pub mod http_client;
 pub mod incoming;
 mod kit;
+pub mod lanes;
 pub mod metrics;
 pub mod net;
 pub mod redact;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod reload;
 mod run;
 pub mod serve;

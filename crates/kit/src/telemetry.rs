@@ -18,7 +18,7 @@ use crate::trace;
 pub use levels::{BadLevels, Level, Levels};
 
 /// Logs and traces, as configured.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Settings {
     /// Logs.

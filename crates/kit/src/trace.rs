@@ -1,11 +1,13 @@
-//! Traces by OpenTelemetry, sent over OTLP/gRPC. The only file that names the OpenTelemetry crates.
+//! Traces by OpenTelemetry, sent over OTLP/gRPC. With [`b3`] the only file that names the OpenTelemetry crates.
+
+mod b3;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -21,7 +23,7 @@ use crate::grpc;
 use crate::redact::Redacted;
 
 /// Where traces go, as configured.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
     /// The collector's OTLP/gRPC endpoint: `http://collector:4317`, or `https://` with the system's authorities.
@@ -38,6 +40,19 @@ pub struct Settings {
     /// More attributes of the resource, beside `service.name` and `service.version`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Traces to an endpoint, with all else as usual.
+    pub fn to(endpoint: &str) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            sampling_ratio: all(),
+            headers: BTreeMap::new(),
+            timeout: export_timeout(),
+            attributes: BTreeMap::new(),
+        }
+    }
 }
 
 fn all() -> f64 {
@@ -114,15 +129,21 @@ impl Exporter {
     }
 }
 
-/// Makes `span` a child of the trace that a request carries (W3C `traceparent`, `tracestate`). `get` finds a header by its
-/// name in lower case. Without traces configured, or without these headers, nothing happens.
+/// Makes `span` a child of the trace that a request carries: W3C (`traceparent`, `tracestate`), else B3 (`b3`, or
+/// `x-b3-traceid` and its likes). `get` finds a header by its name in lower case. Without traces configured, or without these
+/// headers, nothing happens.
 pub fn adopt_parent<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
     let propagator = TraceContextPropagator::new();
     let headers: HashMap<String, String> =
         propagator.fields().filter_map(|name| Some((name.to_owned(), get(name)?.to_owned()))).collect();
-    if !headers.is_empty() {
+    let parent = if headers.is_empty() {
+        b3::extract(get).map(|parent| Context::new().with_remote_span_context(parent))
+    } else {
+        Some(propagator.extract(&headers))
+    };
+    if let Some(parent) = parent {
         // The only errors are that traces are off, or that the span has begun already with its own parent.
-        let _ = span.set_parent(propagator.extract(&headers));
+        let _ = span.set_parent(parent);
     }
 }
 

@@ -37,3 +37,21 @@ async fn bodies_redirects_and_time_are_bounded() {
     let follows = Client::new("test", &Settings { max_redirects: 1, ..settings }).unwrap();
     assert_eq!(follows.get(&double.url("/away")).await.unwrap().body, "small");
 }
+
+#[tokio::test]
+async fn a_guarded_client_goes_where_it_may() {
+    let double = double().await;
+    let port = double.address.rsplit_once(':').unwrap().1.to_owned();
+    let guarded = |allowed: &'static str| {
+        let guard = std::sync::Arc::new(move |host: &str, _| host == allowed);
+        Client::guarded("test", &Settings::default(), guard).unwrap()
+    };
+    assert_eq!(guarded("127.0.0.1").get(&double.url("/small")).await.unwrap().body, "small");
+    assert_eq!(guarded("localhost").get(&format!("http://localhost:{port}/small")).await.unwrap().body, "small");
+    let numbers = ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "[::ffff:127.0.0.1]"];
+    for host in numbers {
+        let refused = guarded("elsewhere").get(&format!("http://{host}:{port}/small")).await.unwrap_err();
+        assert!(matches!(refused, Error::Guarded(_)), "{host}: {refused}");
+    }
+    guarded("elsewhere").get(&format!("http://localhost:{port}/small")).await.unwrap_err();
+}

@@ -213,15 +213,25 @@ async fn spans_reach_the_collector_with_the_callers_trace() {
     let collector = HttpDouble::start(Router::new().route(path, post(export))).await;
     let mut greeter = Greeter::start(&format!("telemetry: {{traces: {{endpoint: '{}'}}}}", collector.url("")), &[]);
     let http = format!("http://{}/", greeter.address("http"));
-    let request = client().request(reqwest::Method::GET, &http);
+    let request = || client().request(reqwest::Method::GET, &http);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    client().send(request.header("traceparent", traceparent)).await.unwrap();
+    client().send(request().header("traceparent", traceparent)).await.unwrap();
+    client().send(request().header("b3", "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1")).await.unwrap();
+    let ids = [("x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124"), ("x-b3-spanid", "a2fb4a1d1a96d312")];
+    let parts = ids.into_iter().fold(request(), |request, (name, id)| request.header(name, id));
+    client().send(parts).await.unwrap();
     greeter.signal(Signal::SIGTERM);
     assert_eq!(greeter.exit().await.code(), Some(0));
     let exported = exported.lock().unwrap().clone();
     let has = |bytes: &[u8]| exported.windows(bytes.len()).any(|window| window == bytes);
     assert!(has(b"greet") && has(b"service.name") && has(b"greeter"), "{}", greeter.log());
-    assert!(has(&[0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd]), "the trace id is the caller's");
+    for trace in [
+        0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128,
+        0x80f1_98ee_5634_3ba8_64fe_8b2a_57d3_eff7,
+        0x463a_c35c_9f64_13ad_4848_5a39_53bb_6124,
+    ] {
+        assert!(has(&trace.to_be_bytes()), "the trace is the caller's: {trace:x}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,6 +107,19 @@ fn document_file(name: &str) -> String {
     format!("{name}.json")
 }
 
+/// Where the documents of [`TlsFiles::documents`] are in a pod.
+pub const POD_DOCUMENTS: &str = "/certs";
+
+/// What Envoy shows and trusts on its way to the controller, by the documents in its pod: names and paths of the certificate
+/// and of the authorities.
+pub(crate) fn own_documents() -> [(&'static str, String); 2] {
+    [CERTIFICATE, AUTHORITIES].map(|name| (name, document_path(POD_DOCUMENTS, name)))
+}
+
+fn document_path(directory: &str, name: &str) -> String {
+    format!("{directory}/{}", document_file(name))
+}
+
 /// Why there is no bootstrap. It is the user's setting that is wrong, ours is always right.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
@@ -297,7 +310,7 @@ fn transport_socket(files: &TlsFiles) -> Value {
         }
         Some(directory) => {
             let secret = |name: &str| {
-                let path = format!("{directory}/{}", document_file(name));
+                let path = document_path(directory, name);
                 json!({"name": name, "sds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"}})
             };
             common["tls_certificate_sds_secret_configs"] = json!([secret(CERTIFICATE)]);

@@ -3,7 +3,7 @@
 
 use envoy::{
     Any, core,
-    core::{TransportSocket, transport_socket::ConfigType},
+    core::{TransportSocket, config_source::ConfigSourceSpecifier, transport_socket::ConfigType},
     matcher::{StringMatcher, string_matcher::MatchPattern},
     tls::{
         CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, SubjectAltNameMatcher,
@@ -20,6 +20,7 @@ use ir::{
 };
 
 use crate::{
+    bootstrap::own_documents,
     convert::{ads, exact, pattern, quote, regex},
     secret::bundle_name,
 };
@@ -33,7 +34,7 @@ pub(crate) fn downstream(tls: &DownstreamTls) -> TransportSocket {
             // Any certificate is let in; whether it was found valid is told to back ends and logs.
             context.trust_chain_verification = TrustChainVerification::AcceptUntrusted.into();
         }
-        combined(context, &name)
+        combined(context, sds(&name))
     });
     let required = validation.is_some() && !client_certificate_optional;
     let context = DownstreamTlsContext {
@@ -58,8 +59,14 @@ pub(crate) fn upstream(tls: &UpstreamTls, system_authorities: &str) -> Transport
         (names, _) => names.iter().map(subject_alt_name).collect(),
     };
     let context = CertificateValidationContext { match_typed_subject_alt_names: names, ..Default::default() };
+    let [own_certificate, own_authorities] = own_documents().map(|(name, path)| of_file(name, path));
+    let certificates = match trust {
+        Trust::Fleet => vec![own_certificate],
+        _ => client_certificate.iter().map(|name| sds(name)).collect(),
+    };
     let validation = match trust {
         Trust::Anything => None,
+        Trust::Fleet => Some(combined(context, own_authorities)),
         Trust::System => Some(ValidationContextType::ValidationContext(CertificateValidationContext {
             trusted_ca: Some(core::DataSource {
                 specifier: Some(core::data_source::Specifier::Filename(system_authorities.to_owned())),
@@ -67,12 +74,12 @@ pub(crate) fn upstream(tls: &UpstreamTls, system_authorities: &str) -> Transport
             }),
             ..context
         })),
-        Trust::Authorities(name) => Some(combined(context, name)),
+        Trust::Authorities(name) => Some(combined(context, sds(name))),
     };
     let context = UpstreamTlsContext {
         common_tls_context: Some(CommonTlsContext {
             tls_params: params(parameters),
-            tls_certificate_sds_secret_configs: client_certificate.iter().map(|name| sds(name)).collect(),
+            tls_certificate_sds_secret_configs: certificates,
             alpn_protocols: alpn.clone(),
             validation_context_type: validation,
             ..Default::default()
@@ -83,16 +90,27 @@ pub(crate) fn upstream(tls: &UpstreamTls, system_authorities: &str) -> Transport
     socket(envoy::any(&context))
 }
 
-fn combined(context: CertificateValidationContext, authorities: &str) -> ValidationContextType {
+fn combined(context: CertificateValidationContext, authorities: SdsSecretConfig) -> ValidationContextType {
     ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
         default_validation_context: Some(context),
-        validation_context_sds_secret_config: Some(sds(authorities)),
+        validation_context_sds_secret_config: Some(authorities),
         ..Default::default()
     })
 }
 
 fn sds(name: &str) -> SdsSecretConfig {
     SdsSecretConfig { name: name.to_owned(), sds_config: Some(ads()) }
+}
+
+/// Key material that Envoy finds in a file and follows there.
+fn of_file(name: &str, path: String) -> SdsSecretConfig {
+    let file = core::PathConfigSource { path, ..Default::default() };
+    let source = core::ConfigSource {
+        resource_api_version: core::ApiVersion::V3.into(),
+        config_source_specifier: Some(ConfigSourceSpecifier::PathConfigSource(file)),
+        ..Default::default()
+    };
+    SdsSecretConfig { name: name.to_owned(), sds_config: Some(source) }
 }
 
 fn subject_alt_name(name: &SubjectAltName) -> SubjectAltNameMatcher {

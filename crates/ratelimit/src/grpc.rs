@@ -1,16 +1,15 @@
 //! The gRPC side: what Envoy asks, and the control plane that sends rules. The only file that names tonic.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use envoy::discovery::{DiscoveryRequest, DiscoveryResponse};
 use envoy::service::discovery::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy::service::ratelimit::rate_limit_service_server::{RateLimitService, RateLimitServiceServer};
 use envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
 use kit::Kit;
-use kit::incoming::Incoming;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
@@ -22,13 +21,8 @@ const SERVICES: &[&str] = &["envoy.service.ratelimit.v3.RateLimitService"];
 /// The file that declares the service.
 const PROTO: &str = "envoy/service/ratelimit/v3/rls.proto";
 
-/// Serves until the process stops: the service, health and reflection.
-pub(crate) async fn serve(
-    incoming: Incoming,
-    kit: &Kit,
-    service: Service,
-    max_age: Duration,
-) -> Result<(), tonic::transport::Error> {
+/// What is served: the service, health and reflection.
+pub(crate) async fn routes(kit: &Kit, service: Service) -> Routes {
     let mut routes = kit::grpc::routes_with_health(&kit.gates, SERVICES, &kit.tasks, &kit.shutdown).await;
     routes.add_service(RateLimitServiceServer::new(service));
     let files = tonic_reflection::server::Builder::configure()
@@ -38,7 +32,7 @@ pub(crate) async fn serve(
         Ok(reflection) => drop(routes.add_service(reflection)),
         Err(error) => tracing::error!(%error, "no reflection"),
     }
-    kit::grpc::serve_for(incoming, routes.routes(), &kit.shutdown, max_age).await
+    routes.routes()
 }
 
 /// What Envoy asks.

@@ -17,8 +17,8 @@ use crate::clock;
 use crate::decide::Limiter;
 use crate::top::Offender;
 
-/// What is served on the HTTP port.
-pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>) -> Router {
+/// What is served on the HTTP port, which knows nobody: it answers for limits only where all may ask for them.
+pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>, all_may_ask: bool) -> Router {
     let gates = kit.gates.clone();
     let healthy = move || async move {
         if gates.readiness().is_ready() {
@@ -27,7 +27,8 @@ pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>) -> Router {
             (StatusCode::INTERNAL_SERVER_ERROR, "NOT OK")
         }
     };
-    Router::new().route("/json", post(ask)).route("/healthcheck", get(healthy)).with_state(limiter)
+    let router = Router::new().route("/healthcheck", get(healthy));
+    if all_may_ask { router.route("/json", post(ask)).with_state(limiter) } else { router.with_state(limiter) }
 }
 
 /// What is added to the admin port.

@@ -7,7 +7,8 @@
 //!
 //! What separates the parts is escaped in them, so that no two sets of entries share a key; so are braces, or a client that
 //! chooses a value could choose the slot of a Redis cluster with it. Long values, and those of rules that say so, are
-//! replaced by `#` and a hash. The legacy form is the reference's: parts joined by `_`, nothing escaped.
+//! replaced by `#` and a hash. The legacy form is the reference's: parts joined by `_`, nothing escaped, and hashes only where
+//! rules say so.
 
 use envoy::ext::shared::ratelimit::RateLimitDescriptor;
 use kit::redact::Redacted;
@@ -42,7 +43,7 @@ impl Keys {
     ) {
         key.extend_from_slice(self.prefix.as_bytes());
         if self.legacy {
-            return write_legacy(key, domain, descriptor, steps);
+            return self.write_legacy(key, domain, descriptor, steps);
         }
         escape(key, domain);
         for (index, entry) in descriptor.entries.iter().enumerate() {
@@ -76,6 +77,22 @@ impl Keys {
         }
     }
 
+    fn write_legacy(&self, key: &mut Vec<u8>, domain: &str, descriptor: &RateLimitDescriptor, steps: &[Step<'_>]) {
+        key.extend_from_slice(domain.as_bytes());
+        key.push(b'_');
+        for (index, entry) in descriptor.entries.iter().enumerate() {
+            key.extend_from_slice(entry.key.as_bytes());
+            key.push(b'_');
+            let step = steps.get(index);
+            match step.and_then(Step::shared) {
+                Some(pattern) => key.extend_from_slice(pattern.as_bytes()),
+                None if step.is_some_and(Step::is_hashed) => self.hash(key, &entry.value),
+                None => key.extend_from_slice(entry.value.as_bytes()),
+            }
+            key.push(b'_');
+        }
+    }
+
     /// 128 bits are enough for values never to meet.
     fn hash(&self, key: &mut Vec<u8>, value: &str) {
         let secret = self.secret.reveal();
@@ -85,18 +102,6 @@ impl Keys {
         for byte in &digest.finalize()[..16] {
             key.extend_from_slice(&[hex(byte >> 4), hex(byte & 15)]);
         }
-    }
-}
-
-fn write_legacy(key: &mut Vec<u8>, domain: &str, descriptor: &RateLimitDescriptor, steps: &[Step<'_>]) {
-    key.extend_from_slice(domain.as_bytes());
-    key.push(b'_');
-    for (index, entry) in descriptor.entries.iter().enumerate() {
-        key.extend_from_slice(entry.key.as_bytes());
-        key.push(b'_');
-        let pattern = steps.get(index).and_then(Step::shared);
-        key.extend_from_slice(pattern.unwrap_or(&entry.value).as_bytes());
-        key.push(b'_');
     }
 }
 

@@ -23,5 +23,6 @@ pub mod respond;
 pub mod rules;
 mod serve;
 pub mod settings;
+mod statsd;
 pub mod store;
 pub mod top;

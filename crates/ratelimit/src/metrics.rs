@@ -1,18 +1,17 @@
 //! What the service counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
 //!
-//! Labels are bounded: domains and rules are those of the configuration. Values of descriptors become labels only where a
-//! rule asks for it, and only the first [`MOST_VALUES`] of a process; the rest share the label `other`.
+//! Labels are bounded: domains and rules are those of the configuration, and go with it. Values of descriptors become labels
+//! only where a rule asks for it, and only the first [`MOST_VALUES`] of a domain; the rest share the label `other`.
 
-use std::collections::HashSet;
-use std::sync::{PoisonError, RwLock};
+mod series;
 
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::rules::{Rule, Rules};
+use series::Series;
 
-/// How many labels may be made of values.
-pub const MOST_VALUES: usize = 1000;
+pub use series::{MOST_VALUES, RuleCounters};
 
 /// Every metric of the service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +38,10 @@ pub enum Name {
     GlobalShadow,
     /// Time of a call to the store.
     StoreSeconds,
-    /// Calls to the store that failed.
-    StoreFailures,
     /// Requests that were answered without the store.
     Fallbacks,
+    /// Requests that were admitted from leases.
+    Leased,
     /// Whether the store is left alone because it fails.
     BreakerOpen,
     /// Values in the store that were no counters.
@@ -69,8 +68,8 @@ impl Name {
         Self::Shadow,
         Self::GlobalShadow,
         Self::StoreSeconds,
-        Self::StoreFailures,
         Self::Fallbacks,
+        Self::Leased,
         Self::BreakerOpen,
         Self::Repaired,
         Self::MemoryKeys,
@@ -103,14 +102,12 @@ impl Name {
                 &[],
             ),
             Self::StoreSeconds => ("ratelimit_store_seconds", "Time of a call to the store.", &[]),
-            Self::StoreFailures => {
-                ("ratelimit_store_failures_total", "Calls to the store that failed, by reason.", &["reason"])
-            }
             Self::Fallbacks => (
                 "ratelimit_fallback_total",
                 "Requests answered without the store, by answer (allow, deny, local) and reason.",
                 &["answer", "reason"],
             ),
+            Self::Leased => ("ratelimit_leased_total", "Requests admitted from leases, without the store.", &[]),
             Self::BreakerOpen => {
                 ("ratelimit_breaker_open", "1 while a Redis is left alone because it fails, else 0.", &["redis"])
             }
@@ -147,10 +144,10 @@ pub struct Metrics {
     pub global_shadow: IntCounter,
     /// Time of a call to the store.
     pub store_seconds: Histogram,
-    /// Failed calls to the store by reason.
-    pub store_failures: IntCounterVec,
     /// Requests answered without the store, by answer and reason.
     pub fallbacks: IntCounterVec,
+    /// Requests admitted from leases.
+    pub leased: IntCounter,
     /// Whether the breaker is open.
     pub breaker_open: IntGaugeVec,
     /// Replaced values.
@@ -161,35 +158,7 @@ pub struct Metrics {
     pub evictions: IntCounter,
     /// Rules from a control plane, by outcome.
     pub updates: IntCounterVec,
-    by_rule: ByRule,
-    values: RwLock<HashSet<String>>,
-}
-
-#[derive(Debug)]
-struct ByRule {
-    hits: IntCounterVec,
-    within: IntCounterVec,
-    near: IntCounterVec,
-    over: IntCounterVec,
-    over_cached: IntCounterVec,
-    shadow: IntCounterVec,
-}
-
-/// The counters of one rule.
-#[derive(Debug, Clone)]
-pub struct RuleCounters {
-    /// All hits.
-    pub hits: IntCounter,
-    /// Hits within the limit.
-    pub within: IntCounter,
-    /// Hits near the limit.
-    pub near: IntCounter,
-    /// Hits over the limit.
-    pub over: IntCounter,
-    /// Those of them that the local cache knew of.
-    pub over_cached: IntCounter,
-    /// Those of them that shadow mode let through.
-    pub shadow: IntCounter,
+    series: Series,
 }
 
 impl Metrics {
@@ -209,63 +178,36 @@ impl Metrics {
             unknown_domain: counter(registry, Name::UnknownDomain),
             global_shadow: counter(registry, Name::GlobalShadow),
             store_seconds: registered(registry, store_seconds.expect("the name is valid")),
-            store_failures: vector(registry, Name::StoreFailures),
             fallbacks: vector(registry, Name::Fallbacks),
+            leased: counter(registry, Name::Leased),
             breaker_open: gauges(registry, Name::BreakerOpen),
             repaired: counter(registry, Name::Repaired),
             memory_keys: gauge(registry, Name::MemoryKeys),
             evictions: counter(registry, Name::Evictions),
             updates: vector(registry, Name::Updates),
-            by_rule: ByRule {
-                hits: vector(registry, Name::Hits),
-                within: vector(registry, Name::Within),
-                near: vector(registry, Name::Near),
-                over: vector(registry, Name::Over),
-                over_cached: vector(registry, Name::OverCached),
-                shadow: vector(registry, Name::Shadow),
-            },
-            values: RwLock::default(),
+            series: Series::register(registry),
         }
     }
 
     /// The counters of all rules, by their index.
     pub fn of_rules(&self, rules: &Rules) -> Vec<RuleCounters> {
-        rules.all().iter().map(|rule| self.labelled(&rule.domain, label(rule))).collect()
+        self.series.of_rules(rules)
+    }
+
+    /// Forgets what was counted of rules that are not among these.
+    pub fn keep_only(&self, rules: &Rules) {
+        self.series.keep_only(rules);
     }
 
     /// The counters of a rule whose label is made of values of descriptors.
-    pub fn of_values(&self, domain: &str, rule: &str) -> RuleCounters {
-        let known = self.values.read().unwrap_or_else(PoisonError::into_inner).contains(rule);
-        if known || self.admit(rule) { self.labelled(domain, rule) } else { self.labelled(domain, "other") }
+    pub fn of_values(&self, rule: &Rule, label: &str) -> RuleCounters {
+        self.series.of_values(rule, label)
     }
 
     /// The counters of limits that requests bring themselves.
     pub fn of_overrides(&self, domain: &str) -> RuleCounters {
-        self.labelled(domain, "override")
+        self.series.of_overrides(domain)
     }
-
-    fn admit(&self, label: &str) -> bool {
-        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-        values.len() < MOST_VALUES && values.insert(label.to_owned()) || values.contains(label)
-    }
-
-    fn labelled(&self, domain: &str, rule: &str) -> RuleCounters {
-        let of = |vector: &IntCounterVec| vector.with_label_values(&[domain, rule]);
-        let by_rule = &self.by_rule;
-        RuleCounters {
-            hits: of(&by_rule.hits),
-            within: of(&by_rule.within),
-            near: of(&by_rule.near),
-            over: of(&by_rule.over),
-            over_cached: of(&by_rule.over_cached),
-            shadow: of(&by_rule.shadow),
-        }
-    }
-}
-
-/// A rule's label: its name, else its path.
-fn label(rule: &Rule) -> &str {
-    if rule.name.is_empty() { &rule.path } else { &rule.name }
 }
 
 fn vector(registry: &Registry, name: Name) -> IntCounterVec {
@@ -309,18 +251,5 @@ mod tests {
         for family in registry.gather() {
             assert!(names.contains(&family.name()), "{}", family.name());
         }
-    }
-
-    #[test]
-    fn labels_of_values_are_bounded() {
-        let registry = Registry::new();
-        let metrics = Metrics::register(&registry);
-        for number in 0..MOST_VALUES + 50 {
-            metrics.of_values("edge", &format!("address_{number}")).hits.inc();
-        }
-        let other = metrics.labelled("edge", "other").hits.get();
-        assert_eq!(other, 50);
-        metrics.of_values("edge", "address_3").hits.inc();
-        assert_eq!(metrics.labelled("edge", "address_3").hits.get(), 2);
     }
 }

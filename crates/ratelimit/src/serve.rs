@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use kit::Kit;
+use kit::admin::Part;
 use kit::incoming::Incoming;
+use kit::lanes::Lanes;
 use kit::net::{Listener, Purpose};
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
@@ -15,19 +17,23 @@ use crate::rules;
 use crate::settings::{Grpc, Settings, StoreSettings};
 use crate::store::memory::Memory;
 use crate::store::redis::Redis;
-use crate::store::{Fallback, Store};
-use crate::{grpc, http};
+use crate::store::{Fallback, Leases, Remote, Store};
+use crate::{grpc, http, statsd};
 
 const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
 
 const HTTP: Purpose = Purpose { name: "http", setting: "the field http.address" };
 
+const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
+
 /// Serves; returns once everything is up.
 pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(), BoxError> {
+    tell_of_changes(&kit, settings.clone());
     let settings = settings.get();
     let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("rules"));
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let store = store(&kit, &settings, &metrics);
+    let lanes = Lanes::start()?;
+    let store = store(&kit, &settings, &metrics, &lanes);
     let limiter = Arc::new(Limiter::new(settings.policy(), store, Arc::clone(&metrics)));
     if let Some(xds) = &settings.rules.xds {
         rules::xds::follow(&kit, xds, &limiter, &metrics, ruled).await?;
@@ -35,39 +41,80 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
         follow_files(&kit, &settings, &limiter).await?;
         ruled.open();
     }
+    if let Some(statsd) = &settings.statsd {
+        statsd::start(&kit, statsd.clone(), Arc::clone(&limiter));
+    }
     serve_http(&kit, &settings, &limiter).await?;
-    serve_grpc(&kit, &settings, limiter).await?;
+    serve_grpc(&kit, &settings, limiter, &lanes).await?;
     served.open();
     Ok(())
 }
 
-async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>) -> Result<(), BoxError> {
+/// Of the service's own configuration only levels of the log are taken over while it runs; whoever changes more is told.
+fn tell_of_changes(kit: &Kit, mut settings: Reloading<Settings>) {
+    let shutdown = kit.shutdown.clone();
+    kit.tasks.spawn("changes", async move {
+        let first = without_levels(&settings.get());
+        while let Some(next) = shutdown.unless_stopping(settings.changed()).await {
+            if without_levels(&next) != first {
+                tracing::warn!("the configuration has changed, which takes a restart to have an effect");
+            }
+        }
+        Ok::<(), BoxError>(())
+    });
+}
+
+fn without_levels(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    settings.telemetry.log.level = kit::telemetry::Levels::default();
+    settings
+}
+
+/// All that a request is, from its bytes to those of its answer, happens in the lane of its connection.
+async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>, lanes: &Lanes) -> Result<(), BoxError> {
     let Grpc { address, tls, max_connection_age } = settings.grpc.clone();
     let tls = match tls {
         Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "grpc tls", tls, Protocols::Http2).await?),
         None => None,
     };
-    let incoming = Incoming::start(Listener::bind(&address, GRPC).await?, tls, &kit.shutdown);
-    let (serving, traced) = (kit.clone(), settings.telemetry.traces.is_some());
-    let service = grpc::Service { limiter, traced };
-    kit.tasks.spawn("grpc", async move { grpc::serve(incoming, &serving, service, max_connection_age).await });
+    let listener = Listener::bind(&address, GRPC).await?;
+    let service = grpc::Service { limiter, traced: settings.telemetry.traces.is_some() };
+    let routes = grpc::routes(kit, service).await;
+    let all = Incoming::start_in(lanes, listener, tls.as_ref(), &kit.shutdown);
+    for (incoming, runtime) in all.into_iter().zip(lanes.runtimes()) {
+        let (routes, shutdown) = (routes.clone(), kit.shutdown.clone());
+        let serving =
+            runtime.spawn(async move { kit::grpc::serve_for(incoming, routes, &shutdown, max_connection_age).await });
+        let lanes = lanes.clone();
+        kit.tasks.spawn("grpc", async move {
+            let served = serving.await;
+            drop(lanes);
+            Ok::<(), BoxError>(served??)
+        });
+    }
     Ok(())
 }
 
 async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> Result<(), BoxError> {
     kit.admin.add_routes(http::admin(kit, Arc::clone(limiter)));
+    if let Some(address) = &settings.metrics {
+        kit.admin.listen(address, METRICS, Part::Metrics).await?;
+    }
     let incoming = Incoming::start(Listener::bind(&settings.http.address, HTTP).await?, None, &kit.shutdown);
-    let (router, shutdown) = (http::public(kit, Arc::clone(limiter)), kit.shutdown.clone());
+    let all_may_ask = settings.grpc.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
+    let (router, shutdown) = (http::public(kit, Arc::clone(limiter), all_may_ask), kit.shutdown.clone());
     kit.tasks.spawn("http", async move { kit::serve::http(incoming, router, &shutdown).await });
     Ok(())
 }
 
-fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Store {
+fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>, lanes: &Lanes) -> Store {
     match &settings.store {
         StoreSettings::Memory(memory) => Store::Memory(Memory::new(memory.max_keys).measured(metrics)),
         StoreSettings::Redis(redis) => {
             let fallback = Fallback::new(redis.on_failure, redis.replicas, metrics);
-            Store::Redis(Redis::start(kit, redis, metrics), fallback)
+            let leases = redis.leases.map(|terms| Leases::new(terms, metrics));
+            let redis = Redis::start(kit, redis, metrics, Some(lanes));
+            Store::Redis(Box::new(Remote { redis, fallback, leases }))
         }
     }
 }

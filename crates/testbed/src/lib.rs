@@ -13,6 +13,7 @@ pub mod client;
 pub mod cluster;
 pub mod echo;
 pub mod envoy;
+pub mod idp;
 pub mod load;
 pub mod pki;
 pub mod planted;

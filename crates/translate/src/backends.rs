@@ -22,6 +22,9 @@ pub(crate) use backend::problem;
 pub(crate) use combine::{Member, combine};
 pub(crate) use named::named;
 
+/// Ends the names of clusters whose end points near to the Envoy come first.
+const NEAR: &str = "~near";
+
 /// How long a connection may take to be made, unless a policy says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -178,7 +181,7 @@ fn cluster(parts: Parts) -> Arc<Cluster> {
     let usual = tls.is_none() && protocol == UpstreamProtocol::Http1;
     let name = if usual { base } else { format!("{base}~{:08x}", fingerprint(&format!("{protocol:?} {tls:?}"))) };
     // Which end points go first is said in clear: it is seen in statistics.
-    let name = if near { format!("{name}~near") } else { name };
+    let name = if near { format!("{name}{NEAR}") } else { name };
     Arc::new(Cluster {
         name: name.into(),
         discovery,

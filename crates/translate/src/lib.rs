@@ -54,10 +54,21 @@ pub struct Options {
     pub default_proxy: Option<Arc<EnvoyProxySpec>>,
     /// The addresses at which Envoys can be reached: the host's in standalone mode. Empty when unknown.
     pub addresses: Vec<std::net::IpAddr>,
-    /// Host and port of the rate limit service, if there is one.
-    pub rate_limit_service: Option<(String, u16)>,
+    /// The rate limit service, if there is one.
+    pub rate_limit_service: Option<RateLimitService>,
     /// Whether Envoys can be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`.
     pub check_bootstrap: Option<CheckBootstrap>,
+}
+
+/// Where the rate limit service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitService {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The name in its certificate, where it and Envoys know each other by the controller's authority; else plain text.
+    pub certified_name: Option<String>,
 }
 
 /// Says why the Envoys of a fleet cannot be started. It is asked with a fleet that has no listeners yet.

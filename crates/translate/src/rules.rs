@@ -22,7 +22,7 @@ use crate::{
     shared::Shared,
 };
 
-pub(crate) use matches::Rank;
+pub(crate) use matches::{Rank, regex};
 
 /// What became of all rules of a route, for the listeners of one gateway.
 #[derive(Debug, Default)]

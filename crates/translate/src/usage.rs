@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use ir::{Cluster, ClusterName, Discovery, DnsEndpoint, Secret, Telemetry, UpstreamProtocol};
+use ir::{
+    Cluster, ClusterName, Discovery, DnsEndpoint, Secret, Telemetry, UpstreamProtocol, UpstreamTls,
+    tls::{TlsParameters, TlsVersion, Trust},
+};
 
 use crate::{
-    Options,
+    Options, RateLimitService,
     plan::Plan,
     routes::{Attachment, Outcome, RouteScope},
     standing::Change,
@@ -143,15 +146,33 @@ fn is_limited(attachment: &Attachment) -> bool {
 
 /// The cluster of the rate limit service.
 fn rate_limit_cluster(options: &Options) -> Option<Arc<Cluster>> {
-    let (hostname, port) = options.rate_limit_service.clone()?;
+    let RateLimitService { host: hostname, port, certified_name } = options.rate_limit_service.clone()?;
     let endpoint = DnsEndpoint { hostname, port, zone: None, priority: 0, weight: None };
     Some(Arc::new(Cluster {
         name: "rate-limit-service".into(),
         discovery: Discovery::Dns { endpoints: vec![endpoint], family: None },
         protocol: UpstreamProtocol::Http2,
-        tls: None,
+        tls: certified_name.map(certified),
         connect_timeout: Duration::from_secs(1),
         ejects_failing: false,
         sources: Vec::new(),
     }))
+}
+
+/// TLS to a service that knows Envoys by the certificates that they have for the controller.
+fn certified(name: String) -> UpstreamTls {
+    UpstreamTls {
+        sni: Some(name),
+        auto_sni: false,
+        trust: Trust::Fleet,
+        subject_alt_names: Vec::new(),
+        client_certificate: None,
+        alpn: vec!["h2".to_owned()],
+        // Envoy would offer less than our services take, unless it's told.
+        parameters: TlsParameters {
+            min: Some(TlsVersion::V1_3),
+            max: Some(TlsVersion::V1_3),
+            ..TlsParameters::default()
+        },
+    }
 }

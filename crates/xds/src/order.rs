@@ -60,6 +60,11 @@ impl Kind {
         }
     }
 
+    /// Whether Envoy builds all of a resource anew where a little of it has changed, however much it holds.
+    pub(crate) fn is_built_as_a_whole(self) -> bool {
+        self == Self::Route
+    }
+
     /// Whether Envoy listens when a resource is taken away. A route table goes when the last listener that asks for it
     /// has gone; to hear of it before is an error to Envoy, which logs and ignores it.
     pub(crate) fn can_be_taken_away(self) -> bool {

@@ -10,11 +10,13 @@
 //! - A type's turn comes when the types before it have nothing more to send. Listeners and routes also wait until clusters
 //!   have asked for their endpoints and both are acknowledged: Envoy keeps back the acknowledgement of new clusters until
 //!   they are warm. What is taken away is taken away when all else is settled.
+//! - Changed route tables are sent no faster than Envoy can build them beside its requests: [`pace`] says how long one waits.
 //! - Nothing is held back for longer than `hold`: a client that never answers, or rejects, must not stop the others.
 
 mod channel;
 mod message;
 mod nack;
+mod pace;
 mod subscription;
 mod warming;
 
@@ -129,7 +131,8 @@ impl Session {
             if !plan.is_due() {
                 channel.updates_held = None;
             } else if channel.flight.is_none() {
-                let wait = Wait { is_turn, now: now.instant, hold: self.hold, sooner: before.unanswered_until };
+                let rest = channel.rest(key.0, &plan, now.instant);
+                let wait = Wait { is_turn, now: now.instant, hold: self.hold, sooner: before.unanswered_until, rest };
                 if wait.is_over(&mut channel.updates_held, &mut self.wake) {
                     if !is_turn {
                         self.warming.give_up();
@@ -198,7 +201,7 @@ impl Session {
                 channel.clean(&plan.removals);
                 continue;
             }
-            let wait = Wait { is_turn, now: now.instant, hold: self.hold, sooner: None };
+            let wait = Wait { is_turn, now: now.instant, hold: self.hold, sooner: None, rest: None };
             if channel.flight.is_none() && wait.is_over(&mut channel.removals_held, &mut self.wake) {
                 out.push(self.remove(key, &plan.removals, snapshot.revision(), now));
             }
@@ -277,11 +280,17 @@ struct Wait {
     hold: Duration,
     /// When there may be a reason to look again before the wait is over.
     sooner: Option<Instant>,
+    /// Until when the client has its time to itself.
+    rest: Option<Instant>,
 }
 
 impl Wait {
     /// Whether it may go now; if not, notes since when it waits and when to look again.
     fn is_over(&self, since: &mut Option<Instant>, wake: &mut Option<Instant>) -> bool {
+        if self.rest.is_some() {
+            *wake = [*wake, self.rest].into_iter().flatten().min();
+            return false;
+        }
         let end = *since.get_or_insert(self.now) + self.hold;
         if self.is_turn || self.now >= end {
             *since = None;

@@ -4,6 +4,7 @@ mod core;
 mod floor;
 mod kubernetes;
 mod machine;
+mod oidc;
 mod ratelimit;
 mod report;
 
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     Kubernetes(kubernetes::Options),
     /// The rate limit service with the reference beside it on one Redis: time, processor time, peak; memory of a million keys.
     Ratelimit,
+    /// The single sign-on service: time and processor time of checks, by where the session is; memory of 100,000 sessions.
+    Oidc,
 }
 
 /// Runs one benchmark and prints its table.
@@ -48,6 +51,7 @@ pub(crate) fn run(bench: &Bench, json: Option<&Path>) -> Result<()> {
         Bench::Core => core::run()?,
         Bench::Kubernetes(options) => kubernetes::run(options)?,
         Bench::Ratelimit => ratelimit::run()?,
+        Bench::Oidc => oidc::run()?,
     };
     print!("{}", report::table(&measures));
     println!("\nload average at the end: {}", machine::load());

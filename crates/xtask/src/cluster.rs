@@ -34,7 +34,7 @@ const DEFAULT_NAME: &str = "dev";
 pub(crate) enum Command {
     /// Starts a cluster, or says that it is up.
     Up(up::Options),
-    /// Builds the controller and the echo backend, and gives their images to a running cluster.
+    /// Builds the controller, the echo backend and the rate limit service, and gives their images to a running cluster.
     Load {
         #[command(flatten)]
         which: Which,
@@ -106,16 +106,19 @@ pub(crate) async fn keep(name: &str, net: Option<Net>) -> Result<Handle> {
     up::start_keeper(&Wanted { which: Which { name: name.to_owned() }, net, api_only: false, kwok: false }).await
 }
 
-/// Our own programs, built with that profile: the controller and the echo backend.
+/// Our own programs, built with that profile: the controller, the echo backend and the rate limit service.
 pub(crate) fn own_programs(profile: &str) -> Result<Vec<PathBuf>> {
-    crate::workspace::build(profile, &["controller", "testbed"], &["portcullis", "portcullis-echo"])
+    let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit"];
+    crate::workspace::build(profile, &["controller", "testbed", "ratelimit"], &programs)
 }
 
-/// Their images.
+/// Their images, under the names of this tree and of this version.
 pub(crate) fn own_images(programs: &[PathBuf]) -> Vec<Image> {
     let name = |program: &Path| program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let image = |program: &PathBuf| {
-        Image::of(&format!("docker.io/portcullis/{}:dev", name(program)), program).user("65532:65532")
+        let tagged = |tag: &str| format!("docker.io/portcullis/{}:{tag}", name(program));
+        let version = concat!("v", env!("CARGO_PKG_VERSION"));
+        Image::of(&tagged("dev"), program).also(&tagged(version)).user("65532:65532")
     };
     programs.iter().map(image).collect()
 }

@@ -3,9 +3,10 @@
 //! ```text
 //!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
 //!              ▲    ├── asks ──▶ portcullis-ratelimit :8081
+//!              │    ├── asks ──▶ portcullis-oidc :9191 ──▶ portcullis-idp :9000 (a development identity provider)
 //!              │    └── shows ─▶ portcullis-waf :9291
 //!              │ started and configured by       ▲ told by
-//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, and a limit)
+//!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, a limit and a login)
 //! ```
 
 mod house;
@@ -58,8 +59,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let envoy = testbed::tools::envoy()?;
     workspace::engine_tools()?;
     let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
-        let programs = ["portcullis", "portcullis-echo", "portcullis-ratelimit", "portcullis-waf"];
-        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "waf"], &programs)
+        let programs = [
+            "portcullis",
+            "portcullis-echo",
+            "portcullis-ratelimit",
+            "portcullis-oidc",
+            "portcullis-idp",
+            "portcullis-waf",
+        ];
+        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "oidc", "waf"], &programs)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -68,7 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             server: &binaries[0],
             backend: &binaries[1],
             limits: &binaries[2],
-            firewall: &binaries[3],
+            logins: &binaries[3],
+            provider: &binaries[4],
+            firewall: &binaries[5],
             envoy: &envoy,
         };
         let mut house = House::start(&programs, ports)?;

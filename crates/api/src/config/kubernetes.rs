@@ -5,7 +5,13 @@ use std::time;
 use serde::{Deserialize, Serialize};
 
 use super::{KubernetesDeploy, KubernetesListen, ShutdownManager, strict};
-use crate::{LabelSelector, ext::Duration};
+use crate::{
+    LabelSelector,
+    ext::{
+        Duration,
+        envoy_proxy::provider::kubernetes::{EnvoyDeployment, EnvoyHpa, EnvoyPdb},
+    },
+};
 
 /// Resources from the API server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +35,15 @@ pub struct Kubernetes {
     /// The container beside Envoy that lets it finish what it has before it ends.
     #[serde(default)]
     pub shutdown_manager: ShutdownManager,
+    /// How the rate limit service is run (`rateLimit.backend`).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub rate_limit_deployment: Option<EnvoyDeployment>,
+    /// Scales it by load; then `rateLimitDeployment.replicas` does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub rate_limit_hpa: Option<EnvoyHpa>,
+    /// How many of it may be evicted at once.
+    #[serde(default, rename = "rateLimitPDB", skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub rate_limit_pdb: Option<EnvoyPdb>,
 }
 
 /// The namespaces whose resources are read.
@@ -168,12 +183,32 @@ impl LeaderElection {
 }
 
 impl Kubernetes {
+    /// Whether it says how the rate limit service is run.
+    pub(super) fn shapes_rate_limit(&self) -> bool {
+        self.rate_limit_deployment.is_some() || self.rate_limit_hpa.is_some() || self.rate_limit_pdb.is_some()
+    }
+
+    /// What resource definitions would refuse.
+    fn validate_rate_limit(&self, found: &mut Vec<String>) {
+        if self.rate_limit_hpa.as_ref().is_some_and(|hpa| hpa.max_replicas < hpa.min_replicas.unwrap_or(1)) {
+            found.push(
+                "provider.kubernetes.rateLimitHpa.maxReplicas: is less than minReplicas, which is 1 unless set"
+                    .to_owned(),
+            );
+        }
+        if self.rate_limit_pdb.as_ref().is_some_and(|pdb| pdb.min_available.is_some() == pdb.max_unavailable.is_some())
+        {
+            found.push("provider.kubernetes.rateLimitPDB: set one of `minAvailable` and `maxUnavailable`".to_owned());
+        }
+    }
+
     pub(super) fn validate(&self, found: &mut Vec<String>) {
         if let Some(watch) = &self.watch {
             watch.validate(found);
         }
         self.leader_election.validate(found);
         self.listen.validate(found);
+        self.validate_rate_limit(found);
         let ClientRateLimit { qps, burst } = self.client.rate_limit;
         for (field, value) in [("qps", qps), ("burst", burst)] {
             if value == 0 {

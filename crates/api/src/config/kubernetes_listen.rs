@@ -47,7 +47,8 @@ impl KubernetesListen {
     }
 }
 
-fn is_address(text: &str) -> bool {
+/// Whether it is a host and a port.
+pub(super) fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let is_bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
     !host.is_empty() && !is_bare_v6 && port.parse::<u16>().is_ok()

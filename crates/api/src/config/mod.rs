@@ -9,6 +9,7 @@ mod kubernetes_listen;
 mod logging;
 mod provider;
 mod rate_limit;
+mod rate_limit_backend;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,10 @@ pub use self::{
         Resources, ResourcesType,
     },
     rate_limit::{RateLimit, RateLimitService},
+    rate_limit_backend::{
+        RateLimitBackend, RateLimitBackendType, RateLimitMetrics, RateLimitRedis, RateLimitTelemetry, RateLimitTracing,
+        RateLimitTracingProvider, RateLimitTracingProviderType, RedisTls, RedisUrlRef,
+    },
 };
 use crate::ext::{Duration, EnvoyProxySpec, GROUP, VERSION};
 
@@ -107,7 +112,7 @@ impl EnvoyGateway {
         }
         self.provider.validate(&mut found);
         if let Some(rate_limit) = &self.rate_limit {
-            rate_limit.validate(&mut found);
+            rate_limit.validate(self.provider.r#type == ProviderType::Kubernetes, &mut found);
         }
         if self.admin.enable_pprof {
             found.push("admin.enablePprof: there is no Go runtime to profile; leave it out".to_owned());
@@ -135,9 +140,16 @@ impl EnvoyGateway {
         {
             found.push("provider.custom.infrastructure.host: nothing is kept in configHome and stateHome".to_owned());
         }
+        let runs_service = self.rate_limit.as_ref().is_some_and(|rate_limit| rate_limit.backend.is_some());
+        if !runs_service && self.provider.kubernetes.as_ref().is_some_and(Kubernetes::shapes_rate_limit) {
+            found.push(
+                "provider.kubernetes.rateLimitDeployment, rateLimitHpa, rateLimitPDB: there is no rateLimit.backend"
+                    .to_owned(),
+            );
+        }
         let XdsServer { max_connection_age, max_connection_age_grace } = &self.xds_server;
         if max_connection_age.is_some() || max_connection_age_grace.is_some() {
-            found.push("xdsServer: an Envoy on this machine keeps its one connection, however old".to_owned());
+            found.push("xdsServer: an Envoy keeps its one connection, however old".to_owned());
         }
         found
     }

@@ -56,6 +56,7 @@ fn what_fits_no_other_field_is_told() {
         (json!({"kind": "Gateway"}), "kind: "),
         (json!({"rateLimit": {"service": {"host": ""}}}), "rateLimit.service.host: "),
         (json!({"rateLimit": {"service": {"host": "a"}, "timeout": "soon"}}), "rateLimit.timeout: "),
+        (json!({"rateLimit": {}}), "rateLimit: "),
         (json!({"gateway": {"controllerName": "no-path"}}), "gateway.controllerName: "),
         (json!({"provider": {"type": "Custom"}}), "provider.custom: "),
         (json!({"provider": {"type": "Kubernetes", "custom": {"resource": {"type": "File"}}}}), "provider.custom: "),
@@ -127,4 +128,53 @@ fn the_kubernetes_provider_is_read_and_checked() {
     let misplaced = json!({"provider": {"type": "Custom", "kubernetes": {},
         "custom": {"resource": {"type": "File", "file": {"paths": ["a"]}}}}});
     assert!(read(misplaced).unwrap().validate()[0].starts_with("provider.kubernetes: "));
+}
+
+#[test]
+fn a_rate_limit_service_to_run_is_read_and_checked() {
+    let config = |rate_limit: Value, kubernetes: Value| {
+        read(json!({"rateLimit": rate_limit, "provider": {"type": "Kubernetes", "kubernetes": kubernetes}}))
+    };
+    let redis = |fields: Value| json!({"backend": {"type": "Redis", "redis": fields}});
+    let whole = config(
+        json!({"backend": {"type": "Redis", "redis": {"url": "redis:6379", "tls": {"certificateRef": {"name": "redis"}}}},
+            "failClosed": true, "timeout": "50ms", "telemetry": {"metrics": {"prometheus": {"disable": true}},
+                "tracing": {"samplingRate": 10, "provider": {"type": "OpenTelemetry", "url": "http://collector:4317"}}}}),
+        json!({"rateLimitDeployment": {"replicas": 2, "container": {"resources": {"requests": {"cpu": "1"}}}},
+            "rateLimitHpa": {"maxReplicas": 3}, "rateLimitPDB": {"minAvailable": 1}}),
+    );
+    let whole = whole.unwrap();
+    assert_eq!((whole.validate(), whole.without_effect()), (Vec::new(), Vec::new()));
+    assert!(config(redis(json!({"uri": "a"})), json!({})).unwrap_err().contains("unknown field `uri`"));
+    assert!(
+        config(json!({}), json!({"rateLimitDeployment": {"replica": 1}}))
+            .unwrap_err()
+            .contains("unknown field `replica`")
+    );
+    let url = json!({"url": "redis:6379"});
+    let namespace = json!({"url": "a:1", "tls": {"certificateRef": {"name": "a", "namespace": "b"}}});
+    let both = json!({"service": {"host": "a"}, "backend": {"type": "Redis", "redis": url}});
+    let tracing = json!({"backend": {"type": "Redis", "redis": url}, "telemetry": {"tracing": {"provider": {"url": "collector"}}}});
+    for (rate_limit, kubernetes, field) in [
+        (json!({"backend": {"type": "Redis"}}), json!({}), "rateLimit.backend.redis: is missing"),
+        (redis(json!({})), json!({}), "rateLimit.backend.redis: set one"),
+        (redis(json!({"url": ""})), json!({}), "rateLimit.backend.redis.url: "),
+        (redis(namespace), json!({}), "rateLimit.backend.redis.tls.certificateRef: "),
+        (both, json!({}), "rateLimit.service: "),
+        (tracing, json!({}), "rateLimit.telemetry.tracing.provider.url: "),
+        (
+            redis(url.clone()),
+            json!({"rateLimitHpa": {"maxReplicas": 0}}),
+            "provider.kubernetes.rateLimitHpa.maxReplicas: ",
+        ),
+        (redis(url.clone()), json!({"rateLimitPDB": {}}), "provider.kubernetes.rateLimitPDB: "),
+    ] {
+        let found = config(rate_limit.clone(), kubernetes).unwrap().validate();
+        assert!(found.len() == 1 && found[0].starts_with(field), "{rate_limit}: {found:?}");
+    }
+    let custom = json!({"type": "Custom", "custom": {"resource": {"type": "File", "file": {"paths": ["a"]}}}});
+    let found = read(json!({"rateLimit": redis(url), "provider": custom})).unwrap().validate();
+    assert!(found[0].starts_with("rateLimit.backend: the controller runs the service in a cluster only"), "{found:?}");
+    let shaped = read(json!({"provider": {"type": "Kubernetes", "kubernetes": {"rateLimitDeployment": {}}}})).unwrap();
+    assert!(shaped.without_effect()[0].starts_with("provider.kubernetes.rateLimitDeployment"));
 }

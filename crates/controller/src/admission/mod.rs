@@ -10,9 +10,10 @@
 mod tests;
 
 use api::parse::kind_of;
-use axum::{Json, Router, extract::DefaultBodyLimit, routing::post};
+use axum::{Json, Router, extract::DefaultBodyLimit, http::StatusCode, routing::post};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::source::{
     Problem, Severity,
@@ -23,6 +24,8 @@ use crate::source::{
 pub const PATH: &str = "/validate";
 /// An update brings two objects, of which etcd bounds each by 1.5 MiB.
 const MOST: usize = 8 << 20;
+/// So many are read at once: each is in memory as a whole.
+const AT_ONCE: usize = 16;
 /// The longest warning that the API server is sure to pass on.
 const WARNING: usize = 256;
 
@@ -69,10 +72,15 @@ struct Status {
 /// The webhook's one route.
 pub fn routes() -> Router {
     let answer = |Json(mut review): Json<Review>| async {
-        review.response = decide(&mut review.request);
-        Json(review)
+        // Reading a large one takes a while: Envoys are not to wait for it.
+        let judged = tokio::task::spawn_blocking(move || {
+            review.response = decide(&mut review.request);
+            review
+        });
+        judged.await.map(Json).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     };
-    Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(MOST))
+    let at_once = GlobalConcurrencyLimitLayer::new(AT_ONCE);
+    Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(MOST)).layer(at_once)
 }
 
 /// Refuses what would not be read.

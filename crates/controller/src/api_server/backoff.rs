@@ -7,30 +7,55 @@ use std::{
 
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(200);
-/// The longest wait.
+/// The longest wait of those who may be thousands, such as statuses to write.
 const LAST: Duration = Duration::from_secs(10);
+/// The longest wait of those who are few and whom all others wait for: after an outage changes are heard of so soon.
+const LAST_OF_FEW: Duration = Duration::from_secs(2);
 
 /// Waits that double with each failure. They are spread, so that many who lost the server at once do not come back at once.
 #[derive(Debug)]
-pub struct Backoff(Duration);
+pub struct Backoff {
+    next: Duration,
+    last: Duration,
+}
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(FIRST)
+        Self { next: FIRST, last: LAST }
     }
 }
 
 impl Backoff {
+    /// For lists and watches, of which there are few.
+    pub fn of_few() -> Self {
+        Self { last: LAST_OF_FEW, ..Self::default() }
+    }
+
     /// The next wait: between half of it and all of it.
     pub fn wait(&mut self) -> Duration {
-        let wait = spread(self.0);
-        self.0 = (self.0 * 2).min(LAST);
+        let wait = spread(self.next);
+        self.next = (self.next * 2).min(self.last);
         wait
     }
 
     /// It went well: the next failure begins anew.
     pub fn reset(&mut self) {
-        self.0 = FIRST;
+        self.next = FIRST;
+    }
+}
+
+/// Waits without end, as the client's own watches take them.
+impl Iterator for Backoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.wait())
+    }
+}
+
+impl kube::runtime::utils::Backoff for Backoff {
+    fn reset(&mut self) {
+        Self::reset(self);
     }
 }
 
@@ -55,6 +80,8 @@ mod tests {
         assert!(waits[19] >= LAST / 2);
         backoff.reset();
         assert!(backoff.wait() <= FIRST);
+        let few: Vec<_> = Backoff::of_few().take(20).collect();
+        assert!(few.iter().all(|wait| *wait <= LAST_OF_FEW) && few[19] >= LAST_OF_FEW / 2, "{few:?}");
         let waits: std::collections::BTreeSet<_> = (0..50).map(|_| spread(LAST)).collect();
         assert!(waits.len() > 10, "{waits:?}");
     }

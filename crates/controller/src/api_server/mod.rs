@@ -11,6 +11,7 @@ use api::{Kind, config::ClientRateLimit};
 use http::{Response, header::RETRY_AFTER};
 use kube::{
     Client, Config,
+    api::PostParams,
     client::{ClientBuilder, DynBody},
 };
 use tower::{
@@ -131,6 +132,11 @@ pub fn path(row: &Kind, version: &str, namespace: Option<&str>) -> String {
         Some(namespace) => format!("{root}/namespaces/{namespace}/{}", row.plural),
         None => format!("{root}/{}", row.plural),
     }
+}
+
+/// How objects are created and replaced in our name.
+pub fn writes() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
 /// The HTTP status of an error that the API server answered with.

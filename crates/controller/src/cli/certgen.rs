@@ -20,10 +20,10 @@ use crate::{
 ///
 /// Writes ca.crt and ca.key, and tls.crt and tls.key into the directories server, envoy and ratelimit. The certificate in
 /// envoy is good for the configuration of every Gateway; those of --fleet are good for one, and the authority that is there
-/// signs them. The one in ratelimit is good for the rate limit service's.
+/// signs them. The one in ratelimit is good for the rate limit service's, which may serve Envoys with it.
 ///
-/// With --kubernetes they are kept in the Secrets envoy-gateway-ca and envoy-gateway of its own namespace, for the server
-/// only: the controller signs for Envoys. What is missing is made, what is near its end is renewed, so it may be run at
+/// With --kubernetes they are kept in the Secrets envoy-gateway-ca, envoy-gateway and envoy-rate-limit of its own namespace,
+/// for the server and the rate limit service: the controller signs for Envoys. What is missing is made, what is near its end is renewed, so it may be run at
 /// any time. Secrets that others have made are left alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -114,7 +114,7 @@ fn make(args: &Args) -> anyhow::Result<Authority> {
     write(&args.dir, "ca.key", &own.key)?;
     issue(&authority, &args.dir.join("server"), Holder::Server(&args.names()), args.days)?;
     issue(&authority, &args.dir.join("envoy"), Holder::AnyFleet, args.days)?;
-    issue(&authority, &args.dir.join("ratelimit"), Holder::RateLimit, args.days)?;
+    issue(&authority, &args.dir.join("ratelimit"), Holder::RateLimit(&args.names()), args.days)?;
     Ok(authority)
 }
 

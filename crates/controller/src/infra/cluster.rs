@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use api::config::Kubernetes;
+use api::config::{EnvoyGateway, Kubernetes};
 use kit::{Kit, tasks::BoxError};
 use tokio::sync::watch;
 
@@ -11,7 +11,7 @@ use super::{
     kube::{
         Plan, Runner, Scope, States,
         identities::Identities,
-        render::{ENVOY_IMAGE, Settings, XdsAddress},
+        render::{ENVOY_IMAGE, RateLimitService, Settings, XdsAddress},
     },
 };
 use crate::{api_server::ApiServer, authority::SERVER_NAME, install};
@@ -34,20 +34,23 @@ pub struct Fleets {
 /// planner has said something.
 ///
 /// # Errors
-/// There is no authority.
+/// There is no authority, or the configuration of the rate limit service cannot be used.
 pub async fn run(
     kit: &Kit,
     server: &ApiServer,
-    config: &Kubernetes,
+    config: &EnvoyGateway,
     authority: PathBuf,
     leads: watch::Receiver<bool>,
 ) -> Result<Fleets, BoxError> {
-    let settings = settings(server, config);
-    let scope = scope(config, &server.namespace);
+    let kubernetes = config.provider.kubernetes.clone().unwrap_or_default();
+    let service = RateLimitService::of(config.rate_limit.as_ref(), &kubernetes);
+    let settings = settings(server, &kubernetes);
+    let scope = scope(&kubernetes, &server.namespace);
     let mut identities = Identities::open(&authority)?;
-    identities.take_over(&server.client, &scope, &settings.instance).await;
+    identities.take_over(&server.client, &scope, &settings.instance, &settings.namespace).await;
     let runner = Runner::new(server.client.clone(), &scope, &settings.instance);
     let identify = Box::new(move |gateway: &ir::Gateway| identities.of(&gateway.name));
+    let plan = Plan::new(settings, identify, service.as_ref())?;
     let wanted = watch::Sender::new(None);
     let (states, seen) = watch::channel(States::default());
     let (heard, stop) = (wanted.subscribe(), kit.shutdown.clone());
@@ -55,7 +58,7 @@ pub async fn run(
         runner.run(heard, leads, states, async move { stop.stopping().await }).await;
         Ok::<(), BoxError>(())
     });
-    Ok(Fleets { planner: Planner::Kube(Box::new(Plan::new(settings, identify)), wanted), states: seen })
+    Ok(Fleets { planner: Planner::Kube(Box::new(plan), wanted), states: seen })
 }
 
 fn settings(server: &ApiServer, config: &Kubernetes) -> Settings {

@@ -15,12 +15,18 @@ mod workload;
 use api::config::{CONTROLLER_NAME, KubernetesDeployType};
 use serde_json::{Value, json};
 
+use crate::authority;
+
 pub use webhook::webhook;
 
 /// The name of the controller's Deployment, Service and ServiceAccount, and of the Secret with its certificate.
 pub const NAME: &str = "envoy-gateway";
 /// The Secret with the authority that signs the certificates of the controller and of its Envoys.
 pub const AUTHORITY: &str = "envoy-gateway-ca";
+/// The name of the rate limit service's Deployment, Service and ServiceAccount.
+pub const RATE_LIMIT_NAME: &str = authority::RATE_LIMIT_NAME;
+/// The Secret with its certificate.
+pub const RATE_LIMIT_SECRET: &str = "envoy-rate-limit";
 /// The name of all that makes certificates.
 const CERTGEN: &str = "envoy-gateway-certgen";
 /// The ConfigMap with the controller's configuration.
@@ -30,15 +36,19 @@ const CLASS: &str = "eg";
 
 /// The image of this version.
 pub const IMAGE: &str = concat!("docker.io/portcullis/portcullis:v", env!("CARGO_PKG_VERSION"));
+/// The image of the rate limit service in this version.
+pub const RATE_LIMIT_IMAGE: &str = concat!("docker.io/portcullis/portcullis-ratelimit:v", env!("CARGO_PKG_VERSION"));
 /// The namespace unless another is wanted.
 pub const NAMESPACE: &str = "envoy-gateway-system";
 
 /// The port of the Service at which Envoys get their configuration.
 pub const XDS_PORT: u16 = 18000;
+/// The port of the Service at which the rate limit service gets its configuration.
+pub const RATE_LIMIT_PORT: u16 = 18001;
 
 /// The ports of the Deployment and its Service.
 const XDS: Port = Port { name: "grpc", number: XDS_PORT };
-const RATE_LIMIT: Port = Port { name: "ratelimit", number: 18001 };
+const RATE_LIMIT: Port = Port { name: "ratelimit", number: RATE_LIMIT_PORT };
 const METRICS: Port = Port { name: "metrics", number: 19001 };
 const WEBHOOK: Port = Port { name: "webhook", number: 9443 };
 const HEALTH: Port = Port { name: "health", number: 8081 };
@@ -75,7 +85,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The name of what has no namespace: several installations may be in a cluster.
+    /// The name of what has no namespace. Installations in several namespaces need classes and controller names of their own.
     fn cluster_name(&self, name: &str) -> String {
         format!("{name}.{}", self.namespace)
     }

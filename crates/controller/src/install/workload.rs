@@ -63,7 +63,7 @@ fn deployment(options: &Options, config: &str) -> Value {
         "selector": {"matchLabels": labels(NAME)},
         "template": {
             "metadata": {"labels": labels(NAME), "annotations": {
-                // The configuration is read at start: another one is another pod.
+                // The configuration is read at start: another one of ours is another pod, and whoever edits it restarts it.
                 "checksum/config": hash(config),
                 "prometheus.io/scrape": "true", "prometheus.io/port": METRICS.number.to_string()}},
             "spec": spec}}})

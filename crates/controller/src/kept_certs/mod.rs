@@ -3,6 +3,7 @@
 //! ```text
 //! envoy-gateway-ca   tls.crt tls.key         the authority; signs the server's certificate here, and Envoys' in the controller
 //! envoy-gateway      tls.crt tls.key ca.crt  the server's certificate
+//! envoy-rate-limit   tls.crt tls.key ca.crt  the rate limit service's
 //! ```
 //!
 //! Only what we have made is ever renewed: Secrets of cert-manager, or by hand, are theirs to keep.
@@ -21,12 +22,12 @@ use k8s_openapi::{
     api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client};
 
 use crate::{
-    api_server::{FIELD_MANAGER, code, words},
+    api_server::{code, words, writes},
     authority::{self, Authority, Holder, Issued},
-    install::{AUTHORITY, NAME},
+    install::{AUTHORITY, NAME, RATE_LIMIT_NAME, RATE_LIMIT_SECRET},
 };
 use leaf::Leaf;
 
@@ -65,11 +66,14 @@ pub enum Error {
     /// Others wrote again and again.
     #[error("the Secret {0} is written by others all the time; nothing was changed")]
     Busy(String),
-    /// A Secret that others have made cannot be used.
+    /// A Secret cannot be used.
     #[error(
         "the Secret {0} holds no certificate and key in tls.crt and tls.key: {1}; mend it, or replace it with --force"
     )]
     Foreign(String, authority::Error),
+    /// It is not known who has issued a certificate.
+    #[error("the Secret {0} has no ca.crt, the authority of its certificate; add it")]
+    NoAuthority(String),
     /// A certificate cannot be made.
     #[error(transparent)]
     Authority(#[from] authority::Error),
@@ -91,8 +95,12 @@ pub async fn keep(client: &Client, wish: &Wish) -> Result<Vec<String>, Error> {
     let secrets = Api::<Secret>::namespaced(client.clone(), &wish.namespace);
     let (own, first) = settle(&secrets, AUTHORITY, |there| authority_wanted(there, wish)).await?;
     let authority = Authority::of(&own).map_err(|error| Error::Foreign(AUTHORITY.to_owned(), error))?;
-    let (_, second) = settle(&secrets, NAME, |there| server_wanted(there, &authority, wish)).await?;
-    Ok(vec![first, second])
+    let mut done = vec![first];
+    for (secret, names, holder) in leaves(wish) {
+        let wanted = |there: Option<&Secret>| leaf_wanted(there, &authority, wish, &names, holder);
+        done.push(settle(&secrets, secret, wanted).await?.1);
+    }
+    Ok(done)
 }
 
 /// Puts the authority into all webhooks of a configuration. Tells what was done.
@@ -102,8 +110,13 @@ pub async fn keep(client: &Client, wish: &Wish) -> Result<Vec<String>, Error> {
 pub async fn trust(client: &Client, namespace: &str, configuration: &str) -> Result<String, Error> {
     let what = format!("ValidatingWebhookConfiguration {configuration}");
     let failed = |error| Error::Server { what: what.clone(), error: Box::new(error) };
-    let secret = Api::<Secret>::namespaced(client.clone(), namespace).get(AUTHORITY).await.map_err(failed)?;
-    let bundle = ByteString(text(&secret, "tls.crt").into_bytes());
+    let of_secret = |error| Error::Server { what: format!("Secret {NAME}"), error: Box::new(error) };
+    let secret = Api::<Secret>::namespaced(client.clone(), namespace).get(NAME).await.map_err(of_secret)?;
+    // The authority of the certificate that the webhook shows, which others may have issued.
+    let bundle = ByteString(text(&secret, "ca.crt").into_bytes());
+    if bundle.0.is_empty() {
+        return Err(Error::NoAuthority(NAME.to_owned()));
+    }
     let webhooks = Api::<ValidatingWebhookConfiguration>::all(client.clone());
     let mut there = webhooks.get(configuration).await.map_err(failed)?;
     let mut changed = false;
@@ -166,12 +179,31 @@ fn authority_wanted(there: Option<&Secret>, wish: &Wish) -> Result<Wanted, autho
         Some(leaf) if leaf.is_valid_at(SystemTime::now()) => {
             Ok(Wanted::Stay(issued(there), "it ends in less than 90 days; replace it with --force"))
         }
-        _ => make(),
+        Some(_) => make(),
+        // Whoever trusts it would be lost: that is for somebody to decide.
+        None => Ok(Wanted::Stay(issued(there), "it cannot be read")),
     }
 }
 
-fn server_wanted(there: Option<&Secret>, authority: &Authority, wish: &Wish) -> Result<Wanted, authority::Error> {
-    let names = server_names(wish);
+/// Who gets a certificate under which names.
+type Holds = fn(&[String]) -> Holder<'_>;
+
+/// The Secrets with certificates of the authority: name, whose names they bear, and who holds them.
+fn leaves(wish: &Wish) -> [(&'static str, Vec<String>, Holds); 2] {
+    let server = service_names(NAME, wish).chain(wish.names.iter().cloned()).collect();
+    [
+        (NAME, server, |names| Holder::Server(names)),
+        (RATE_LIMIT_SECRET, service_names(RATE_LIMIT_NAME, wish).collect(), |names| Holder::RateLimit(names)),
+    ]
+}
+
+fn leaf_wanted(
+    there: Option<&Secret>,
+    authority: &Authority,
+    wish: &Wish,
+    names: &[String],
+    holder: Holds,
+) -> Result<Wanted, authority::Error> {
     if let Some(there) = there.filter(|_| !wish.force) {
         if !is_ours(there) {
             return Ok(Wanted::Stay(issued(there), "others keep it"));
@@ -179,19 +211,18 @@ fn server_wanted(there: Option<&Secret>, authority: &Authority, wish: &Wish) -> 
         let soon = SystemTime::now() + (30 * DAY).min(DAY * u32::from(wish.days) / 3);
         let leaf = Leaf::of(&text(there, "tls.crt"));
         let is_signed = text(there, "ca.crt") == authority.certificate();
-        if is_signed && leaf.is_some_and(|leaf| leaf.is_valid_at(soon) && leaf.has_names(&names)) {
+        if is_signed && leaf.is_some_and(|leaf| leaf.is_valid_at(soon) && leaf.has_names(names)) {
             return Ok(Wanted::Stay(issued(there), "it is valid"));
         }
     }
-    let issued = authority.issue(Holder::Server(&names), wish.days)?;
+    let issued = authority.issue(holder(names), wish.days)?;
     Ok(Wanted::Write(issued, Some(authority.certificate().to_owned())))
 }
 
-/// All names of the server but the one that it always has.
-fn server_names(wish: &Wish) -> Vec<String> {
-    let service = format!("{NAME}.{}", wish.namespace);
-    let own = [NAME.to_owned(), service.clone(), format!("{service}.svc"), format!("{service}.svc.cluster.local")];
-    own.into_iter().chain(wish.names.iter().cloned()).collect()
+/// All names of a Service in the wished namespace.
+fn service_names(service: &str, wish: &Wish) -> impl Iterator<Item = String> {
+    let full = format!("{service}.{}", wish.namespace);
+    [service.to_owned(), full.clone(), format!("{full}.svc"), format!("{full}.svc.cluster.local")].into_iter()
 }
 
 /// The Secret, with the state that it replaces.
@@ -223,8 +254,4 @@ fn issued(secret: &Secret) -> Issued {
 fn text(secret: &Secret, file: &str) -> String {
     let bytes = secret.data.as_ref().and_then(|data| data.get(file));
     bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default()
-}
-
-fn writes() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }

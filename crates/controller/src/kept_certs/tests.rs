@@ -15,6 +15,11 @@ fn stays(wanted: Result<Wanted, authority::Error>) -> bool {
     matches!(wanted.unwrap(), Wanted::Stay(..))
 }
 
+fn server_wanted(there: Option<&Secret>, authority: &Authority, wish: &Wish) -> Result<Wanted, authority::Error> {
+    let [(_, names, holder), _] = leaves(wish);
+    leaf_wanted(there, authority, wish, &names, holder)
+}
+
 /// An authority's Secret, the authority, and a server's Secret by it.
 fn all() -> (Secret, Authority, Secret) {
     let own = made(AUTHORITY, authority_wanted(None, &wish()).unwrap());
@@ -36,7 +41,7 @@ fn what_is_valid_stays_unless_it_is_forced() {
 #[test]
 fn a_certificate_near_its_end_is_renewed() {
     let (_, authority, _) = all();
-    let names = server_names(&wish());
+    let [(_, names, _), _] = leaves(&wish());
     let mut renewed = Vec::new();
     for days in [29, 31] {
         let issued = authority.issue(Holder::Server(&names), days).unwrap();
@@ -93,4 +98,20 @@ fn a_server_has_the_names_of_its_service() {
     assert!(leaf.has_names(&names.map(str::to_owned)));
     assert!(leaf.has_names(&["envoy-gateway.ns.svc.cluster.local".to_owned()]));
     assert!(!leaf.has_names(&["elsewhere".to_owned()]));
+}
+
+#[test]
+fn the_rate_limit_service_may_ask_and_serve() {
+    let (_, authority, _) = all();
+    let [_, (name, names, holder)] = leaves(&wish());
+    assert_eq!(name, "envoy-rate-limit");
+    let secret = made(name, leaf_wanted(None, &authority, &wish(), &names, holder).unwrap());
+    assert!(stays(leaf_wanted(Some(&secret), &authority, &wish(), &names, holder)));
+    let leaf = Leaf::of(&text(&secret, "tls.crt")).unwrap();
+    assert!(leaf.has_names(&["envoy-ratelimit", "envoy-ratelimit.ns.svc"].map(str::to_owned)));
+    assert!(!leaf.has_names(&["10.0.0.7".to_owned()]), "that is the server's");
+    let (_, pem) = x509_parser::pem::parse_x509_pem(text(&secret, "tls.crt").as_bytes()).unwrap();
+    let certificate = pem.parse_x509().unwrap();
+    let usage = certificate.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.client_auth && usage.server_auth);
 }

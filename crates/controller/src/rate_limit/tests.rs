@@ -38,7 +38,8 @@ fn limits_of(snapshot: &Snapshot) -> Vec<u32> {
 #[test]
 fn what_is_the_same_is_not_sent_again() {
     let mut settings = config::pipeline_settings(&config::offline(), Vec::new());
-    settings.translate.rate_limit_service = Some(("localhost".to_owned(), 8081));
+    settings.translate.rate_limit_service =
+        Some(translate::RateLimitService { host: "localhost".to_owned(), port: 8081, certified_name: None });
     let (mut state, mut limits) = (State::new(settings), Limits::default());
     let mut sent = |requests| limits.take(&compile(&resources(requests), &mut state)).map(|sent| limits_of(&sent));
     assert_eq!(sent(0), Some(vec![]));

@@ -44,15 +44,18 @@ pub(crate) fn examine(document: Value) -> Examined {
             };
             Examined { object: Some(parsed.object), findings: parsed.unknown.into_iter().map(unknown).collect() }
         }
-        Err(error) => {
-            let text = error.to_string();
-            let (field, what) = match &error {
-                ParseError::Field(_) => split_field(&text),
-                _ => ("", text.as_str()),
-            };
-            let finding = Finding { severity: severity(&error), field: field.to_owned(), what: what.to_owned() };
-            Examined { object: None, findings: vec![finding] }
-        }
+        Err(error) => Examined { object: None, findings: vec![Finding::from(&error)] },
+    }
+}
+
+impl From<&ParseError> for Finding {
+    fn from(error: &ParseError) -> Self {
+        let text = error.to_string();
+        let (field, what) = match error {
+            ParseError::Field(_) => split_field(&text),
+            _ => ("", text.as_str()),
+        };
+        Self { severity: severity(error), field: field.to_owned(), what: what.to_owned() }
     }
 }
 

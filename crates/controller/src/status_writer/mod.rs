@@ -38,6 +38,8 @@ use crate::{
 
 /// Writes at once.
 const AT_ONCE: usize = 16;
+/// Between two writes to the same object: while many routes come, their Gateway's number of them would be written as often.
+const BETWEEN: Duration = Duration::from_millis(200);
 /// How long the server may take for one.
 const TIME: Duration = Duration::from_secs(10);
 /// After a conflict the newer state is heard of soon; if not, it's tried again after this time.
@@ -80,7 +82,7 @@ struct Write {
 enum Step {
     /// The server's answer to a write.
     Written(Write, Result<Value, kube::Error>),
-    /// It's time to try again what failed.
+    /// It's time to look again: what failed is tried again, what was written may have changed since.
     Again(Arc<ObjectRef>),
     /// It's time to look whether there is something to write.
     Look(Arc<ObjectRef>),
@@ -201,11 +203,11 @@ impl StatusWriter {
         match answer {
             Ok(object) => {
                 count("written");
-                self.busy.remove(&reference);
                 self.backoffs.remove(&reference);
                 self.taken.insert(Arc::clone(&reference), Taken { wanted, stands: hash(&object["status"]) });
                 // So that the next write need not wait until this one is heard of.
                 self.records.wrote(&reference, &object);
+                self.later(BETWEEN, Step::Again(reference));
             }
             // It's gone. Its record will go, too.
             Err(error) if code(&error) == Some(404) => drop(self.busy.remove(&reference)),

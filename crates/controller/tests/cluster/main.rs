@@ -14,6 +14,7 @@ mod grants;
 mod hosts;
 mod installed;
 mod leader;
+mod limits;
 mod memory;
 mod poison;
 mod rollouts;

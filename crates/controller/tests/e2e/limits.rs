@@ -76,3 +76,28 @@ async fn a_policy_limits_requests_until_it_is_gone() -> Result<()> {
     scene.until_of(user("ann"), "a").await?;
     scene.until("h/all", "a").await
 }
+
+/// A bucket of three is another thing than a window of one, so what is counted shows that the service was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn annotations_of_a_policy_say_how_to_count() -> Result<()> {
+    let port = free_port();
+    let config = format!("rateLimit: {{service: {{host: 127.0.0.1, port: {port}}}, timeout: 5s, failClosed: true}}\n");
+    let gateway = gateway(&[listener("http", "HTTP", free_port(), "")]);
+    let route = http_route("r", "rules: [{backendRefs: [{name: a, port: 80}]}]");
+    let annotations = "annotations: {portcullis.dev/rate-limit-algorithm: token_bucket, portcullis.dev/rate-limit-burst: '3', \
+         portcullis.dev/rate-limit-hash-values: 'true'}, namespace: default";
+    let limits = limits(0, 1).replace("namespace: default", annotations);
+    let scene = Scene::configured(&config, &gateway, &["a"], &route).await?;
+    let _service = service(&scene.case, port)?;
+    scene.case.write("limits", &limits)?;
+    scene.case.condition("BackendTrafficPolicy", "limits", "Accepted", "True").await?;
+    scene.case.programmed("gw").await?;
+    scene.until("h/all", "429").await?;
+    for wanted in ["a", "a", "a", "429"] {
+        scene.expect_of(scene.get("h/").header("x-user", "ann"), wanted).await?;
+    }
+    // What nobody can count is told, and limits nothing.
+    scene.case.write("limits", &limits.replace("token_bucket", "leaky_bucket"))?;
+    scene.case.condition("BackendTrafficPolicy", "limits", "Accepted", "False").await?;
+    scene.until("h/all", "a").await
+}

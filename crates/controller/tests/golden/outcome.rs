@@ -25,7 +25,11 @@ impl Outcome {
         let once = read_once(&[directory.path().to_owned()]).unwrap();
         let settings = config::offline();
         let mut pipeline = config::pipeline_settings(&settings, Vec::new());
-        pipeline.translate.rate_limit_service = Some(("ratelimit.internal".to_owned(), 8081));
+        pipeline.translate.rate_limit_service = Some(translate::RateLimitService {
+            host: "ratelimit.internal".to_owned(),
+            port: 8081,
+            certified_name: None,
+        });
         Self { output: compile(&once.seen.resources, &mut State::new(pipeline)), once, settings }
     }
 

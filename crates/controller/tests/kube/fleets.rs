@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use controller::{
     infra::kube::{
         Kind, Plan, Runner, Scope, States, Wanted,
-        render::{INSTANCE, Identity, Settings, XdsAddress},
+        render::{INSTANCE, Identity, RateLimitService, Settings, XdsAddress},
     },
     pipeline::Output,
 };
@@ -19,7 +19,7 @@ use testbed::{PATIENCE, wait::wait_for};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{
-    manifests::{gateway, http, namespace},
+    manifests::{gateway, http, namespace, route, service},
     room::Room,
 };
 
@@ -34,13 +34,19 @@ struct Yard {
 impl Yard {
     /// Objects are put into the namespace `objects`.
     async fn new(name: &str, objects: &str) -> Self {
+        Self::with(name, objects, None).await
+    }
+
+    /// The same, with a rate limit service to run when it's needed.
+    async fn with(name: &str, objects: &str, service: Option<RateLimitService>) -> Self {
         let room = Room::new(name).await;
         let settings = settings(objects, name);
         let client = room.admin.client.clone();
         let runner = Runner::new(client, &Scope::Namespaces(vec![objects.to_owned()]), &settings.instance);
         let identity = Identity { authorities: "CA".into(), certificate: "CERTIFICATE".into(), key: "KEY".into() };
         let identity = Arc::new(identity);
-        let mut plan = Plan::new(settings, Box::new(move |_| Arc::clone(&identity)));
+        let identify = Box::new(move |_: &_| Arc::clone(&identity));
+        let mut plan = Plan::new(settings, identify, service.as_ref()).expect("it can be rendered");
         let (wanted, heard) = watch::channel::<Option<Wanted>>(None);
         let (states, seen) = watch::channel(States::default());
         let (leads, mut outputs) = (watch::Sender::new(true), room.controller.outlets.output.subscribe());
@@ -222,8 +228,8 @@ async fn with_a_gateway_go_its_objects_and_no_others() {
     // One that looks like ours and is another installation's, and one that nobody labelled.
     for (name, labels) in [("foreign", json!({INSTANCE: "another"})), ("plain", json!({}))] {
         let mut labels = labels;
-        for (key, value) in controller::infra::kube::render::COMMON {
-            labels[key] = json!(value);
+        for (key, value) in [("component", "proxy"), ("managed-by", "envoy-gateway"), ("name", "envoy")] {
+            labels[format!("app.kubernetes.io/{key}")] = json!(value);
         }
         let fields = json!({"metadata": {"name": name, "labels": labels}});
         yard.claim(Kind::ServiceAccount, name, fields).await;
@@ -236,6 +242,93 @@ async fn with_a_gateway_go_its_objects_and_no_others() {
     yard.room.admin.delete(&second).await;
     yard.until_objects("the end of the second", |objects| *objects == BTreeSet::from([foreign.clone()])).await;
     assert!(yard.get(Kind::ServiceAccount, "plain").await.is_some());
+}
+
+/// The objects of the rate limit service.
+const LIMITER: [&str; 4] = [
+    "Deployment/envoy-ratelimit",
+    "PodDisruptionBudget/envoy-ratelimit",
+    "Service/envoy-ratelimit",
+    "ServiceAccount/envoy-ratelimit",
+];
+
+/// A rate limit service, and whether what asks it is refused while it's not there.
+fn limiter(fail_closed: bool) -> Option<RateLimitService> {
+    let config = json!({"backend": {"type": "Redis", "redis": {"url": "redis:6379"}}, "failClosed": fail_closed});
+    let kubernetes = json!({"rateLimitPDB": {"minAvailable": 1}});
+    let read = "it is a configuration";
+    RateLimitService::of(
+        Some(&serde_json::from_value(config).expect(read)),
+        &serde_json::from_value(kubernetes).expect(read),
+    )
+}
+
+#[tokio::test]
+async fn the_rate_limit_service_comes_and_goes_with_the_policies_that_need_it() {
+    let yard = Yard::with("limits", "limits", limiter(false)).await;
+    let backends = json!([{"name": "app", "port": 80}]);
+    let [app, slice] = service("limits", "app", "192.0.2.1");
+    let route = route("limits", "app", "app.example", backends);
+    yard.room.admin.apply_all(&[yard.room.gateway(), app, slice, route]).await;
+    let fleet = yard.until_objects("the fleet", |objects| objects.len() == OWNED.len()).await;
+    let limit = json!({"global": {"rules": [{"limit": {"requests": 3, "unit": "Hour"}}]}});
+    let target = json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "app"}]);
+    let policy = json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "BackendTrafficPolicy",
+        "metadata": {"name": "limits", "namespace": "limits"}, "spec": {"targetRefs": target, "rateLimit": limit}});
+    yard.room.admin.apply(&policy).await;
+    let all: BTreeSet<String> = LIMITER.map(str::to_owned).into_iter().chain(fleet.clone()).collect();
+    yard.until_objects("the service", |objects| *objects == all).await;
+
+    let name = "envoy-ratelimit";
+    let image =
+        |deployment: &Value| image(deployment).as_str().is_some_and(|image| image.contains("portcullis-ratelimit"));
+    let evil =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": name, "image": "evil.example/limits:1"}]}}}});
+    yard.change(Kind::Deployment, name, evil).await;
+    yard.until("the image to be ours", Kind::Deployment, name, image).await;
+    yard.api(Kind::Service).delete(name, &DeleteParams::default()).await.unwrap();
+    yard.until_objects("another Service", |objects| *objects == all).await;
+
+    yard.room.admin.delete(&policy).await;
+    yard.until_objects("the end of the service", |objects| *objects == fleet).await;
+}
+
+#[tokio::test]
+async fn what_would_refuse_all_requests_while_it_is_not_there_is_there_before() {
+    let yard = Yard::with("closed", "closed", limiter(true)).await;
+    yard.until_objects("the service", |objects| *objects == LIMITER.map(str::to_owned).into()).await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_not_taken_over() {
+    let yard = Yard::new("theirs", "theirs").await;
+    yard.room.admin.apply(&yard.room.gateway()).await;
+    let first = name_of(&yard.until_objects("the objects", |objects| objects.len() == OWNED.len()).await);
+    // An application's, and another fleet's.
+    let ports = json!([{"name": "theirs", "port": 1}]);
+    let fields = json!({"metadata": {"name": "shop"}, "spec": {"ports": ports, "selector": {"app": "shop"}}});
+    yard.claim(Kind::Service, "shop", fields).await;
+    for (gateway_name, taken) in [("greedy", "shop"), ("envious", &*first)] {
+        let before = yard.get(Kind::Service, taken).await.unwrap();
+        let named = json!({"type": "Kubernetes", "kubernetes": {"envoyService": {"name": taken}}});
+        let proxy = json!({"apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "EnvoyProxy",
+            "metadata": {"name": gateway_name, "namespace": "theirs"}, "spec": {"provider": named}});
+        let mut other = gateway("theirs", gateway_name, "theirs", http());
+        other["spec"]["infrastructure"] =
+            json!({"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": gateway_name}});
+        yard.room.admin.apply_all(&[proxy, other.clone()]).await;
+        let fleet = format!("theirs/{gateway_name}");
+        let mut states = yard.states.clone();
+        let is_told = |states: &States| states.get(&*fleet).is_some_and(|state| state.error.is_some());
+        let told = tokio::time::timeout(PATIENCE, states.wait_for(is_told)).await.expect("it is told").unwrap().clone();
+        let told = told[&*fleet].error.clone().unwrap();
+        assert!(told.contains(&format!("{taken} is there already and belongs to somebody else")), "{told}");
+        yard.room.admin.delete(&other).await;
+        yard.until_objects("the end of its fleet", |objects| objects.iter().all(|object| object.ends_with(&first)))
+            .await;
+        let after = yard.get(Kind::Service, taken).await.expect("it is still there");
+        assert_eq!((&after["spec"], &after["metadata"]["uid"]), (&before["spec"], &before["metadata"]["uid"]));
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use testbed::{PATIENCE, wait::wait_until};
 use super::{
     double::Double,
     house::Stay,
-    manifests::{class, gateway, http, route},
-    room::{Controller, Room},
+    manifests::{class, gateway, http, route, service_import},
+    room::{Controller, Room, sends},
 };
 
 fn objects() -> [(&'static str, Value); 3] {
@@ -88,6 +88,55 @@ async fn what_is_forbidden_is_said_with_the_role_that_is_missing() {
     // All else is read, and none of it is in force: half of a cluster is not to be acted upon.
     assert!(!*controller.source.listed().borrow());
     assert!(controller.outlets.output.borrow().is_none());
+}
+
+#[tokio::test]
+async fn a_list_that_fails_for_long_is_tried_again_within_two_seconds() {
+    let _stay = Stay::begin().await;
+    let double = Double::start(&objects()).await;
+    double.refuse(Method::GET, "/httproutes", 503, None);
+    let controller = Controller::begin(double.config(), "test.example/double", None).unwrap();
+    let often = async || double.asked(&Method::GET, "/httproutes").len() >= 8;
+    wait_until("eight attempts", PATIENCE, often).await.unwrap();
+    let pauses = pauses(&double.asked(&Method::GET, "/httproutes"));
+    // Two seconds, and one for a machine that has other things to do.
+    assert!(pauses.iter().all(|pause| *pause < Duration::from_secs(3)), "{pauses:?}");
+    double.relent();
+    controller.until_sent("r.example", true).await;
+}
+
+#[tokio::test]
+async fn a_kind_of_back_ends_that_is_forbidden_keeps_nothing_else_from_being_read() {
+    let room = Room::new("partly").await;
+    let config = room.reader(&ROLES_OF_ONE.replace("roles", "partly").replace(", multicluster.x-k8s.io", "")).await;
+    let watch =
+        Watch { r#type: WatchType::Namespaces, namespaces: vec!["partly".to_owned()], namespace_selector: None };
+    let import = json!([{"group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "far", "port": 80}]);
+    let both = [route("partly", "r", "r.example", json!([])), route("partly", "far", "far.example", import)];
+    room.admin.apply_all(&both).await;
+    room.admin.apply_all(&service_import("partly", "far", "10.9.9.9")).await;
+    room.admin.apply(&room.gateway()).await;
+    let controller = Controller::start(config, "test.example/partly", Some(&watch)).await;
+    let output = controller.until_sent("r.example", true).await;
+    assert!(!sends(&output, "10.9.9.9"));
+    let said = |told: &[String]| {
+        let words = "serviceimports cannot be read, and what refers to them fails and all else goes on";
+        told.iter().any(|told| told.starts_with(words) && told.ends_with("a Role in the namespace partly"))
+    };
+    controller.until_problems("what is forbidden", said).await;
+
+    let right = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": "imports", "namespace": "partly"}, "rules": [
+            {"apiGroups": ["multicluster.x-k8s.io"], "resources": ["serviceimports"], "verbs": ["list", "watch"]}]});
+    let given = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "imports", "namespace": "partly"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "imports"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "partly"}]});
+    for object in [right, given] {
+        room.stay.cluster().apply(&object.to_string()).await.unwrap();
+    }
+    controller.until_sent("10.9.9.9", true).await;
+    controller.until_problems("nothing more to be forbidden", |told| !said(told)).await;
 }
 
 #[tokio::test]

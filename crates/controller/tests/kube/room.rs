@@ -108,7 +108,11 @@ impl Controller {
         let translate = translate::Options {
             controller_name: name.to_owned(),
             enable_backend: true,
-            rate_limit_service: Some(("limits.example".to_owned(), 8081)),
+            rate_limit_service: Some(translate::RateLimitService {
+                host: "limits.example".to_owned(),
+                port: 8081,
+                certified_name: None,
+            }),
             ..translate::Options::default()
         };
         let state = State::new(Settings { translate, ..Settings::default() });

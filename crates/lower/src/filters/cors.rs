@@ -22,7 +22,8 @@ pub(crate) fn instances(chain: &Chain<'_>) -> Vec<Instance> {
 /// What a route says to it.
 pub(super) fn policy(cors: &gateway::Cors) -> CorsPolicy {
     let credentials = cors.allow_credentials.unwrap_or_default();
-    // Envoy answers `*` with what was asked for: to a browser with credentials a `*` in the answer would mean nothing.
+    // Envoy answers `*` with the methods and headers that were asked for: to a browser with credentials a `*` would mean nothing.
+    // Of headers to expose none are asked for: there `*` stays, and helps only without credentials.
     let join = |names: &Option<Vec<String>>| match names.as_deref().unwrap_or_default() {
         names if names.iter().any(|name| name == "*") => "*".to_owned(),
         names => names.join(", "),

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use envoy::rls_conf::{RateLimitConfig, RateLimitDescriptor, RateLimitPolicy, RateLimitUnit};
+use envoy::{
+    ValueKind,
+    rls_conf::{RateLimitConfig, RateLimitDescriptor, RateLimitPolicy, RateLimitUnit},
+};
 use ir::{
     Gateway, Protocol, Transport,
     api::ext::backend_traffic_policy::rate_limit::{RateLimitRule, RateLimitUnit as Unit},
-    features::GlobalRateLimit,
+    features::{CountingAlgorithm, GlobalRateLimit},
 };
 
 use super::entry;
@@ -48,12 +51,23 @@ fn limits(gateway: &Gateway) -> impl Iterator<Item = &GlobalRateLimit> {
 struct Tree {
     children: BTreeMap<(String, Option<String>), Tree>,
     limit: Option<(RateLimitPolicy, bool)>,
+    /// What the messages have no fields for.
+    extension: BTreeMap<&'static str, envoy::Value>,
 }
 
 impl Tree {
     fn add(&mut self, limit: &GlobalRateLimit, index: usize, rule: &RateLimitRule) {
         let entries = entry::of_rule(limit, index, rule);
-        let end = entries.iter().fold(self, |node, entry| node.children.entry(entry.key_and_value()).or_default());
+        let counting = &limit.counting;
+        let end = entries.iter().fold(self, |node, entry| {
+            let (key, value) = entry.key_and_value();
+            // What has a value here is what stands in the rule.
+            let hashed = counting.hash_values && value.is_none();
+            let node = node.children.entry((key, value)).or_default();
+            node.extension.extend(hashed.then(|| ("hash_value", truth())));
+            node
+        });
+        end.extension.extend(algorithm(counting.algorithm, rule.limit.requests));
         let policy = RateLimitPolicy {
             unit: unit(rule.limit.unit).into(),
             requests_per_unit: rule.limit.requests,
@@ -65,17 +79,50 @@ impl Tree {
     fn descriptors(self) -> Vec<RateLimitDescriptor> {
         let descriptor = |((key, value), tree): ((String, Option<String>), Tree)| {
             let (rate_limit, shadow_mode) = tree.limit.clone().unzip();
+            let metadata = (!tree.extension.is_empty()).then(|| metadata(&tree.extension));
             RateLimitDescriptor {
                 key,
                 value: value.unwrap_or_default(),
                 rate_limit,
                 shadow_mode: shadow_mode.unwrap_or_default(),
+                metadata,
                 descriptors: tree.descriptors(),
                 ..Default::default()
             }
         };
         self.children.into_iter().map(descriptor).collect()
     }
+}
+
+/// The key under which our service finds what the messages have no fields for; others pass it over.
+const EXTENSION: &str = "portcullis.dev/ratelimit";
+
+fn algorithm(algorithm: CountingAlgorithm, requests: u32) -> Vec<(&'static str, envoy::Value)> {
+    let named = |name: &str| ("algorithm", value(ValueKind::StringValue(name.to_owned())));
+    match algorithm {
+        CountingAlgorithm::FixedWindow => Vec::new(),
+        CountingAlgorithm::SlidingWindow => vec![named("sliding_window")],
+        // A bucket that never fills again has no size.
+        CountingAlgorithm::TokenBucket(burst) => {
+            let burst = burst.filter(|_| requests > 0);
+            let burst = burst.map(|burst| ("burst", value(ValueKind::NumberValue(burst.into()))));
+            [named("token_bucket")].into_iter().chain(burst).collect()
+        }
+    }
+}
+
+fn metadata(extension: &BTreeMap<&'static str, envoy::Value>) -> envoy::Struct {
+    let fields = extension.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let extension = value(ValueKind::StructValue(envoy::Struct { fields }));
+    envoy::Struct { fields: [(EXTENSION.to_owned(), extension)].into() }
+}
+
+fn truth() -> envoy::Value {
+    value(ValueKind::BoolValue(true))
+}
+
+fn value(kind: ValueKind) -> envoy::Value {
+    envoy::Value { kind: Some(kind) }
 }
 
 fn unit(unit: Unit) -> RateLimitUnit {

@@ -9,7 +9,7 @@ use ir::{
         ObjectRef,
         gateway::{CookieLifetime, Cors},
     },
-    features::{CredentialInjection, ExtAuth, ExtAuthService, ExtProc, GlobalRateLimit},
+    features::{Counting, CountingAlgorithm, CredentialInjection, ExtAuth, ExtAuthService, ExtProc, GlobalRateLimit},
     route::{Session, SessionKind},
 };
 use serde_json::{Value, json};
@@ -165,6 +165,7 @@ pub(super) fn limits() -> GlobalRateLimit {
         domain: "default/eg".into(),
         scope: "httproute/default/r/rule/0".to_owned(),
         rules: serde_json::from_value(rules).unwrap(),
+        counting: Counting::default(),
     }
 }
 
@@ -184,6 +185,35 @@ fn the_service_is_told_the_same_descriptors() {
     let configs = crate::rate_limit_config(&gateway);
     let configs: Vec<Value> = configs.iter().map(|config| envoy::json::of(config).unwrap()).collect();
     insta::assert_yaml_snapshot!(configs);
+}
+
+/// What the messages have no fields for, at the end of a descriptor and at the values that requests bring.
+#[test]
+fn the_service_is_told_how_to_count() {
+    let counting = Counting { algorithm: CountingAlgorithm::TokenBucket(Some(9)), hash_values: true };
+    let mut limits = GlobalRateLimit { counting, ..limits() };
+    limits.rules.truncate(2);
+    limits.rules[0].limit.requests = 0;
+    let feature = Features { rate_limit: Some(Arc::new(limits)), ..Features::default() };
+    let configs = crate::rate_limit_config(&simple([with("r", feature)], vec![cluster("c")]));
+    let config = envoy::json::of(&configs[0]).unwrap();
+    let mut found = Vec::new();
+    extensions(&config, &mut found);
+    assert_eq!(
+        found,
+        [
+            json!(["header/x-user", {"algorithm": "token_bucket", "burst": 9.0, "hash_value": true}]),
+            // A bucket that never fills again has no size.
+            json!(["rule", {"algorithm": "token_bucket"}]),
+        ]
+    );
+}
+
+/// All extensions below a node, by the keys of descriptors.
+fn extensions(node: &Value, into: &mut Vec<Value>) {
+    into.extend(node.get("metadata").map(|metadata| json!([node["key"], metadata["portcullis.dev/ratelimit"]])));
+    let children = node["descriptors"].as_array().into_iter().flatten();
+    children.for_each(|child| extensions(child, into));
 }
 
 #[test]

@@ -11,10 +11,11 @@ mod services;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use calls::{Load, Taken};
 use serde_json::{Value, json};
 use services::{Kind, Service};
+use testbed::proc::processor_time;
 use testbed::redis::{self, Redis};
 
 /// How long each figure is measured.
@@ -37,6 +38,10 @@ async fn main() -> Result<()> {
             }
         }
     }
+    if !is_wanted("memory") {
+        println!("{}", Value::Array(figures.0));
+        return Ok(());
+    }
     let idle = Service::ours(&redis, Kind::Fixed).await?;
     figures.push("resident memory, idle", idle.memory()?, "MiB", Some(30.0));
     drop(idle);
@@ -54,6 +59,9 @@ async fn compare(
     connections: usize,
 ) -> Result<()> {
     let title = format!("{} descriptors, {connections} connections, {}", descriptors, kind.name());
+    if !is_wanted(&title) {
+        return Ok(());
+    }
     eprintln!("  {title}");
     let mut taken = Vec::new();
     for reference in [false, true] {
@@ -65,7 +73,9 @@ async fn compare(
         let before = service.processor_time()?;
         let paced = load.run(&service).await?;
         let cost = (service.processor_time()? - before).as_secs_f64() / paced.count() * 100_000.0;
+        let before = Spent::until_now(&service, redis)?;
         let peak = Load { pace: None, ..load }.run(&service).await?;
+        eprintln!("    {}", Spent::until_now(&service, redis)?.since(&before, &peak));
         taken.push((paced, cost, peak));
     }
     let [(own, own_cost, own_peak), (peer, peer_cost, peer_peak)] = taken.as_slice() else { return Ok(()) };
@@ -85,6 +95,11 @@ async fn compare(
     Ok(())
 }
 
+/// `cargo bench --bench load -- "10 descriptors" fixed` measures only what is named so.
+fn is_wanted(title: &str) -> bool {
+    std::env::args().skip(1).filter(|word| !word.starts_with("--")).all(|word| title.contains(&word))
+}
+
 /// What a million live counters cost the embedded store.
 async fn memory(figures: &mut Figures) -> Result<()> {
     eprintln!("  a million keys in the embedded store");
@@ -95,6 +110,23 @@ async fn memory(figures: &mut Figures) -> Result<()> {
     figures.push("resident memory, a million live keys in the embedded store", after, "MiB", None);
     figures.push("memory of a key", (after - before) * f64::from(1 << 20) / f64::from(KEYS), "bytes", None);
     Ok(())
+}
+
+/// Processor time of the three who share the machine, in microseconds.
+struct Spent([f64; 3]);
+
+impl Spent {
+    fn until_now(service: &Service, redis: &Redis) -> Result<Self> {
+        let redis = processor_time(redis.pid().context("Redis runs")?)?;
+        let times = [service.processor_time()?, redis, processor_time("self")?];
+        Ok(Self(times.map(|time| time.as_secs_f64() * 1e6)))
+    }
+
+    /// What a call at the peak takes of each: what they share is what the peak can be.
+    fn since(&self, before: &Self, calls: &Taken) -> String {
+        let [service, redis, client] = std::array::from_fn(|who| (self.0[who] - before.0[who]) / calls.count());
+        format!("a call at the peak: service {service:.0} us, Redis {redis:.0} us, client {client:.0} us")
+    }
 }
 
 #[derive(Default)]

@@ -1,8 +1,9 @@
 //! Token buckets, in the form of GCRA: one debt that is paid off evenly.
 //!
 //! A hit costs as many points as the unit has milliseconds, and each millisecond pays `requests` points, so all numbers are
-//! whole. They are kept as floating point numbers because Redis' scripts have no others: exact up to 2⁵³ (a burst of 100
-//! million a minute), and beyond that wrong by less than one part in a thousand million million.
+//! whole. They are kept as floating point numbers because Redis' scripts have no others: exact up to 2⁵³ points (150 thousand
+//! million hits of a minute, 285 thousand of a year), and beyond that wrong by less than one part in a thousand million
+//! million.
 
 use crate::limit::{Limit, Millis};
 
@@ -21,6 +22,12 @@ fn float(number: u64) -> f64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, not negative, and saturating")]
 fn whole(number: f64) -> u64 {
     number as u64
+}
+
+/// A span of time, as far as Redis' scripts can tell one: up to 2⁵³ milliseconds.
+fn span(time: f64) -> Millis {
+    const LONGEST: Millis = 1 << 53;
+    whole(time.ceil()).min(LONGEST)
 }
 
 fn cost(limit: &Limit) -> f64 {
@@ -51,9 +58,8 @@ impl Bucket {
         }
         let rate = f64::from(limit.requests);
         let debt = self.debt(limit, now);
-        let after = debt + float(hits.max(0).unsigned_abs()) * cost(limit);
-        let full = f64::from(limit.burst) * cost(limit);
-        let excess = after - full;
-        (whole((debt / rate).ceil()), whole((excess / rate).ceil()))
+        let beyond = (float(hits.max(0).unsigned_abs()) - f64::from(limit.burst)) * cost(limit);
+        let excess = debt + beyond;
+        (span(debt / rate), span(excess / rate))
     }
 }

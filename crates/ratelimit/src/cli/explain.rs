@@ -10,7 +10,8 @@ use crate::key::Keys;
 use crate::limit::{Algorithm, Limit};
 use crate::rules::{self, Found, How, Rule, Rules};
 
-/// Tells which rule a descriptor has, how each of its entries was matched, and by which key it is counted.
+/// Tells which rule a descriptor has, how each of its entries was matched, and by which key it is counted where the service
+/// has no prefix, no secret and no legacy keys.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The domain of the request.
@@ -106,7 +107,7 @@ fn described(limit: &Limit) -> String {
         Algorithm::SlidingWindow => "a sliding window".to_owned(),
         Algorithm::TokenBucket => format!("a bucket of {}", limit.burst),
     };
-    format!("{} in a {}, {how}", limit.requests, limit.unit)
+    format!("{} per {}, {how}", limit.requests, limit.unit)
 }
 
 #[cfg(test)]
@@ -136,7 +137,7 @@ descriptors:
             text,
             "path=/a,b: by the pattern `/a*`, the most specific that matches\n\
              user=ann: by its key alone: no value and no pattern matches\n\
-             rule edge.path_/a*.user (name users): 5 in a minute, fixed windows\n\
+             rule edge.path_/a*.user (name users): 5 per minute, fixed windows\n\
              key edge|path=/a,b|user=ann|f60\n"
         );
     }

@@ -21,7 +21,8 @@ use crate::rules;
 use crate::store::Store;
 use crate::store::memory::Memory;
 
-/// Plays recorded requests against rules, with the clock of the record, and tells how many each rule would have refused.
+/// Plays recorded requests against rules, with the clock of the record, and tells how many of them would have been refused,
+/// by the keys of their descriptors.
 ///
 /// A record is a line of JSON: {"time": 1700000000000, "request": {"domain": "edge", "descriptors": [...]}}, with the time in
 /// milliseconds since 1970 and in order.

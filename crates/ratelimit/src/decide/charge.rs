@@ -1,12 +1,14 @@
 //! The charges of a request: what the local cache knows is not asked again, the rest is one batch for the store.
 
+use std::sync::Arc;
+
 use envoy::service::ratelimit::RateLimitRequest;
 
 use super::fate::{Fate, Limited};
-use super::{Limiter, PerDescriptor};
+use super::{Limiter, Live, PerDescriptor};
 use crate::algorithm::{Counting, Reading, is_over};
 use crate::limit::Millis;
-use crate::store::Batch;
+use crate::store::{Batch, Weight};
 
 /// How a limited descriptor stands.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +22,7 @@ impl Limiter {
     /// Charges all limits of a request; one for each descriptor that has a limit.
     pub(super) async fn charge(
         &self,
+        live: &Arc<Live>,
         request: &RateLimitRequest,
         fates: &[Fate<'_>],
         now: Millis,
@@ -29,19 +32,19 @@ impl Limiter {
         let mut refused = false;
         for (descriptor, fate) in request.descriptors.iter().zip(fates) {
             let Fate::Limited(limited) = fate else { continue };
-            let enforced = self.enforces(limited);
+            let weight = if self.enforces(limited) { Weight::Refuses } else { Weight::Counts };
             let (keys, limit) = (&self.policy.keys, &limited.limit);
             batch.push(
                 *limit,
                 limited.hits,
-                enforced,
+                weight,
                 |key| keys.write(key, &request.domain, descriptor, &limited.steps, limit),
                 |key| keys.write_window(key, limit, now),
             );
             let reading = self.exhausted.as_ref().and_then(|exhausted| exhausted.reading(&batch, batch.last()?));
             if reading.is_some() {
                 batch.pop();
-                refused |= enforced;
+                refused |= weight == Weight::Refuses;
             }
             known.push(reading);
         }
@@ -49,7 +52,7 @@ impl Limiter {
         if refused && batch.counting == Counting::AllOrNothing {
             batch.look_only();
         }
-        let fresh = self.ask_store(&batch).await;
+        let fresh = self.ask_store(live, &batch).await;
         let mut fresh = batch.charges().iter().zip(fresh);
         let mut limits = fates.iter().filter_map(|fate| match fate {
             Fate::Limited(limited) => Some(limited),
@@ -71,12 +74,14 @@ impl Limiter {
         charged.collect()
     }
 
-    async fn ask_store(&self, batch: &Batch) -> crate::store::Readings {
+    async fn ask_store(&self, live: &Arc<Live>, batch: &Batch) -> crate::store::Readings {
         if batch.charges().is_empty() {
             return crate::store::Readings::new();
         }
         let (readings, counted) = self.store.charge(batch).await;
-        if let Some(exhausted) = self.exhausted.as_ref().filter(|_| counted) {
+        // What is learnt by rules that are not in force any more would outlive them.
+        let current = || Arc::ptr_eq(live, &self.live.load());
+        if let Some(exhausted) = self.exhausted.as_ref().filter(|_| counted && current()) {
             for (charge, reading) in batch.charges().iter().zip(&readings) {
                 exhausted.learn(batch, charge, reading);
             }

@@ -24,7 +24,7 @@ impl Limiter {
         };
         if rule.detailed || limited.steps.iter().any(|step| step.value_to_metric()) {
             let label = label(request, index, limited, rule.detailed);
-            self.count_hits(&self.metrics.of_values(&request.domain, &label), limited, charged);
+            self.count_hits(&self.metrics.of_values(rule, &label), limited, charged);
         } else {
             self.count_hits(&live.counters[rule.index], limited, charged);
         }
@@ -83,7 +83,8 @@ impl Limiter {
         reason = "a threshold for metrics"
     )]
     fn near(&self, most: u64) -> u64 {
-        (most as f32 * self.policy.near_ratio).floor() as u64
+        // Rounded to a float, a limit may be more than it is.
+        ((most as f32 * self.policy.near_ratio).floor() as u64).min(most)
     }
 }
 
@@ -99,6 +100,8 @@ fn label(request: &RateLimitRequest, index: usize, limited: &Limited<'_>, detail
         let value = match step.how {
             How::Pattern(pattern) if !by_value || step.shared().is_some() => pattern,
             How::Any if !by_value => "",
+            // The value of an exact match stands in the rules; others may not be shown where they may not be stored.
+            How::Pattern(_) | How::Any if step.is_hashed() => "#",
             How::Exact | How::Pattern(_) | How::Any => &entry.value,
         };
         if !value.is_empty() {

@@ -72,7 +72,9 @@ fn fate<'r>(live: &'r Live, request: &RateLimitRequest, descriptor: &RateLimitDe
         // A limit in the request goes before the rules, in any known domain. Its unit was checked.
         let unit = Unit::from_number(limit.unit).unwrap_or(Unit::SECOND);
         let limit = Limit::fixed(limit.requests_per_unit, unit);
-        return Some(Fate::Limited(Limited { limit, rule: None, steps: SmallVec::new(), hits }));
+        // It counts each value by itself; what the rules say of storing values holds for it too.
+        let steps = found.steps.into_iter().map(Step::unshared).collect();
+        return Some(Fate::Limited(Limited { limit, rule: None, steps, hits }));
     }
     let Some(rule) = found.rule else { return Some(Fate::Free) };
     Some(match rule.limit {

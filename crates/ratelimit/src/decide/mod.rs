@@ -82,10 +82,13 @@ impl Limiter {
     /// Puts rules into force: the next request sees them all.
     pub fn set_rules(&self, rules: Rules) {
         let counters = self.metrics.of_rules(&rules);
-        self.live.store(Arc::new(Live { rules, counters }));
+        let live = Arc::new(Live { rules, counters });
+        self.live.store(Arc::clone(&live));
+        self.metrics.keep_only(&live.rules);
         if let Some(exhausted) = &self.exhausted {
             exhausted.clear();
         }
+        self.store.rules_changed();
     }
 
     /// The rules in force.
@@ -106,7 +109,7 @@ impl Limiter {
         }
         let live = self.live.load();
         let fates = self.fates(&live, request);
-        let charged = self.charge(request, &fates, now).await;
+        let charged = self.charge(&live, request, &fates, now).await;
         let statuses = self.statuses(&live, request, &fates, &charged, now);
         let over = statuses.iter().any(|status| status.refuses);
         if over && self.policy.shadow {

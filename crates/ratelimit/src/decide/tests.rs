@@ -30,6 +30,8 @@ descriptors:
   value: img*
   share_threshold: true
   rate_limit: {unit: minute, requests_per_unit: 2}
+- key: quick
+  rate_limit: {unit: second, requests_per_unit: 1}
 - key: token
   hash_value: true
   value_to_metric: true
@@ -53,8 +55,12 @@ fn descriptor(key: &str, value: &str) -> RateLimitDescriptor {
 }
 
 async fn ask(limiter: &Limiter, descriptors: Vec<RateLimitDescriptor>) -> RateLimitResponse {
+    ask_at(limiter, descriptors, NOW).await
+}
+
+async fn ask_at(limiter: &Limiter, descriptors: Vec<RateLimitDescriptor>, now: Millis) -> RateLimitResponse {
     let request = RateLimitRequest { domain: "edge".to_owned(), descriptors, hits_addend: 0 };
-    limiter.decide(&request, NOW).await.unwrap()
+    limiter.decide(&request, now).await.unwrap()
 }
 
 #[tokio::test]
@@ -138,16 +144,51 @@ async fn hashed_values_are_counted_apart_and_free_spans_have_no_unit() {
         assert_eq!((status.limit_remaining, status.current_limit.unwrap().unit), (0, 0));
     }
     assert_eq!(ask(&limiter, vec![descriptor("token", "a")]).await.overall_code(), Code::OverLimit);
-    assert_eq!(limiter.metrics.of_values("edge", "token_a").hits.get(), 2);
+    // Neither metrics nor the list of who goes over show what may not be stored.
+    assert_eq!(limiter.metrics.of_values(&limiter.rules().rules.all()[7], "token_#").hits.get(), 3);
+    assert!(limiter.top(NOW).iter().all(|one| one.key.starts_with("edge|token=#")), "{:?}", limiter.top(NOW));
+}
+
+#[tokio::test]
+async fn values_are_hashed_for_limits_of_the_request_and_in_keys_of_the_reference_too() {
+    for legacy in [false, true] {
+        let limiter = limiter(Policy { keys: Keys { legacy, ..Keys::default() }, ..usual() });
+        for limit in [None, Some(RateLimitOverride { requests_per_unit: 0, unit: 2 })] {
+            for _ in 0..2 {
+                ask(&limiter, vec![RateLimitDescriptor { limit, ..descriptor("token", "canary") }]).await;
+            }
+        }
+        let top = limiter.top(NOW);
+        assert!(!top.is_empty() && top.iter().all(|one| one.key.contains('#')), "{top:?}");
+        assert!(top.iter().all(|one| !one.key.contains("canary")), "{top:?}");
+    }
+}
+
+#[tokio::test]
+async fn limits_of_requests_count_each_value_of_a_shared_pattern() {
+    let limiter = limiter(usual());
+    let limit = Some(RateLimitOverride { requests_per_unit: 2, unit: 2 });
+    for value in ["img1", "img2"] {
+        let status =
+            ask(&limiter, vec![RateLimitDescriptor { limit, ..descriptor("file", value) }]).await.statuses.remove(0);
+        assert_eq!(status.limit_remaining, 1, "{value}");
+    }
 }
 
 #[tokio::test]
 async fn global_modes_let_everything_through() {
-    for policy in [Policy { shadow: true, ..usual() }, Policy { quota: true, ..usual() }] {
-        let (limiter, shadow) = (limiter(policy), 0);
-        for _ in 0..4 {
-            assert_eq!(ask(&limiter, vec![descriptor("user", "ann")]).await.overall_code(), Code::Ok, "{shadow}");
+    let answers = Answers { metadata: true, ..Answers::default() };
+    for (shadow, code) in [(true, Code::OverLimit), (false, Code::Ok)] {
+        let limiter = limiter(Policy { shadow, quota: !shadow, answers: answers.clone(), ..usual() });
+        for number in 0..4 {
+            let response = ask(&limiter, vec![descriptor("user", "ann")]).await;
+            assert_eq!(response.overall_code(), Code::Ok);
+            let over = number >= 2;
+            assert_eq!(response.statuses[0].code(), if over { code } else { Code::Ok }, "{shadow} {number}");
+            let metadata = response.dynamic_metadata.unwrap().fields;
+            assert_eq!(metadata.contains_key("quotaModeViolations"), over && !shadow, "{shadow} {number}");
         }
+        assert_eq!(limiter.metrics.global_shadow.get(), if shadow { 2 } else { 0 });
     }
 }
 
@@ -226,4 +267,31 @@ async fn exhausted_limits_are_remembered_until_something_is_left_or_given_back()
         limiter.set_rules(rules::read(&[("r.yaml".to_owned(), rules)]).unwrap().rules);
         assert_eq!(ask(&limiter, vec![descriptor("user", "bob")]).await.overall_code(), Code::Ok);
     }
+}
+
+#[tokio::test]
+async fn an_exhausted_window_is_forgotten_when_the_next_begins() {
+    let limiter = limiter(Policy { remembered: 100, ..usual() });
+    let at = async |now| ask_at(&limiter, vec![descriptor("quick", "")], now).await;
+    for _ in 0..2 {
+        at(NOW + 900).await;
+    }
+    let cached = at(NOW + 950).await;
+    assert_eq!(limiter.metrics.of_rules(&limiter.rules().rules)[6].over_cached.get(), 1);
+    assert_eq!(cached.overall_code(), Code::OverLimit);
+    // In whole seconds, as the store tells them.
+    assert_eq!(cached.statuses[0].duration_until_reset, Some(Duration { seconds: 1, nanos: 0 }));
+    assert_eq!(at(NOW + 1000).await.overall_code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn the_largest_limits_have_a_threshold_too() {
+    let limiter = limiter(Policy { near_ratio: 1.0, ..usual() });
+    let largest = RateLimitDescriptor {
+        limit: Some(RateLimitOverride { requests_per_unit: u32::MAX, unit: 6 }),
+        hits_addend: Some(u64::MAX),
+        ..descriptor("a", "b")
+    };
+    assert_eq!(ask(&limiter, vec![largest]).await.overall_code(), Code::OverLimit);
+    assert_eq!(limiter.metrics.of_overrides("edge").near.get(), 0);
 }

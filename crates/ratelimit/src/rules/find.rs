@@ -33,6 +33,11 @@ impl<'r> Step<'r> {
         }
     }
 
+    /// The same step, by which each value is counted by itself.
+    pub(crate) fn unshared(self) -> Self {
+        Self { how: How::Exact, ..self }
+    }
+
     /// Whether only a hash of the value may be stored.
     pub fn is_hashed(&self) -> bool {
         self.node.hashed

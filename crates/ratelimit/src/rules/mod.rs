@@ -83,6 +83,13 @@ struct Values {
     any: Option<Box<Node>>,
 }
 
+impl Rule {
+    /// What metrics call it: its name, else its path.
+    pub fn label(&self) -> &str {
+        if self.name.is_empty() { &self.path } else { &self.name }
+    }
+}
+
 impl Rules {
     /// All rules, by their index.
     pub fn all(&self) -> &[Rule] {

@@ -18,18 +18,21 @@ use crate::key::Keys;
 use crate::respond::{Answers, Headers};
 
 /// The configuration of the service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Settings {
     /// The admin port. Default 127.0.0.1:6070.
     pub admin: kit::admin::Settings,
+    /// A port for scrapers, with the metrics and nothing else. None unless set: the admin port has them, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Address>,
     /// Logs and traces.
     pub telemetry: kit::telemetry::Settings,
     /// The orderly end.
     pub drain: kit::drain::Settings,
     /// Where Envoy asks.
     pub grpc: Grpc,
-    /// `/json` and `/healthcheck`, for clients without gRPC.
+    /// `/healthcheck`, and `/json` for clients without gRPC unless gRPC wants their certificates.
     pub http: Http,
     /// Where the rules come from.
     pub rules: RulesFrom,
@@ -51,10 +54,30 @@ pub struct Settings {
     pub keys: KeySettings,
     /// Limits that are known to be exhausted.
     pub local_cache: LocalCache,
+    /// A statsd server, which is sent metrics by the names of the reference. None when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statsd: Option<Statsd>,
+}
+
+/// A statsd server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Statsd {
+    /// Its address (UDP). Default localhost:8125.
+    pub address: Address,
+    /// How often it is told what was counted since. Default 10s.
+    #[serde(with = "kit::duration")]
+    pub interval: Duration,
+}
+
+impl Default for Statsd {
+    fn default() -> Self {
+        Self { address: Address::Tcp("localhost:8125".to_owned()), interval: Duration::from_secs(10) }
+    }
 }
 
 /// Limits that are known to be exhausted: requests against them are refused without asking the store.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct LocalCache {
     /// How many are remembered; 0 to ask the store each time. Default 65,536 with Redis.
@@ -68,7 +91,7 @@ impl Default for LocalCache {
 }
 
 /// Where Envoy asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Grpc {
     /// The address. Default 0.0.0.0:8081.
@@ -83,7 +106,7 @@ pub struct Grpc {
 }
 
 /// Where the rules come from.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct RulesFrom {
     /// Files, or directories with all that is in them. They are followed.
@@ -95,7 +118,7 @@ pub struct RulesFrom {
 }
 
 /// A control plane that sends the rules (`ratelimit.config.ratelimit.v3.RateLimitConfig` by ADS).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct XdsSettings {
     /// Its address. Default 127.0.0.1:18001, the controller's.
@@ -108,7 +131,7 @@ pub struct XdsSettings {
 }
 
 /// The HTTP port, which the reference has beside that of gRPC.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Http {
     /// The address. Default 0.0.0.0:8080.
@@ -116,7 +139,7 @@ pub struct Http {
 }
 
 /// Where counters are kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub enum StoreSettings {
     /// In this process.
@@ -126,7 +149,7 @@ pub enum StoreSettings {
 }
 
 /// The embedded store.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct MemorySettings {
     /// The most counters that are kept. Default 1,000,000.
@@ -134,7 +157,7 @@ pub struct MemorySettings {
 }
 
 /// How keys in the store are written.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct KeySettings {
     /// Before every key.
@@ -149,6 +172,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             admin: kit::admin::Settings::default(),
+            metrics: None,
             telemetry: kit::telemetry::Settings::default(),
             drain: kit::drain::Settings::default(),
             grpc: Grpc::default(),
@@ -163,6 +187,7 @@ impl Default for Settings {
             near_limit_ratio: 0.8,
             keys: KeySettings::default(),
             local_cache: LocalCache::default(),
+            statsd: None,
         }
     }
 }
@@ -234,8 +259,23 @@ impl kit::Config for Settings {
         if !(0.0..=1.0).contains(&self.near_limit_ratio) {
             return Err(document.finding("nearLimitRatio", format!("is {}, allowed: 0 to 1", self.near_limit_ratio)));
         }
-        if let StoreSettings::Redis(redis) = &self.store {
-            redis.check(document)?;
+        if self.grpc.max_connection_age.is_zero() {
+            return Err(document.finding("grpc.maxConnectionAge", "is 0, allowed: more than that, such as 24h"));
+        }
+        if let Some(statsd) = &self.statsd {
+            if statsd.interval.is_zero() {
+                return Err(document.finding("statsd.interval", "is 0, allowed: more than that, such as 10s"));
+            }
+            if matches!(statsd.address, Address::Unix(_)) {
+                return Err(document.finding("statsd.address", "is a socket, allowed: host:port"));
+            }
+        }
+        match &self.store {
+            StoreSettings::Memory(memory) if memory.max_keys == 0 => {
+                return Err(document.finding("store.memory.maxKeys", "is 0, allowed: 1 and more"));
+            }
+            StoreSettings::Memory(_) => {}
+            StoreSettings::Redis(redis) => redis.check(document)?,
         }
         if self.rules.files.is_empty() == self.rules.xds.is_none() {
             let what = "needs either files (files or directories with rules) or xds (a control plane)";
@@ -244,3 +284,6 @@ impl kit::Config for Settings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

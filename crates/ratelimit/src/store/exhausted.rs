@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::table::Table;
 use super::{Batch, Charge};
-use crate::algorithm::Reading;
+use crate::algorithm::{Reading, fixed_times};
 use crate::limit::Algorithm;
 
 /// Exhausted limits by their key, with what they allow: a request may bring a larger limit for the same counter.
@@ -41,7 +41,11 @@ impl Exhausted {
         if capacity > known.value {
             return None;
         }
-        Some(Reading { over: true, capacity, used: capacity, after: capacity, reset: left, retry: left })
+        let (reset, retry) = match charge.limit.algorithm {
+            Algorithm::FixedWindow => fixed_times(&charge.limit, batch.now),
+            Algorithm::SlidingWindow | Algorithm::TokenBucket => (left, left),
+        };
+        Some(Reading { over: true, capacity, used: capacity, after: capacity, reset, retry })
     }
 
     /// Learns from what the store says.
@@ -54,12 +58,15 @@ impl Exhausted {
             return;
         }
         // When one hit would be admitted is known for fixed windows, and where one was asked for.
-        let known = charge.hits == 1 || charge.limit.algorithm == Algorithm::FixedWindow;
+        let fixed = charge.limit.algorithm == Algorithm::FixedWindow;
+        let known = charge.hits == 1 || fixed;
         if reading.over && reading.after >= reading.capacity && known {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             let place = table.place(batch.key(charge), batch.now, &[], || 0);
             let slot = table.at_mut(place);
-            (slot.value, slot.expires) = (reading.capacity, batch.now + reading.retry);
+            // The times of fixed windows count from the second that `now` is in.
+            let from = if fixed { batch.now - batch.now % 1000 } else { batch.now };
+            (slot.value, slot.expires) = (reading.capacity, from + reading.retry);
         }
     }
 }

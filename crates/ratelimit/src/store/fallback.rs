@@ -39,7 +39,7 @@ impl Fallback {
         self.metrics.fallbacks.with_label_values(&[label, reason]).inc();
         match self.answer {
             OnFailure::Allow => batch.charges().iter().map(|charge| unknown(charge, false)).collect(),
-            OnFailure::Deny => batch.charges().iter().map(|charge| unknown(charge, true)).collect(),
+            OnFailure::Deny => batch.charges().iter().map(|charge| unknown(charge, charge.hits >= 0)).collect(),
             OnFailure::Local => self.local.charge(&batch.with_limits(|limit| self.part(limit))),
         }
     }
@@ -55,4 +55,25 @@ fn unknown(charge: &Charge, over: bool) -> Reading {
     let capacity = charge.limit.capacity();
     let used = if over { capacity } else { 0 };
     Reading { over, capacity, used, after: used, reset: RETRY, retry: RETRY }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::algorithm::Counting;
+    use crate::limit::Unit;
+    use crate::store::Weight;
+
+    #[test]
+    fn who_refuses_takes_refunds() {
+        let metrics = Arc::new(Metrics::register(&Registry::new()));
+        let mut batch = Batch::new(0, Counting::CountAll);
+        for hits in [1, 0, -1] {
+            batch.push(Limit::fixed(5, Unit::MINUTE), hits, Weight::Refuses, |_| {}, |_| {});
+        }
+        let readings = Fallback::new(OnFailure::Deny, 1, &metrics).charge(&batch, "down");
+        assert_eq!(readings.iter().map(|reading| reading.over).collect::<Vec<_>>(), [true, true, false]);
+    }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smallvec::SmallVec;
 
 use super::table::Table;
-use super::{Batch, Charge, PerCharge, Readings};
-use crate::algorithm::{Counter, Counting, Reading, added};
+use super::{Batch, PerCharge, Readings};
+use crate::algorithm::{Counter, Counting, Reading};
 use crate::metrics::Metrics;
 
 /// Counters of this process. All charges of a batch happen at once.
@@ -78,10 +78,9 @@ fn weigh(table: &Table<Counter>, batch: &Batch, places: &[usize]) -> (PerCharge<
     for (index, charge) in batch.charges().iter().enumerate() {
         let before = places[..index].iter().zip(&deltas).filter(|(place, _)| **place == places[index]);
         let pending: i64 = before.map(|(_, delta)| delta).sum();
-        let Charge { limit, hits, .. } = charge;
-        let now_used = table.at(places[index]).value.used(limit, batch.now).saturating_add_signed(pending);
+        let now_used = table.at(places[index]).value.used(&charge.limit, batch.now).saturating_add_signed(pending);
         refused |= charge.refuses(now_used);
-        deltas.push(added(limit, now_used, *hits, batch.counting));
+        deltas.push(charge.added(now_used, batch.counting));
         used.push(now_used);
     }
     if refused && batch.counting == Counting::AllOrNothing {

@@ -2,6 +2,7 @@
 
 mod exhausted;
 mod fallback;
+mod leases;
 pub mod memory;
 pub mod redis;
 mod table;
@@ -10,11 +11,12 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::algorithm::{Counting, Reading, is_over};
+use crate::algorithm::{Counting, Reading, added, is_over};
 use crate::limit::{Limit, Millis};
+use leases::Plan;
 
 /// All that a request is to be charged.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
     keys: Vec<u8>,
     charges: SmallVec<[Charge; 4]>,
@@ -34,14 +36,31 @@ pub struct Charge {
     pub limit: Limit,
     /// Hits to add; fewer than none to give some back.
     pub hits: i64,
-    /// Whether going over the limit refuses the request.
-    pub enforced: bool,
+    /// What going over the limit means.
+    pub weight: Weight,
+}
+
+/// What it means that a charge goes over its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// The request is refused.
+    Refuses,
+    /// Nothing: it is only counted.
+    Counts,
+    /// That it was not asked for: it counts only where all of it fits.
+    Spare,
 }
 
 impl Charge {
     /// Whether it refuses the request when so much is in use.
     pub(crate) fn refuses(&self, used: u64) -> bool {
-        self.enforced && self.hits >= 0 && is_over(&self.limit, used, self.hits)
+        self.weight == Weight::Refuses && self.hits >= 0 && is_over(&self.limit, used, self.hits)
+    }
+
+    /// How much of it is added when so much is in use.
+    pub(crate) fn added(&self, used: u64, counting: Counting) -> i64 {
+        let counting = if self.weight == Weight::Spare { Counting::AllOrNothing } else { counting };
+        added(&self.limit, used, self.hits, counting)
     }
 }
 
@@ -53,14 +72,26 @@ pub type Readings = SmallVec<[Reading; 4]>;
 
 pub use exhausted::Exhausted;
 pub use fallback::Fallback;
+pub use leases::{Leases, Terms};
 
 /// A store.
 #[derive(Debug)]
 pub enum Store {
     /// In this process.
     Memory(memory::Memory),
-    /// In Redis, with what is done when that does not answer.
-    Redis(redis::Redis, Fallback),
+    /// In Redis.
+    Redis(Box<Remote>),
+}
+
+/// Redis, with what is done when it does not answer.
+#[derive(Debug)]
+pub struct Remote {
+    /// Redis itself.
+    pub redis: redis::Redis,
+    /// Answers without it.
+    pub fallback: Fallback,
+    /// What is taken of limits ahead, where that is wanted.
+    pub leases: Option<Leases>,
 }
 
 impl Store {
@@ -68,10 +99,37 @@ impl Store {
     pub async fn charge(&self, batch: &Batch) -> (Readings, bool) {
         match self {
             Self::Memory(memory) => (memory.charge(batch), true),
-            Self::Redis(redis, fallback) => match redis.charge(batch).await {
-                Ok(readings) => (readings, true),
-                Err(failure) => (fallback.charge(batch, failure.reason()), false),
-            },
+            Self::Redis(remote) => remote.charge(batch).await,
+        }
+    }
+
+    /// Other rules are in force from now on.
+    pub(crate) fn rules_changed(&self) {
+        if let Self::Redis(remote) = self
+            && let Some(leases) = &remote.leases
+        {
+            leases.clear();
+        }
+    }
+}
+
+impl Remote {
+    async fn charge(&self, batch: &Batch) -> (Readings, bool) {
+        let due = match self.leases.as_ref().map(|leases| leases.plan(batch)) {
+            None => PerCharge::new(),
+            Some(Plan::Admitted(readings)) => return (readings, true),
+            Some(Plan::Ask(due)) => due,
+        };
+        let charged = match &self.leases {
+            Some(leases) if !due.is_empty() => self.redis.charge(&batch.with_spares(&due)).await.map(|mut readings| {
+                leases.take(batch, &due, &mut readings);
+                readings
+            }),
+            _ => self.redis.charge(batch).await,
+        };
+        match charged {
+            Ok(readings) => (readings, true),
+            Err(failure) => (self.fallback.charge(batch, failure.reason()), false),
         }
     }
 }
@@ -87,7 +145,7 @@ impl Batch {
         &mut self,
         limit: Limit,
         hits: i64,
-        enforced: bool,
+        weight: Weight,
         key: impl FnOnce(&mut Vec<u8>),
         window: impl FnOnce(&mut Vec<u8>),
     ) {
@@ -95,7 +153,19 @@ impl Batch {
         key(&mut self.keys);
         let end = self.keys.len();
         window(&mut self.keys);
-        self.charges.push(Charge { key: start..end, windowed: self.keys.len(), limit, hits, enforced });
+        self.charges.push(Charge { key: start..end, windowed: self.keys.len(), limit, hits, weight });
+    }
+
+    /// The same with more hits for the limits of these charges, which count only where all of them fit.
+    pub(crate) fn with_spares(&self, spares: &[(usize, i64)]) -> Self {
+        let mut batch = self.clone();
+        let spare = |(index, hits): &(usize, i64)| Charge {
+            hits: *hits,
+            weight: Weight::Spare,
+            ..self.charges[*index].clone()
+        };
+        batch.charges.extend(spares.iter().map(spare));
+        batch
     }
 
     /// The charge that was added last.

@@ -19,8 +19,13 @@ struct Edge {
 
 impl Edge {
     async fn start(service: &str, limits: &Value, filter: &Value) -> Self {
+        Self::start_behind(&[], service, limits, filter).await
+    }
+
+    /// The same, behind other filters.
+    async fn start_behind(others: &[Value], service: &str, limits: &Value, filter: &Value) -> Self {
         let backend = Echo::http().name("a").spawn().await.unwrap();
-        let bootstrap = bootstrap(service.parse().unwrap(), backend.address(), limits, filter);
+        let bootstrap = bootstrap(others, service.parse().unwrap(), backend.address(), limits, filter);
         let envoy = Spec::new(bootstrap.to_string()).start().await.unwrap();
         let address = envoy.listener("http").await.unwrap();
         Self { envoy, address, _backend: backend }
@@ -59,7 +64,7 @@ fn endpoint(name: &str, address: SocketAddr, http2: bool) -> Value {
     cluster
 }
 
-fn bootstrap(service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &Value) -> Value {
+fn bootstrap(others: &[Value], service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &Value) -> Value {
     let mut rate_limit = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit",
         "domain": "edge",
@@ -72,6 +77,12 @@ fn bootstrap(service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &
     for (name, value) in filter.as_object().unwrap() {
         rate_limit[name] = value.clone();
     }
+    let own = [
+        json!({ "name": "ratelimit", "typed_config": rate_limit }),
+        json!({ "name": "router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }),
+    ];
+    let filters = [others, &own].concat();
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http",
@@ -84,11 +95,7 @@ fn bootstrap(service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &
                 "rate_limits": limits,
             }},
         }]}]},
-        "http_filters": [
-            { "name": "ratelimit", "typed_config": rate_limit },
-            { "name": "router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } },
-        ],
+        "http_filters": filters,
     });
     json!({ "static_resources": {
         "listeners": [{
@@ -162,7 +169,7 @@ async fn without_the_service_the_failure_mode_decides() {
         assert_eq!(edge.status("/", &[("x-user", "ann")]).await, OK);
         service.process.kill().unwrap();
         assert_eq!(edge.status("/", &[("x-user", "ann")]).await, wanted);
-        assert!(edge.envoy.stat("http.http.ratelimit.error").await.is_ok());
+        assert!(edge.envoy.stat("cluster.backend.ratelimit.error").await.unwrap() > 0);
     }
 }
 
@@ -214,6 +221,47 @@ async fn a_request_can_cost_what_its_answer_weighs() {
     testbed::wait::wait_until("the cost to be told", testbed::PATIENCE, told).await.unwrap();
     assert_eq!(edge.status("/", &[("x-user", "ann")]).await, TOO_MANY);
     assert_eq!(edge.status("/", &[("x-user", "bob")]).await, OK);
+}
+
+/// HS256 by the key below: `{"iss": "issuer", "sub": "ann"}`, and the same of bob.
+const ANN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJpc3N1ZXIiLCJzdWIiOiJhbm4ifQ.PqcS9yk_ZW5w84KAdFS_Bas4y5lzvkXd9t1LgWz59Lg";
+const BOB: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJpc3N1ZXIiLCJzdWIiOiJib2IifQ.K4Pd-foMtQWWaMZlF5aQWpxRLujvcUjWL4OFFmSOTp4";
+const KEY: &str = "YSBrZXkgZm9yIHRlc3RzIG9mIHRoaXJ0eS10d28gYnl0ZXM";
+
+#[tokio::test]
+async fn each_value_of_a_claim_has_a_limit_of_its_own() {
+    let service = Service::start(PER_USER, "").await;
+    let keys = json!({ "keys": [{ "kty": "oct", "alg": "HS256", "k": KEY }] });
+    let tokens = json!({
+        "name": "jwt",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": { "issuer": {
+                "issuer": "issuer",
+                "local_jwks": { "inline_string": keys.to_string() },
+                "payload_in_metadata": "token",
+            }},
+            "rules": [{ "match": { "prefix": "/" }, "requires": { "provider_name": "issuer" } }],
+        },
+    });
+    let claim = json!({ "metadata": {
+        "descriptor_key": "user",
+        "metadata_key": {
+            "key": "envoy.filters.http.jwt_authn",
+            "path": [{ "key": "token" }, { "key": "sub" }],
+        },
+    }});
+    let edge = Edge::start_behind(&[tokens], &service.grpc, &json!([{ "actions": [claim] }]), &json!({})).await;
+    let status = async |token: &str| edge.status("/", &[("authorization", &format!("Bearer {token}"))]).await;
+    for wanted in [OK, OK, TOO_MANY, TOO_MANY] {
+        assert_eq!(status(ANN).await, wanted);
+    }
+    assert_eq!(status(BOB).await, OK);
+    // Without a good token nobody is counted: a name that is only said is none.
+    let forged = format!("{}{}", &BOB[..BOB.len() - 4], "AAAA");
+    assert_eq!(status(&forged).await, StatusCode::UNAUTHORIZED);
+    let hits = service.metric(r#"ratelimit_hits_total{domain="edge",rule="user"}"#).await;
+    assert!((hits - 5.0).abs() < f64::EPSILON, "{hits}");
 }
 
 const PER_PATH: &str = "

@@ -93,6 +93,27 @@ async fn a_stopped_redis_costs_the_deadline_at_most_and_then_nothing() {
 }
 
 #[tokio::test]
+async fn a_slow_redis_is_not_held_against_the_other() {
+    let (all, quick) = (redis().await, redis().await);
+    let rules = format!("{RULES}- key: quick\n  rate_limit: {{unit: second, requests_per_unit: 1000}}\n");
+    let more = format!("perSecond: {{address: '{}'}}\n    deadline: 50ms\n    breakerFailures: 3", quick.address());
+    let service = Service::start(&rules, &settings(&all, &more)).await.ready().await;
+    quick.pause().unwrap();
+    let mut both = request("edge", &[("quick", "x")]);
+    both.descriptors.extend(request("edge", &[("tenant", "x"), ("user", "ann")]).descriptors);
+    both.descriptors.extend(request("edge", &[("user", "bob")]).descriptors);
+    let open = async || {
+        service.ask(both.clone()).await;
+        service.metric(r#"ratelimit_breaker_open{redis="redis per second"}"#).await > 0.5
+    };
+    wait_until("the breaker to open", PATIENCE, open).await.unwrap();
+    counted_again(&service, "ann").await;
+    let log = service.process.log();
+    let connected = log.lines().filter(|line| line.contains("\"connected\"") && line.contains(r#""redis":"redis""#));
+    assert_eq!(connected.count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_full_redis_is_answered_for_and_used_again() {
     let redis = redis().await;
     let service = Service::start(RULES, &settings(&redis, "onFailure: deny")).await.ready().await;
@@ -109,15 +130,20 @@ async fn a_full_redis_is_answered_for_and_used_again() {
 #[tokio::test]
 async fn a_wrong_password_is_said_and_the_right_one_works() {
     let redis = Spec::new().password("right").start().await.unwrap();
-    let wrong = format!("store: {{redis: {{server: {{address: '{}', password: wrong}}}}}}\n", redis.address());
+    let login = |password: &str| {
+        format!("store: {{redis: {{server: {{address: '{}', password: {password}}}}}}}\n", redis.address())
+    };
+    let wrong = login("canary-3b1f");
     let mut service = Service::start(RULES, &wrong).await;
-    let line = service.process.wait_for_line(PATIENCE, |line| line.contains("cannot connect")).await.unwrap();
-    assert!(!line.contains("wrong\""), "{line}");
+    service.process.wait_for_line(PATIENCE, |line| line.contains("cannot connect")).await.unwrap();
     let page = service.page("/readyz").await;
     assert!(page.contains("WRONGPASS") || page.to_lowercase().contains("auth"), "{page}");
-    assert!(!service.page("/config").await.contains("\"wrong\""));
-    let right = wrong.replace("password: wrong", "password: right");
-    let service = Service::start(RULES, &right).await.ready().await;
+    let config = service.page("/config").await;
+    assert!(config.contains("\"password\""), "{config}");
+    for text in [page, config, service.process.log()] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+    let service = Service::start(RULES, &login("right")).await.ready().await;
     counted_again(&service, "ann").await;
 }
 

@@ -79,6 +79,11 @@ impl Service {
         self.dir.path().join("rules/edge.yaml")
     }
 
+    /// Its own configuration's file.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.dir.path().join("ratelimit.yaml")
+    }
+
     /// A client with a connection of its own.
     pub(crate) fn client(&self) -> RateLimitServiceClient<Channel> {
         self.client_by(None)

@@ -118,7 +118,7 @@ fn rules_can_be_checked_and_explained() {
     assert!(text.contains("bad.yaml:5:16: descriptors[0].rate_limit.unit: `decade` is no unit"), "{text}");
     let explained = run(&["explain", "--domain", "edge", "--descriptor", "user=ann", good.to_str().unwrap()]);
     let text = String::from_utf8(explained.stdout).unwrap();
-    assert!(text.contains("rule edge.user: 1 in a year, fixed windows"), "{text}");
+    assert!(text.contains("rule edge.user: 1 per year, fixed windows"), "{text}");
 }
 
 #[test]
@@ -162,4 +162,42 @@ async fn rules_of_a_control_plane_are_taken_or_refused_with_the_reason() {
     plane.send("3", &[("edge", 5)]);
     let taken = async || service.page("/rlconfig").await.contains("requests_per_unit=5");
     wait_until("the third version to be in force", PATIENCE, taken).await.unwrap();
+}
+
+#[tokio::test]
+async fn statsd_is_told_by_the_names_of_the_reference() {
+    let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let service = Service::start(ONE_A_YEAR, &format!("statsd: {{address: '{address}', interval: 10ms}}\n")).await;
+    for _ in 0..3 {
+        service.ask(request("edge", &[("user", "ann")])).await;
+    }
+    let mut counts = std::collections::BTreeMap::<String, u64>::new();
+    let mut datagram = [0; 1500];
+    let mut told = async || {
+        let length = server.recv(&mut datagram).await.unwrap();
+        for line in str::from_utf8(&datagram[..length]).unwrap().lines() {
+            let (name, grown) = line.strip_suffix("|c").unwrap().split_once(':').unwrap();
+            *counts.entry(name.to_owned()).or_default() += grown.parse::<u64>().unwrap();
+        }
+        let of = |name: &str| counts.get(name).copied().unwrap_or_default();
+        let rule = ["total_hits", "within_limit", "over_limit"]
+            .map(|last| of(&format!("ratelimit.service.rate_limit.edge.user.{last}")));
+        rule == [3, 1, 2] && of("ratelimit_server.ShouldRateLimit.total_requests") == 3
+    };
+    tokio::time::timeout(PATIENCE, async { while !told().await {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_changes_the_configuration_is_told_to_restart() {
+    let mut service = Service::start(ONE_A_YEAR, "keys: {secret: one}\n").await;
+    let text = std::fs::read_to_string(service.settings()).unwrap();
+    let rewrite = |text: &str| std::fs::write(service.settings(), text).unwrap();
+    // Levels are taken over, which is no reason for a warning.
+    rewrite(&format!("{text}telemetry: {{log: {{level: 'info,redis=off'}}}}\n"));
+    let reloaded = async || service.metric(r#"config_reloads_total{config="config"}"#).await > 0.0;
+    wait_until("the level to be taken over", PATIENCE, reloaded).await.unwrap();
+    assert!(!service.process.log().contains("restart"), "{}", service.process.log());
+    rewrite(&text.replace("secret: one", "secret: other"));
+    service.process.wait_for_line(PATIENCE, |line| line.contains("takes a restart")).await.unwrap();
 }

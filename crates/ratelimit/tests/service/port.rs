@@ -1,12 +1,15 @@
 //! The port that Envoy asks: who may come, and for how long.
 
+use http::StatusCode;
 use kit::testing::{Authority, CertificateFiles};
 use kit::tls::ClientSettings;
 use testbed::PATIENCE;
+use testbed::client::Request;
+use testbed::wait::wait_for;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::house::{ONE_A_YEAR, Service, refused, request};
+use crate::house::{ONE_A_YEAR, Service, listening, refused, request};
 
 #[tokio::test]
 async fn clients_are_known_by_certificate() {
@@ -14,7 +17,7 @@ async fn clients_are_known_by_certificate() {
     let ca = dir.path().join("ca.crt");
     authority.write(&ca);
     let server = authority.issue(dir.path(), "server", &["127.0.0.1"]);
-    let service = Service::start(
+    let mut service = Service::start(
         ONE_A_YEAR,
         &format!(
             "grpc:\n  address: 127.0.0.1:0\n  tls:\n    cert: {:?}\n    key: {:?}\n    clientCa: {ca:?}\n    \
@@ -23,6 +26,12 @@ async fn clients_are_known_by_certificate() {
         ),
     )
     .await;
+    // Nobody is let in by the back door: the HTTP port knows no certificates.
+    let http = listening(&mut service.process, "http").await;
+    let body = r#"{"domain": "edge", "descriptors": [{"entries": [{"key": "tenant", "value": "x"}]}]}"#;
+    let post =
+        async |address: &str| Request::post(&format!("http://{address}/json"), body).send().await.unwrap().status;
+    assert_eq!((post(&http).await, post(&service.admin).await), (StatusCode::NOT_FOUND, StatusCode::OK));
     let ask = async |files: Option<CertificateFiles>| {
         let (cert, key) = files.map(|files| (files.cert, files.key)).unzip();
         let tls = ClientSettings { ca: ca.clone(), cert, key, ..ClientSettings::default() };
@@ -66,6 +75,7 @@ async fn old_connections_are_asked_to_end_and_calls_go_on() {
         }
     };
     tokio::time::timeout(PATIENCE, told).await.unwrap();
-    // The client's connection is older, and it takes another.
-    assert!(refused(&client.should_rate_limit(request("edge", &[("user", "ann")])).await.unwrap().into_inner()));
+    // The client's connection is older, and it takes another. A call that meets the end of the old one was never made.
+    let ask = async || client.should_rate_limit(request("edge", &[("user", "ann")])).await.ok();
+    assert!(refused(&wait_for("an answer", PATIENCE, ask).await.unwrap().into_inner()));
 }

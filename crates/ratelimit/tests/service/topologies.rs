@@ -76,6 +76,69 @@ async fn a_cluster_counts_every_slot_and_follows_one_that_moves() {
     assert_eq!((node, count.as_str()), (target, "3"));
 }
 
+#[tokio::test]
+async fn a_cluster_without_one_of_its_nodes_counts_on_the_others() {
+    let mut cluster = Cluster::start(3).await.unwrap();
+    for node in &cluster.nodes {
+        node.command(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]).await.unwrap();
+    }
+    let more = "    breakerFailures: 1\n";
+    let service = start(&format!("    server: {{cluster: ['{}']}}\n{more}", cluster.nodes[0].address())).await;
+    // Users until the node that will go and another one have a key each.
+    let (mut there, mut gone) = (Vec::new(), Vec::new());
+    for number in 0.. {
+        let user = format!("user{number}");
+        assert!(!ask(&service, &request("edge", &[("user", &user)])).await);
+        let (_, node) = cluster.keys(&format!("*{user}|*")).await.unwrap().remove(0);
+        if node == 2 {
+            gone.push(user)
+        } else {
+            there.push(user)
+        }
+        if !gone.is_empty() && there.len() > 1 {
+            break;
+        }
+    }
+    cluster.nodes[2].kill().unwrap();
+    for _ in 0..3 {
+        assert!(ask(&service, &request("edge", &[("user", &gone[0])])).await, "answered for: deny");
+        assert!(!ask(&service, &request("edge", &[("user", &there[0])])).await, "counted");
+        let open = service.metric(r#"ratelimit_breaker_open{redis="redis"}"#).await;
+        assert!(open < 0.5, "{open}");
+    }
+    assert!(!ask(&service, &request("edge", &[("user", &there[1])])).await);
+}
+
+#[tokio::test]
+async fn leases_save_calls_and_admit_no_more_than_the_limit() {
+    let redis = Spec::new().start().await.unwrap();
+    let rules = "
+domain: edge
+descriptors:
+- key: all
+  rate_limit: {unit: year, requests_per_unit: 300}
+";
+    let settings = format!(
+        "store: {{redis: {{server: {{address: '{}'}}, deadline: 5s, leases: {{share: 0.1, time: 1h}}}}}}\n\
+         localCache: {{maxKeys: 0}}\n",
+        redis.address()
+    );
+    let services =
+        [Service::start(rules, &settings).await.ready().await, Service::start(rules, &settings).await.ready().await];
+    let (mut clients, mut admitted) = (services.each_ref().map(Service::client), 0);
+    for _ in 0..200 {
+        for client in &mut clients {
+            let answer = client.should_rate_limit(request("edge", &[("all", "")])).await.unwrap();
+            admitted += u32::from(!refused(&answer.into_inner()));
+        }
+    }
+    // What is leased when the limit is reached is not lost: both go on asking.
+    assert_eq!(admitted, 300);
+    let leased =
+        services[0].metric("ratelimit_leased_total").await + services[1].metric("ratelimit_leased_total").await;
+    assert!((200.0..300.0).contains(&leased), "{leased}");
+}
+
 async fn value(cluster: &Cluster, user: &str) -> ((String, usize), String) {
     let (key, node) = cluster.keys(&format!("*{user}*")).await.unwrap().remove(0);
     let count = cluster.nodes[node].command(&["GET", &key]).await.unwrap();
@@ -109,7 +172,8 @@ async fn redis_and_service_know_each_other_by_certificate() {
 #[tokio::test]
 async fn a_user_with_few_rights_is_enough() {
     let redis = Spec::new().start().await.unwrap();
-    let rights = "ACL SETUSER limits on >secret ~* resetchannels -@all +evalsha +eval +script|load +get +set +del";
+    let rights = "ACL SETUSER limits on >secret ~* resetchannels -@all \
+                  +evalsha +eval +script|load +get +set +del +incrby +pexpire";
     redis.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
     redis.command(&["CONFIG", "SET", "requirepass", "other"]).await.unwrap();
     let login = format!("    server: {{address: '{}', username: limits, password: secret}}\n", redis.address());

@@ -18,6 +18,7 @@ use layer::Layer;
 pub struct Image {
     names: Vec<String>,
     program: PathBuf,
+    root: Option<PathBuf>,
     inside: String,
     args: Vec<String>,
     user: String,
@@ -32,6 +33,7 @@ impl Image {
         Self {
             names: vec![name.to_owned()],
             program,
+            root: None,
             inside: format!("usr/local/bin/{file}"),
             args: Vec::new(),
             user: String::new(),
@@ -49,6 +51,14 @@ impl Image {
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         self.inside = path.trim_start_matches('/').to_owned();
+        self
+    }
+
+    /// The tree of a small system that the program was unpacked to: libraries are looked for in it too, and lie in the image
+    /// where they lie in the tree.
+    #[must_use]
+    pub fn unpacked(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
         self
     }
 
@@ -78,7 +88,7 @@ impl Image {
     /// Writes the archive. The same files give the same bytes.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut layer = Layer::new();
-        layer.add_program(&self.program, &self.inside)?;
+        layer.add_program(&self.program, &self.inside, self.root.as_deref())?;
         archive::write(self, &layer, path).with_context(|| format!("cannot make the image {}", self.name()))
     }
 }

@@ -27,6 +27,16 @@ fn envoy() -> Result<Image> {
     Ok(image.also(&name("")))
 }
 
+/// Redis, in the version that Debian has of it.
+pub fn redis() -> Result<Image> {
+    let (program, root) = tools::redis_program()?;
+    let image = Image::of("docker.io/library/redis:7.0", program).at("/usr/local/bin/redis-server").user("65532:65532");
+    Ok(match root {
+        Some(root) => image.unpacked(root),
+        None => image,
+    })
+}
+
 /// The echo server of the Gateway API's conformance tests, under every name that their manifests have had for it.
 fn conformance_echo() -> Result<Image> {
     let registry = "registry.k8s.io/gateway-api";

@@ -47,6 +47,7 @@ pub use cgroups::Memory;
 pub use components::Component;
 pub use handle::{Channel, Handle};
 pub use image::Image;
+pub use images::redis as redis_image;
 pub use net::Net;
 pub use place::{held, holder, is_held, sweep_all};
 pub use spec::{Spec, check_root};

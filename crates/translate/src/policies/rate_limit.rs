@@ -1,5 +1,8 @@
 //! A service counts: `BackendTrafficPolicy.rateLimit.global`.
 
+mod annotations;
+mod check;
+
 use std::sync::Arc;
 
 use api::{
@@ -30,12 +33,15 @@ pub(super) fn apply(
             "rateLimit.global needs a rate limit service; name one in the controller's configuration (rateLimit)";
         return Err(Problem::new("Invalid", message));
     }
+    check::rules(&global.rules)?;
+    let counting = annotations::counting(policy)?;
     let (namespace, name) = (rule.route.namespace(), rule.route.name());
     features.rate_limit = Some(Arc::new(GlobalRateLimit {
         source: policy.reference(),
         domain: Arc::clone(&rule.scope.fleet().name),
         scope: format!("{}/{namespace}/{name}/rule/{}", rule.route.kind.as_str().to_lowercase(), rule.index),
         rules: global.rules.clone(),
+        counting,
     }));
     Ok(())
 }

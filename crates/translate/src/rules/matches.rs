@@ -145,7 +145,7 @@ pub(super) fn value(is_regex: bool, text: &str) -> Result<ValueMatch, Problem> {
 
 /// A regular expression that Envoy (RE2) will take. The syntax that we check with is a near superset: what slips
 /// through is caught when Envoy refuses it.
-pub(super) fn regex(text: &str) -> Result<String, Problem> {
+pub(crate) fn regex(text: &str) -> Result<String, Problem> {
     match regex_syntax::parse(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {

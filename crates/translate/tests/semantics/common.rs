@@ -32,7 +32,11 @@ pub(crate) fn options() -> Options {
     Options {
         controller_name: CONTROLLER.to_owned(),
         enable_backend: true,
-        rate_limit_service: Some(("127.0.0.1".to_owned(), 8081)),
+        rate_limit_service: Some(translate::RateLimitService {
+            host: "127.0.0.1".to_owned(),
+            port: 8081,
+            certified_name: None,
+        }),
         ..Options::default()
     }
 }

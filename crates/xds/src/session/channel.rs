@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::message::{Moment, Protocol};
 use super::nack;
+use super::pace::Pace;
 use super::subscription::{Interest, Subscription};
 use super::warming::no_endpoints;
 use crate::ledger::{Outcome, Rejection, TypeRecord};
@@ -54,6 +55,7 @@ pub(super) struct Channel {
     /// Parts that a rejected response is sent in again, to find the culprit.
     parts: VecDeque<BTreeSet<Name>>,
     pub(super) flight: Option<Flight>,
+    pace: Pace,
     last_nonce: Option<Arc<str>>,
     /// Since when updates, and removals, have been held back for other types.
     pub(super) updates_held: Option<Instant>,
@@ -159,6 +161,14 @@ impl Channel {
         }
     }
 
+    /// Until when a plan waits for the client to have time. What the client asked for never does.
+    pub(super) fn rest(&self, kind: Kind, plan: &Plan, now: Instant) -> Option<Instant> {
+        let is_asked_for = |name| self.forced.contains(name) || !self.sent.contains_key(name);
+        let is_awaited =
+            plan.answer_due || !plan.absent.is_empty() || plan.updates.iter().any(|(name, _)| is_asked_for(name));
+        self.pace.waits_until(now).filter(|_| kind.is_built_as_a_whole() && !is_awaited)
+    }
+
     /// Sends the updates of a plan; returns the resources that go into the response. `is_whole`: all that the client
     /// shall have, with it.
     pub(super) fn send(&mut self, plan: &mut Plan, is_whole: bool, mut flight: Flight) -> Vec<(Name, Arc<Resource>)> {
@@ -219,6 +229,7 @@ impl Channel {
     /// Takes the answer to the response in flight; `None` when the nonce is not that one's.
     pub(super) fn answer(&mut self, nonce: &str, error: Option<&str>, now: Moment) -> Option<(Flight, Outcome)> {
         let flight = self.flight.take_if(|flight| &*flight.nonce == nonce)?;
+        self.pace.answered(flight.sent_at, now.instant);
         let Some(message) = error else {
             self.record.acked_nonce = Some(Arc::clone(&flight.nonce));
             return Some((flight, Outcome::Acked));

@@ -197,6 +197,44 @@ fn a_client_without_its_routes_is_not_settled() {
     assert_eq!(crate::ledger::acked_in_all(&client.session.records()), None);
 }
 
+/// A client that took so long for its last routes that the next ones wait; it asks for two tables and has one.
+fn busy() -> Client {
+    let mut client = settled(Protocol::Delta);
+    client.subscribe(ROUTE, &["later"]);
+    client.drain();
+    client.set(&full().next(2).set(ROUTE, [("r", "2")]).build());
+    let response = client.one();
+    client.now.instant += Duration::from_millis(200);
+    client.ack(&response);
+    assert!(client.poll().is_empty());
+    client
+}
+
+#[test]
+fn changed_routes_leave_the_client_time_for_its_requests() {
+    let mut client = busy();
+    client.set(&full().next(3).set(ROUTE, [("r", "3")]).build());
+    assert!(client.poll().is_empty());
+    assert_eq!(client.acked(ROUTE), Some(2), "it has not what waits");
+    client.set(&full().next(4).set(ROUTE, [("r", "4")]).build());
+    assert!(client.poll().is_empty());
+    let wake = client.session.wake().expect("it has to be polled again");
+    assert!(wake > client.now.instant && wake <= client.now.instant + Duration::from_millis(300), "{wake:?}");
+    client.now.instant = wake;
+    assert_eq!(client.one().revision, 4, "what has changed meanwhile goes together");
+    assert_eq!(client.session.wake(), None);
+}
+
+#[test]
+fn only_changed_routes_wait_for_the_client_to_have_time() {
+    let mut client = busy();
+    client.set(&full().next(3).set(LISTENER, [("l", "3")]).set(CLUSTER, clusters(&[("c", "3")])).build());
+    assert_eq!(client.drain(), ["Cluster+c", "Endpoint+c", "Listener+l"]);
+    let changed = full().next(4).set(LISTENER, [("l", "3")]).set(CLUSTER, clusters(&[("c", "3")]));
+    client.set(&changed.set(ROUTE, [("r", "3"), ("later", "1")]).build());
+    assert_eq!(client.drain(), ["Route+later,r"], "a listener waits for one of them");
+}
+
 #[test]
 fn a_changed_resource_goes_alone_in_delta() {
     let mut client = settled(Protocol::Delta);

@@ -20,10 +20,10 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Options {
     #[command(flatten)]
     wanted: Wanted,
-    /// The cargo profile that the controller and the echo backend are built with.
+    /// The cargo profile that our own programs are built with.
     #[arg(long, default_value = "release")]
     profile: String,
-    /// Starts the cluster without images of the controller and the echo backend.
+    /// Starts the cluster without our own images.
     #[arg(long)]
     no_build: bool,
 }

@@ -18,6 +18,8 @@ pub(super) struct House {
     server: Process,
     backend: Process,
     limits: Process,
+    logins: Process,
+    provider: Process,
     firewall: Process,
     ports: Ports,
     dir: TempDir,
@@ -29,6 +31,8 @@ pub(super) struct Programs<'a> {
     pub(super) server: &'a Path,
     pub(super) backend: &'a Path,
     pub(super) limits: &'a Path,
+    pub(super) logins: &'a Path,
+    pub(super) provider: &'a Path,
     pub(super) firewall: &'a Path,
     pub(super) envoy: &'a Path,
 }
@@ -38,7 +42,7 @@ impl House {
         let begin = Instant::now();
         let dir = TempDir::with_prefix("portcullis-demo-")?;
         let files = quickstart::copy_to(dir.path(), ports)?;
-        eprintln!("▸ starting backend, rate limit service, firewall, server and Envoy …");
+        eprintln!("▸ starting backend, services, an identity provider, server and Envoy …");
         let listen = format!("127.0.0.1:{}", ports.backend);
         let backend =
             Spec::new(programs.backend).args(["--listen", &listen]).log_to(dir.path().join("backend.log")).start()?;
@@ -54,12 +58,20 @@ impl House {
             .arg(&files.limits)
             .log_to(dir.path().join("ratelimit.log"))
             .start()?;
+        let listen = format!("127.0.0.1:{}", ports.provider);
+        let provider =
+            Spec::new(programs.provider).args(["--listen", &listen]).log_to(dir.path().join("idp.log")).start()?;
+        let logins = Spec::new(programs.logins)
+            .arg("--config-path")
+            .arg(&files.logins)
+            .log_to(dir.path().join("oidc.log"))
+            .start()?;
         let firewall = Spec::new(programs.firewall)
             .arg("--config-path")
             .arg(&files.firewall)
             .log_to(dir.path().join("waf.log"))
             .start()?;
-        Ok(Self { server, backend, limits, firewall, ports, dir, begin })
+        Ok(Self { server, backend, limits, logins, provider, firewall, ports, dir, begin })
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -89,6 +101,7 @@ impl House {
         println!("resources    {} (edit a file and try again)", self.dir.path().join("resources").display());
         println!("logs         {}", self.server.log_path().display());
         println!("             {}", self.limits.log_path().display());
+        println!("             {}", self.logins.log_path().display());
         println!("             {}", self.firewall.log_path().display());
         println!("             {}", self.backend.log_path().display());
         println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
@@ -110,6 +123,8 @@ impl House {
             ("server", &mut self.server),
             ("backend", &mut self.backend),
             ("rate limit service", &mut self.limits),
+            ("single sign-on service", &mut self.logins),
+            ("identity provider", &mut self.provider),
             ("firewall", &mut self.firewall),
         ];
         for (name, process) in all {
@@ -130,6 +145,8 @@ impl House {
         let begin = Instant::now();
         self.server.terminate(STOP).await?;
         self.limits.terminate(STOP).await?;
+        self.logins.terminate(STOP).await?;
+        self.provider.terminate(STOP).await?;
         self.firewall.terminate(STOP).await?;
         self.backend.terminate(STOP).await?;
         eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
@@ -157,8 +174,15 @@ mod tests {
     fn house(server: &str) -> (House, TempDir) {
         let dir = TempDir::new().unwrap();
         let (server, other) = (program(&dir, "server", server), program(&dir, "other", "exec sleep 1000"));
-        let programs =
-            Programs { server: &server, backend: &other, limits: &other, firewall: &other, envoy: Path::new("envoy") };
+        let programs = Programs {
+            server: &server,
+            backend: &other,
+            limits: &other,
+            logins: &other,
+            provider: &other,
+            firewall: &other,
+            envoy: Path::new("envoy"),
+        };
         let house = House::start(&programs, Ports::any().claim().unwrap()).unwrap();
         (house, dir)
     }
@@ -182,7 +206,8 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_after_a_stop() {
         let (house, _programs) = house("exec sleep 1000");
-        let pids = [house.server.pid(), house.backend.pid(), house.limits.pid(), house.firewall.pid()];
+        let all = [&house.server, &house.backend, &house.limits, &house.logins, &house.provider, &house.firewall];
+        let pids = all.map(Process::pid);
         let dir = house.dir.path().to_owned();
         house.stop().await.unwrap();
         assert!(pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));

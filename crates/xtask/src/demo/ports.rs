@@ -20,6 +20,12 @@ pub(super) struct Ports {
     /// Port of the rate limit service.
     #[arg(long = "rate-limit-port", value_name = "PORT", default_value_t = 8081)]
     pub(super) limits: u16,
+    /// Port of the single sign-on service.
+    #[arg(long = "login-port", value_name = "PORT", default_value_t = 9191)]
+    pub(super) logins: u16,
+    /// Port of the development identity provider.
+    #[arg(long = "provider-port", value_name = "PORT", default_value_t = 9000)]
+    pub(super) provider: u16,
     /// Port of the firewall.
     #[arg(long = "firewall-port", value_name = "PORT", default_value_t = 9291)]
     pub(super) firewall: u16,
@@ -28,16 +34,18 @@ pub(super) struct Ports {
 impl Ports {
     /// Free ports everywhere.
     pub(super) fn any() -> Self {
-        Self { gateway: 0, admin: 0, backend: 0, limits: 0, firewall: 0 }
+        Self { gateway: 0, admin: 0, backend: 0, limits: 0, logins: 0, provider: 0, firewall: 0 }
     }
 
     /// Makes sure that nobody listens there yet, and replaces 0 by a free port.
     pub(super) fn claim(self) -> Result<Self> {
-        let (gateway, admin, backend, limits, firewall) = (
+        let (gateway, admin, backend, limits, logins, provider, firewall) = (
             claim("0.0.0.0", self.gateway, "the gateway", "--port")?,
             claim("127.0.0.1", self.admin, "the admin page", "--admin-port")?,
             claim("127.0.0.1", self.backend, "the backend", "--backend-port")?,
             claim("127.0.0.1", self.limits, "the rate limit service", "--rate-limit-port")?,
+            claim("127.0.0.1", self.logins, "the single sign-on service", "--login-port")?,
+            claim("127.0.0.1", self.provider, "the identity provider", "--provider-port")?,
             claim("127.0.0.1", self.firewall, "the firewall", "--firewall-port")?,
         );
         // All were open at once, so that no port was given out twice; they close here.
@@ -46,6 +54,8 @@ impl Ports {
             admin: port(&admin)?,
             backend: port(&backend)?,
             limits: port(&limits)?,
+            logins: port(&logins)?,
+            provider: port(&provider)?,
             firewall: port(&firewall)?,
         })
     }

@@ -1,4 +1,5 @@
-//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit` and the firewall of `examples/waf`, in which the ports are the ones asked for.
+//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit`, the login of `examples/single-sign-on` and the
+//! firewall of `examples/waf`, in which the ports are the ones asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,15 @@ pub(super) struct Files {
     pub(super) server: PathBuf,
     /// The rate limit service's.
     pub(super) limits: PathBuf,
+    /// The single sign-on service's.
+    pub(super) logins: PathBuf,
     /// The firewall's.
     pub(super) firewall: PathBuf,
 }
 
 /// Writes the copy into `dir`.
 pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
-    let limits = copy_limit(dir, ports)?;
-    let firewall = copy_firewall(dir, ports)?;
+    let (limits, logins, firewall) = (copy_limit(dir, ports)?, copy_login(dir, ports)?, copy_firewall(dir, ports)?);
     let example = root().join("examples/quickstart");
     let resources = dir.join("resources");
     fs::create_dir_all(&resources)?;
@@ -41,7 +43,7 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
     let service = format!("{{host: 127.0.0.1, port: {}}}", ports.limits);
     let server = dir.join("standalone.yaml");
     fs::write(&server, format!("{text}rateLimit: {{service: {service}, timeout: 1s, failClosed: true}}\n"))?;
-    Ok(Files { server, limits, firewall })
+    Ok(Files { server, limits, logins, firewall })
 }
 
 /// The policy and the configuration of the service, which gets its rules by the server's socket.
@@ -56,6 +58,21 @@ fn copy_limit(dir: &Path, ports: Ports) -> Result<PathBuf> {
     let text = swap(&text, "\"127.0.0.1:18001\"", &socket)? + "admin: { address: \"127.0.0.1:0\" }\n";
     let file = dir.join("ratelimit.yaml");
     fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// The route that needs a login and the configuration of the service that asks for it.
+fn copy_login(dir: &Path, ports: Ports) -> Result<PathBuf> {
+    let example = root().join("examples/single-sign-on");
+    let text = fs::read_to_string(example.join("private.yaml"))?;
+    let text = swap(&text, "port: 9191", &format!("port: {}", ports.logins))?;
+    fs::write(dir.join("resources/private.yaml"), text)?;
+    let text = fs::read_to_string(example.join("oidc.yaml"))?;
+    let text = swap(&text, "\"127.0.0.1:9191\"", &format!("\"127.0.0.1:{}\"", ports.logins))?;
+    let text = swap(&text, "\"127.0.0.1:9192\"", "\"127.0.0.1:0\"")?;
+    let text = swap(&text, "127.0.0.1:9000", &format!("127.0.0.1:{}", ports.provider))?;
+    let file = dir.join("oidc.yaml");
+    fs::write(&file, text + "admin: { address: \"127.0.0.1:0\" }\n")?;
     Ok(file)
 }
 
@@ -91,7 +108,8 @@ mod tests {
     #[test]
     fn ports_are_those_asked_for_and_the_runtime_directory_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let files = copy_to(dir.path(), Ports { gateway: 1, admin: 2, backend: 3, limits: 4, firewall: 5 }).unwrap();
+        let ports = Ports { gateway: 1, admin: 2, backend: 3, limits: 4, logins: 5, provider: 6, firewall: 7 };
+        let files = copy_to(dir.path(), ports).unwrap();
         let limits = fs::read_to_string(files.limits).unwrap();
         assert!(limits.contains("\"127.0.0.1:4\"") && limits.contains("run/ratelimit.sock"), "{limits}");
         let mut all = fs::read_to_string(files.server).unwrap();
@@ -99,7 +117,7 @@ mod tests {
             all.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
         }
         for (there, gone) in
-            [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000"), ("port: 5\n", "9291")]
+            [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000"), ("port: 7\n", "9291")]
         {
             assert!(all.contains(there) && !all.contains(gone), "{all}");
         }

@@ -21,7 +21,7 @@ struct Example {
     seen: Option<(&'static str, Option<(&'static str, &'static str)>)>,
 }
 
-const EXAMPLES: [Example; 5] = [
+const EXAMPLES: [Example; 6] = [
     Example {
         what: "the backend, by host name",
         host: "www.example.com",
@@ -56,6 +56,15 @@ const EXAMPLES: [Example; 5] = [
         header: Some(("x-user", "ann")),
         times: 4,
         status: 429,
+        seen: None,
+    },
+    Example {
+        what: "a login is needed: 302 to the identity provider (in a browser, open localhost)",
+        host: "localhost",
+        path: "/",
+        header: Some(("accept", "text/html")),
+        times: 1,
+        status: 302,
         seen: None,
     },
     Example {
@@ -108,13 +117,14 @@ impl Example {
     }
 }
 
-/// Whether the gateway gives the first answer, and the rate limit service counts: it refuses somebody who asks again and
-/// again.
+/// Whether the gateway gives the first answer, the rate limit service counts (it refuses somebody who asks again and again),
+/// and the single sign-on service sends people to log in.
 pub(super) async fn serves(ports: Ports) -> bool {
-    let first = &EXAMPLES[0];
+    let (first, login) = (&EXAMPLES[0], &EXAMPLES[4]);
     let eager = first.request(ports).header("x-user", "eager");
     first.request(ports).send().await.is_ok_and(|answer| first.wrong(&answer).is_none())
         && eager.send().await.is_ok_and(|answer| answer.status == 429)
+        && login.request(ports).send().await.is_ok_and(|answer| answer.status == login.status)
 }
 
 /// Prints the requests for the reader to try.

@@ -1,8 +1,11 @@
 //! Writing one object.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
     core::DynamicObject,
 };
 use serde_json::{Value, json};
@@ -10,11 +13,12 @@ use serde_json::{Value, json};
 use super::{
     Kind,
     live::{Key, Seen},
-    render::Object,
+    render::{OWNERSHIP, Object},
 };
+use crate::api_server::FIELD_MANAGER;
 
 /// Whose fields ours are.
-pub(super) const MANAGER: &str = "portcullis";
+pub(super) const MANAGER: &str = FIELD_MANAGER;
 /// Whose the number of replicas is between us and who scales: without an owner it would be gone.
 const HANDOVER: &str = "portcullis-handover";
 
@@ -22,6 +26,16 @@ const HANDOVER: &str = "portcullis-handover";
 pub(super) async fn apply(client: &Client, object: &Object, live: Option<&Seen>) -> Result<Seen, String> {
     let api = api(client, object.kind, &object.namespace);
     let failed = |error: kube::Error| words(&object.to_string(), &error);
+    let labels = match live {
+        Some(live) => live.object.metadata.labels.clone(),
+        None => labels_there(&api, &object.name).await.map_err(failed)?,
+    };
+    if labels.is_some_and(|labels| !belongs(&labels, object)) {
+        return Err(format!(
+            "{object} is there already and belongs to somebody else; give the Gateway another name, or its EnvoyProxy \
+             another `name` for it; where it is the rate limit service's, move the other one"
+        ));
+    }
     if let Some(replicas) = handed_over(object, live) {
         let number = json!({"apiVersion": object.value["apiVersion"], "kind": object.value["kind"],
             "metadata": {"name": object.name}, "spec": {"replicas": replicas}});
@@ -35,6 +49,25 @@ pub(super) async fn apply(client: &Client, object: &Object, live: Option<&Seen>)
     let by = PatchParams::apply(MANAGER).force();
     let written = api.patch(&object.name, &by, &Patch::Apply(&object.value)).await.map_err(failed)?;
     Ok(Seen::new(written, MANAGER))
+}
+
+/// The labels of an object that is there but not known as ours; what others took from those that we had put there counts
+/// as it was. `None` when there is no such object.
+async fn labels_there(api: &Api<DynamicObject>, name: &str) -> Result<Option<BTreeMap<String, String>>, kube::Error> {
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
+    let Some(there) = api.list_metadata(&named).await?.items.into_iter().next() else { return Ok(None) };
+    let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER);
+    let ours = there.metadata.managed_fields.iter().flatten().any(is_ours);
+    let labels = there.metadata.labels.unwrap_or_default();
+    let none_of_anybody = !OWNERSHIP.iter().any(|key| labels.contains_key(*key));
+    Ok((!ours || !none_of_anybody).then_some(labels))
+}
+
+/// Whether the labels of what is there are those of the fleet. An apply takes what is there over, whosever it is: a Service of
+/// the Gateway's name, or one that a `name` in an EnvoyProxy points at.
+fn belongs(there: &BTreeMap<String, String>, object: &Object) -> bool {
+    let wanted = &object.value["metadata"]["labels"];
+    OWNERSHIP.iter().all(|key| there.get(*key).map(String::as_str) == wanted[*key].as_str())
 }
 
 /// The number of replicas that we have said and say no more, as somebody else scales.
@@ -79,7 +112,7 @@ fn words(object: &str, error: &kube::Error) -> String {
         403 if status.message.contains("being terminated") => "",
         403 => "; the controller's role does not allow it, or a policy of the cluster forbids it",
         422 if status.message.contains("immutable") => "; delete the object and it is made anew",
-        422 => "; mend the EnvoyProxy or the Gateway that asks for it",
+        422 => "; mend the EnvoyProxy, the Gateway or the controller's configuration that asks for it",
         404 => "; the namespace is missing",
         _ => "; it is tried again",
     };

@@ -15,14 +15,20 @@ use super::{
     Scope,
     render::{self, Identity},
 };
-use crate::authority::{Authority, Error, Holder, fleet_id};
+use crate::{
+    api_server::{Backoff, code},
+    authority::{Authority, Error, Holder, fleet_id},
+};
 
 /// How long a certificate is valid, in days.
 const VALID: u16 = 90;
 /// A certificate with less than this left is replaced.
 const LEFT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How often the authority is read again.
+/// How often the Secrets of an earlier controller are asked for.
+const TRIES: usize = 6;
+
+/// How often the authority is read again, at the most: when there is something to plan, which there is as often by itself.
 const READ_AGAIN: Duration = Duration::from_secs(600);
 
 /// Knows and makes the fleets' certificates.
@@ -60,15 +66,16 @@ impl Identities {
     }
 
     /// Takes over what an earlier controller has made, so that a restart changes nothing. What cannot be read is made anew.
-    pub async fn take_over(&mut self, client: &Client, scope: &Scope, instance: &str) {
+    /// `own` is the controller's namespace.
+    pub async fn take_over(&mut self, client: &Client, scope: &Scope, instance: &str, own: &str) {
         let apis: Vec<Api<Secret>> = match scope {
             Scope::All => vec![Api::all(client.clone())],
             Scope::Namespaces(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
         };
         let ours = ListParams::default().labels(&format!("{}={instance}", render::INSTANCE));
         for api in apis {
-            match api.list(&ours).await {
-                Ok(list) => self.kept.extend(list.items.iter().filter_map(kept)),
+            match listed(&api, &ours).await {
+                Ok(secrets) => self.kept.extend(secrets.iter().filter_map(|secret| kept(secret, own))),
                 Err(error) => tracing::warn!(
                     component = "infrastructure",
                     %error,
@@ -119,8 +126,22 @@ impl Identities {
     }
 }
 
-/// The identity in a Secret of ours, by its id.
-fn kept(secret: &Secret) -> Option<(String, Known)> {
+/// Asks some times: without an answer all Envoys would get new certificates for a moment's trouble.
+async fn listed(api: &Api<Secret>, ours: &ListParams) -> Result<Vec<Secret>, kube::Error> {
+    let mut backoff = Backoff::default();
+    for _ in 1..TRIES {
+        match api.list(ours).await {
+            // What is forbidden stays so.
+            Err(error) if code(&error) != Some(403) => tokio::time::sleep(backoff.wait()).await,
+            answer => return answer.map(|list| list.items),
+        }
+    }
+    api.list(ours).await.map(|list| list.items)
+}
+
+/// The identity in a Secret of ours, by its id. It counts in our namespace and in the fleet's own only: elsewhere anybody may
+/// have written it.
+fn kept(secret: &Secret, own: &str) -> Option<(String, Known)> {
     let text = |name: &str| String::from_utf8(secret.data.as_ref()?.get(name)?.0.clone()).ok();
     let identity = Identity { authorities: text("ca.crt")?, certificate: text("tls.crt")?, key: text("tls.key")? };
     let pem = Pem::iter_from_buffer(identity.certificate.as_bytes()).next()?.ok()?;
@@ -128,12 +149,17 @@ fn kept(secret: &Secret) -> Option<(String, Known)> {
     let until = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
     let until = SystemTime::UNIX_EPOCH + Duration::from_secs(until);
     let id = kit::tls::Identity::of_certificate(&pem.contents).spiffe_id()?.to_owned();
+    let fleets_own = id.strip_prefix(&fleet_id(""))?.split_once('/').map(|(namespace, _)| namespace);
+    let namespace = secret.metadata.namespace.as_deref()?;
+    if namespace != own && Some(namespace) != fleets_own {
+        return None;
+    }
     Some((id, Known { identity: Arc::new(identity), until }))
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::ByteString;
+    use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
     use super::*;
 
@@ -154,9 +180,13 @@ mod tests {
         // The next controller takes it over from the Secret.
         let pem = [("ca.crt", &first.authorities), ("tls.crt", &first.certificate), ("tls.key", &first.key)];
         let data = pem.map(|(name, text)| (name.to_owned(), ByteString(text.clone().into_bytes())));
-        let secret = Secret { data: Some(data.into()), ..Secret::default() };
+        let metadata = |namespace: &str| ObjectMeta { namespace: Some(namespace.to_owned()), ..ObjectMeta::default() };
+        let secret = Secret { data: Some(data.into()), metadata: metadata("system"), ..Secret::default() };
+        let of = |namespace: &str| kept(&Secret { metadata: metadata(namespace), ..secret.clone() }, "system");
+        assert!(of("default").is_some());
+        assert!(of("strangers").is_none(), "anybody could write that");
         let mut next = open(dir.path(), &own);
-        next.kept.extend(kept(&secret));
+        next.kept.extend(of("system"));
         assert_eq!(next.of(&fleet), first);
         assert_ne!(next.of(&"default/other".into()), first);
         // Another authority, or one that is near its end, is replaced.

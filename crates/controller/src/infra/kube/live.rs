@@ -21,6 +21,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use translate::report::Address;
 
 use super::{Kind, render, state};
+use crate::api_server::Backoff;
 
 /// How much may be said before it is heard: watches wait while we write.
 const BOUND: usize = 256;
@@ -115,8 +116,7 @@ struct Nodes {
 impl Live {
     /// Begins to watch.
     pub(super) fn start(client: &Client, scope: &Scope, instance: &str, manager: &'static str) -> Self {
-        let labels = render::COMMON.iter().copied().chain([(render::INSTANCE, instance)]);
-        let selector = labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+        let selector = render::selector_of(instance);
         let namespaces: Vec<Option<String>> = match scope {
             Scope::All => vec![None],
             Scope::Namespaces(names) => names.iter().cloned().map(Some).collect(),
@@ -138,7 +138,7 @@ impl Live {
                 None => Api::all_with(client.clone(), &resource),
             };
             let index = live.watches.len();
-            let events = watcher(api, watcher::Config::default().labels(&selector)).default_backoff();
+            let events = watcher(api, watcher::Config::default().labels(&selector)).backoff(Backoff::of_few());
             live.listen(events.map(move |event| Said::Object(index, Box::new(event))));
             let (namespace, listed) = (namespace.clone(), BTreeSet::new());
             live.watches.push(Watch { kind, namespace, listed, is_synced: false });
@@ -234,7 +234,8 @@ impl Live {
             && seen.object.data.pointer("/spec/type").and_then(Value::as_str) == Some("NodePort");
         if needs_nodes && self.nodes.is_none() {
             self.nodes = Some(Nodes::default());
-            let nodes = watcher(Api::<Node>::all(self.client.clone()), watcher::Config::default()).default_backoff();
+            let nodes =
+                watcher(Api::<Node>::all(self.client.clone()), watcher::Config::default()).backoff(Backoff::of_few());
             self.listen(nodes.map(|event| Said::Node(Box::new(event))));
         }
         self.objects.insert(key.clone(), seen);

@@ -6,7 +6,7 @@ use api::gateway::Gateway;
 
 use super::{
     Wanted, WantedFleet,
-    render::{self, Fleet, Identity, Settings},
+    render::{self, Fleet, Identity, RateLimitService, Settings},
 };
 use crate::pipeline::{self, Output};
 
@@ -18,6 +18,16 @@ pub struct Plan {
     settings: Settings,
     identify: Identify,
     made: BTreeMap<Arc<str>, Made>,
+    rate_limit: Option<RateLimit>,
+}
+
+/// What stands for a fleet's name where it is the rate limit service. No fleet can have it.
+const RATE_LIMIT: &str = "(rate limit service)";
+
+/// The rate limit service that may be wanted.
+struct RateLimit {
+    in_any_case: bool,
+    wanted: Arc<WantedFleet>,
 }
 
 impl fmt::Debug for Plan {
@@ -60,12 +70,27 @@ impl Source {
 }
 
 impl Plan {
-    /// Nothing is planned yet.
-    pub fn new(settings: Settings, identify: Identify) -> Self {
-        Self { settings, identify, made: BTreeMap::new() }
+    /// Nothing is planned yet. `service` is the rate limit service that is to run when a policy needs it.
+    ///
+    /// # Errors
+    /// A patch of the service cannot be used.
+    pub fn new(
+        settings: Settings,
+        identify: Identify,
+        service: Option<&RateLimitService>,
+    ) -> Result<Self, render::Error> {
+        let rate_limit = match service {
+            Some(service) => {
+                let objects = Some(render::render_rate_limit(service, &settings)?);
+                let wanted = Arc::new(WantedFleet { owner: render::rate_limit_owner(&settings), objects });
+                Some(RateLimit { in_any_case: service.runs_in_any_case(), wanted })
+            }
+            None => None,
+        };
+        Ok(Self { settings, identify, made: BTreeMap::new(), rate_limit })
     }
 
-    /// The fleets that an output wants. One whose `EnvoyProxy` is wrong keeps what it had; [`Plan::errors`] has the reason.
+    /// The fleets that an output wants, and the rate limit service when it needs that. One whose `EnvoyProxy` is wrong keeps what it had; [`Plan::errors`] has the reason.
     pub fn make(&mut self, output: &Output) -> Wanted {
         self.made.retain(|name, _| output.fleets.contains_key(name));
         for (name, fleet) in &output.fleets {
@@ -76,7 +101,10 @@ impl Plan {
                 self.made.insert(Arc::clone(name), made);
             }
         }
-        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted))).collect()
+        let needs_limits = output.fleets.values().any(|fleet| fleet.gateway.rate_limit_service.is_some());
+        let service = self.rate_limit.iter().filter(|service| service.in_any_case || needs_limits);
+        let service = service.map(|service| (Arc::from(RATE_LIMIT), Arc::clone(&service.wanted)));
+        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted))).chain(service).collect()
     }
 
     /// What is wrong with the `EnvoyProxy` of a fleet.

@@ -12,7 +12,7 @@ pub const CRDS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitio
 /// Ticks for every change, for as long as somebody listens. Where CRDs may not be watched it does not tick; kinds are
 /// looked for by the clock then.
 pub(super) async fn follow(client: Client, ticks: watch::Sender<()>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::of_few();
     loop {
         let wait = match until_it_ends(&client, &ticks).await {
             Ok(()) => {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use api::{Kind, Object, ObjectRef, ParseError, Scope};
+use api::{Kind, Object, ObjectRef, Scope};
 use serde_json::{Value, json};
 
 use super::{records::Record, slim::slim};
-use crate::source::{Problem, Severity, problem::split_field};
+use crate::source::{Problem, Severity, examine::Finding};
 
 /// What was read of one document.
 #[derive(Debug)]
@@ -62,13 +62,9 @@ pub(super) fn read(row: &'static Kind, version: &'static str, mut document: Valu
             item.object = Some(parsed.object);
         }
         Err(error) => {
-            let text = error.to_string();
-            let (field, what) = match &error {
-                ParseError::Field(_) => split_field(&text),
-                _ => ("", text.as_str()),
-            };
+            let Finding { field, what, .. } = Finding::from(&error);
             let what = format!("{what}; the last good version, if any, stays in force");
-            item.problems.push(problem(Severity::Error, &item.reference, field, what));
+            item.problems.push(problem(Severity::Error, &item.reference, &field, what));
         }
     }
     Some(item)

@@ -119,6 +119,11 @@ impl Store {
         self.watchers[id].round += 1;
     }
 
+    /// Whether a watcher's resources are Namespaces.
+    pub(super) fn is_of_namespaces(&self, id: Id) -> bool {
+        self.watchers[id].row.kind == "Namespace"
+    }
+
     pub(super) fn trouble(&mut self, id: Id, trouble: Option<Problem>) {
         self.watchers[id].trouble = trouble;
     }
@@ -140,7 +145,7 @@ impl Store {
     pub(super) fn put(&mut self, id: Id, item: Item) {
         let Watching { form, round, .. } = self.watchers[id];
         if form == Form::Touched {
-            if self.wanted.contains_key(&item.reference) {
+            if self.wanted.contains_key(&item.reference) && self.is_watched(&item.reference) {
                 self.fetcher.touched(&item.reference, Some(&item.resource_version), round);
             }
             return;
@@ -161,8 +166,9 @@ impl Store {
 
     pub(super) fn gone(&mut self, id: Id, reference: &ObjectRef) {
         if self.watchers[id].form == Form::Touched {
-            if let Some((key, _)) = self.wanted.get_key_value(reference) {
-                self.fetcher.touched(key, None, self.watchers[id].round);
+            let wanted = self.wanted.get_key_value(reference).filter(|(key, _)| self.is_watched(key));
+            if let Some(key) = wanted.map(|(key, _)| Arc::clone(key)) {
+                self.fetcher.touched(&key, None, self.watchers[id].round);
             }
             return;
         }

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     feed::{Broken, Change, Target},
+    is_optional,
     read::{Item, read, read_metadata, reference},
 };
 use crate::{
@@ -103,7 +104,7 @@ impl Watcher {
             watcher: self,
             shared,
             chosen,
-            backoff: Backoff::default(),
+            backoff: Backoff::of_few(),
             version: 0,
             missing: None,
             listed: false,
@@ -301,12 +302,18 @@ impl Running {
             (None, api::Scope::Cluster) => format!("a ClusterRole ({} belong to no namespace)", row.plural),
             (None, api::Scope::Namespaced) => "a ClusterRole".to_owned(),
         };
-        let what = format!(
-            "{} cannot be read, and nothing is configured without them: {}; allow get, list and watch with {role}",
-            row.plural,
-            words(error)
-        );
-        self.trouble(Severity::Error, what).await?;
+        let optional = is_optional(row);
+        let (severity, effect) = match (optional, self.listed) {
+            (true, false) => (Severity::Warning, "what refers to them fails and all else goes on"),
+            (true, true) => (Severity::Warning, "what was read before stays in force"),
+            (false, _) => (Severity::Error, "nothing is configured without them"),
+        };
+        let (plural, why) = (row.plural, words(error));
+        let what = format!("{plural} cannot be read, and {effect}: {why}; allow get, list and watch with {role}");
+        if optional && !self.listed {
+            self.tell(Event::Listed(self.watcher.id)).await?;
+        }
+        self.trouble(severity, what).await?;
         tokio::time::sleep(FORBIDDEN_AGAIN).await;
         Ok(())
     }

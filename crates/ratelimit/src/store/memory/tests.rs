@@ -1,6 +1,7 @@
 use super::*;
 use crate::algorithm::is_over;
 use crate::limit::{Limit, Millis, Unit};
+use crate::store::Weight;
 
 const NOW: Millis = 1_700_000_000_000;
 
@@ -8,7 +9,7 @@ fn batch(now: Millis, counting: Counting, charges: &[(&str, u32, i64)]) -> Batch
     let mut batch = Batch::new(now, counting);
     for (key, requests, hits) in charges {
         let limit = Limit::fixed(*requests, Unit::MINUTE);
-        batch.push(limit, *hits, true, |buffer| buffer.extend_from_slice(key.as_bytes()), |_| {});
+        batch.push(limit, *hits, Weight::Refuses, |buffer| buffer.extend_from_slice(key.as_bytes()), |_| {});
     }
     batch
 }
@@ -41,11 +42,11 @@ fn a_refused_request_spends_everything_or_nothing() {
 fn what_does_not_refuse_the_request_is_counted_with_it() {
     let store = Memory::new(2000);
     let mut shadow = Batch::new(NOW, Counting::AllOrNothing);
-    for (key, requests, enforced) in [("open", 5, true), ("shadow", 0, false)] {
+    for (key, requests, weight) in [("open", 5, Weight::Refuses), ("shadow", 0, Weight::Counts)] {
         shadow.push(
             Limit::fixed(requests, Unit::MINUTE),
             1,
-            enforced,
+            weight,
             |buffer| buffer.extend_from_slice(key.as_bytes()),
             |_| {},
         );

@@ -1,22 +1,28 @@
 -- Charges the limits of one request at once. The arithmetic is that of `algorithm`; times are in milliseconds.
 --
 -- KEYS[i]  the counter of charge i; one key may come more than once
--- ARGV     now, 1 for all-or-nothing else 0, then for each charge seven values:
---          algorithm (f, s, t), capacity, requests, unit, hits, 1 if it refuses the request else 0, time to live
+-- ARGV     now, 1 for all-or-nothing else 0, then for each charge six values:
+--          algorithm (f, s, t), capacity, requests, unit, hits, and 1 if it refuses the request, 2 if it only counts
+--          where all of it fits, else 0
 -- returns  how many values were no counters, then for each charge the hits in use before it,
 --          and for s and t: time until nothing is in use, time until the same hits would be admitted
 
 local PARTS = 20
-local FIELDS = 7
+local FIELDS = 6
+local EXACT = 9007199254740992 -- 2^53: beyond that not every whole number is one of Lua's
+local DEBT = 1e23 -- more than the largest bucket with the largest cost beyond it
 local now = tonumber(ARGV[1])
 local strict = ARGV[2] == '1'
 local repaired = 0
 
--- A whole number that is exact, else nothing.
-local function whole(text)
+-- A whole number below a bound, else nothing.
+local function whole(text, bound)
   local number = tonumber(text)
-  if number and number >= 0 and number < 9007199254740992 and number == math.floor(number) then return number end
+  if number and number >= 0 and number < bound and number == math.floor(number) then return number end
 end
+
+-- A span of time as a whole number that an answer can carry.
+local function span(time) return math.min(EXACT, math.max(0, math.ceil(time))) end
 
 -- The text of a key; nothing when there is none, or something else.
 local function get(key)
@@ -30,10 +36,11 @@ local function get(key)
 end
 
 local fixed = {
-  read = function(text) return { count = whole(text) } end,
+  read = function(text) return { count = whole(text, EXACT) } end,
   valid = function(state) return state.count end,
   used = function(state) return state.count or 0 end,
   add = function(state, _, delta) state.count = (state.count or 0) + delta end,
+  lasts = function(_, charge) return charge.unit - now % charge.unit end,
   write = function(state) return string.format('%.0f', state.count) end,
 }
 
@@ -92,7 +99,7 @@ local sliding = {
 local bucket = {
   read = function(text, charge)
     local debt, at = string.match(text, '^(%d+):(%d+)$')
-    debt, at = whole(debt), whole(at)
+    debt, at = whole(debt, DEBT), whole(at, EXACT)
     if not debt or not at then return { debt = 0, at = now, wrong = true } end
     return { debt = math.max(0, debt - math.max(0, now - at) * charge.requests), at = math.max(at, now) }
   end,
@@ -102,7 +109,7 @@ local bucket = {
   times = function(state, charge)
     if charge.requests == 0 then return charge.unit, charge.unit end
     local excess = state.debt + (math.max(0, charge.hits) - charge.capacity) * charge.unit
-    return math.ceil(state.debt / charge.requests), math.max(0, math.ceil(excess / charge.requests))
+    return span(state.debt / charge.requests), span(excess / charge.requests)
   end,
   write = function(state) return string.format('%.0f:%.0f', state.debt, state.at) end,
 }
@@ -119,7 +126,7 @@ local function charge_of(i)
     unit = tonumber(ARGV[at + 4]),
     hits = tonumber(ARGV[at + 5]),
     enforced = ARGV[at + 6] == '1',
-    ttl = ARGV[at + 7],
+    spare = ARGV[at + 6] == '2',
   }
 end
 
@@ -150,7 +157,7 @@ for i, key in ipairs(KEYS) do
     delta = math.max(delta, -used[i])
   elseif used[i] + delta > charge.capacity then
     refused = refused or charge.enforced
-    if strict or (charge.letter ~= 'f' and used[i] >= charge.capacity) then delta = 0 end
+    if strict or charge.spare or (charge.letter ~= 'f' and used[i] >= charge.capacity) then delta = 0 end
   end
   deltas[i] = delta
   state.pending = state.pending + delta
@@ -170,9 +177,15 @@ for i, key in ipairs(KEYS) do
     reply[#reply + 1] = retry
   end
 end
+-- A counter stays as long as it says anything, and a little longer for services whose clocks differ. Those that are written
+-- at different times do not all go at once.
 for key, state in pairs(states) do
   local charge = state.changed
-  if charge then redis.call('SET', key, charge.algorithm.write(state), 'PX', charge.ttl) end
+  if charge then
+    local lasts = charge.algorithm.lasts or charge.algorithm.times
+    local left = lasts(state, charge) + 5000 + now % 5000
+    redis.call('SET', key, charge.algorithm.write(state), 'PX', string.format('%.0f', left))
+  end
 end
 reply[1] = repaired
 return reply

@@ -17,6 +17,11 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Some charges of it.
+    pub(super) fn only(&self, charges: SmallVec<[usize; 4]>) -> Self {
+        Self { charges, ..self.clone() }
+    }
+
     /// Whether one of its own charges refused the request: then the script has counted none of them.
     pub(super) fn refused(&self, batch: &Batch, raws: &[Raw]) -> bool {
         self.charges.iter().any(|index| batch.charges()[*index].refuses(raws[*index].used))
@@ -65,6 +70,7 @@ mod tests {
     use super::*;
     use crate::algorithm::Counting;
     use crate::limit::{Limit, Unit};
+    use crate::store::Weight;
 
     #[test]
     fn slots_are_those_of_redis() {
@@ -82,7 +88,7 @@ mod tests {
             batch.push(
                 Limit::fixed(1, Unit::MINUTE),
                 1,
-                true,
+                Weight::Refuses,
                 |buffer| buffer.extend_from_slice(key.as_bytes()),
                 |_| {},
             );

@@ -4,24 +4,33 @@
 //! connect ─▶ load the script ─▶ ready ─ trouble ─▶ down (the breaker is open) ─ pause ─▶ connect …
 //! ```
 //!
-//! Trouble is a broken connection, an answer that says this is no master, or some deadlines missed in a row. Pauses grow
-//! and are never the same for two services, so that a Redis that comes back is not met by all of them at once.
+//! Trouble is a broken connection, an answer that says this is no master, or some calls in a row that fail or are late.
+//! Pauses grow until a connection was of use for a while, and are never the same for two services, so that a Redis that
+//! comes back is not met by all of them at once. What a call on connections that were given up learns late says nothing
+//! about those that took their place.
+//!
+//! In a cluster one node may be in trouble while the others answer, and the client itself connects to nodes anew: there is
+//! trouble only when calls fail in a row and none has succeeded for a while.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use kit::Kit;
 use kit::health::Gate;
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use kit::lanes::Lanes;
+use kit::redis::{Connection, connect};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
-use super::connect::{Connection, connect};
 use super::script::{self, Call};
 use crate::clock;
+use crate::limit::Millis;
 use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
 
@@ -29,20 +38,36 @@ use crate::settings::redis::{RedisSettings, Server};
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long Redis may take to answer while it is being connected to.
 const HELLO: Duration = Duration::from_secs(2);
+/// How long a connection has to be of use before the pause after it is the first one again.
+const STEADY: Duration = Duration::from_secs(5);
+/// For how long no node of a cluster has answered when the cluster is left alone.
+const SILENCE: Millis = 1000;
 
 /// One Redis.
 pub(super) struct Link {
     name: &'static str,
     server: Server,
-    connections: ArcSwapOption<Vec<Connection>>,
-    next: AtomicUsize,
-    failures: AtomicU32,
+    /// Where connections are; in the runtime that connects when absent.
+    lanes: Option<Lanes>,
+    /// None while Redis is left alone.
+    live: ArcSwapOption<Live>,
     most_failures: u32,
     trouble: Notify,
     gate: Gate,
     closes_gate: bool,
     was_up: AtomicBool,
     metrics: Arc<Metrics>,
+}
+
+/// Connections that were made together, and are given up together.
+struct Live {
+    /// By lane: calls of a lane never leave it.
+    connections: Vec<Vec<Connection>>,
+    next: AtomicUsize,
+    /// Calls in a row that failed.
+    failures: AtomicU32,
+    /// When a call succeeded last; only for clusters.
+    answered: AtomicU64,
 }
 
 impl fmt::Debug for Link {
@@ -59,13 +84,13 @@ impl Link {
         server: Server,
         settings: &RedisSettings,
         metrics: &Arc<Metrics>,
+        lanes: Option<&Lanes>,
     ) -> Arc<Self> {
         let link = Arc::new(Self {
             name,
             server,
-            connections: ArcSwapOption::empty(),
-            next: AtomicUsize::new(0),
-            failures: AtomicU32::new(0),
+            lanes: lanes.cloned(),
+            live: ArcSwapOption::empty(),
             most_failures: settings.breaker_failures,
             trouble: Notify::new(),
             gate: kit.gates.gate(name),
@@ -86,68 +111,66 @@ impl Link {
         !self.server.cluster.is_empty()
     }
 
-    /// Calls the script, which is put into the server's cache when it is not there (after a restart or SCRIPT FLUSH).
-    pub(super) async fn call(&self, call: &Call<'_>) -> Result<Value, Failure> {
-        match self.send(&call.by_hash()).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.send(&call.by_code()).await.map_err(|error| self.judge(&error))
-            }
-            Err(error) => Err(self.judge(&error)),
-            Ok(value) => {
-                if self.failures.load(Ordering::Relaxed) > 0 {
-                    self.failures.store(0, Ordering::Relaxed);
-                }
+    /// Calls the script, and waits for the answer no longer than that.
+    pub(super) async fn call(&self, call: &Call<'_>, until: Instant) -> Result<Value, Failure> {
+        let live = self.live.load_full().ok_or(Failure::Down)?;
+        self.judged(&live, timeout_at(until, live.call(call)).await)
+    }
+
+    /// Sends commands, and waits for all answers no longer than that.
+    pub(super) async fn send(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Failure> {
+        let live = self.live.load_full().ok_or(Failure::Down)?;
+        self.judged(&live, timeout_at(until, live.connection().send_all(commands)).await)
+    }
+
+    fn judged<T>(&self, live: &Arc<Live>, answer: Result<RedisResult<T>, Elapsed>) -> Result<T, Failure> {
+        match answer {
+            Ok(Ok(value)) => {
+                live.succeeded(self.is_cluster());
                 Ok(value)
+            }
+            Ok(Err(error)) => Err(self.judge(live, &error)),
+            Err(_) => {
+                self.failed(live);
+                Err(Failure::Deadline)
             }
         }
     }
 
-    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut connection = {
-            let connections = self.connections.load();
-            let connections = connections.as_ref().ok_or((ErrorKind::Client, "no connection"))?;
-            let index = self.next.fetch_add(1, Ordering::Relaxed) % connections.len();
-            connections[index].clone()
-        };
-        connection.send(command).await
-    }
-
-    /// A call took too long, or failed in a way that may pass.
-    pub(super) fn failed(&self) {
-        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= self.most_failures {
-            self.give_up();
+    /// A call took too long, or failed.
+    fn failed(&self, live: &Arc<Live>) {
+        let failures = live.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let silent = || clock::now().saturating_sub(live.answered.load(Ordering::Relaxed)) >= SILENCE;
+        if failures >= self.most_failures && (!self.is_cluster() || silent()) {
+            self.give_up(live);
         }
     }
 
     /// Says that there is trouble; calls are not tried any more from now on.
-    fn give_up(&self) {
-        if self.connections.swap(None).is_some() {
+    fn give_up(&self, live: &Arc<Live>) {
+        let before = self.live.compare_and_swap(live, None);
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, live)) {
             self.trouble.notify_one();
         }
     }
 
-    fn judge(&self, error: &RedisError) -> Failure {
-        match error.kind() {
-            ErrorKind::Client => return Failure::Down,
-            ErrorKind::Server(kind) => {
-                // Another server is the master now, or this one is not up yet: whoever connects anew finds out.
-                if matches!(
-                    kind,
-                    ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
-                ) {
-                    self.give_up();
-                }
-                tracing::debug!(redis = self.name, %error, "refused");
-                return Failure::Refused;
-            }
-            _ => {}
+    fn judge(&self, live: &Arc<Live>, error: &RedisError) -> Failure {
+        let lost = error.is_io_error() || error.is_connection_dropped();
+        let (unusable, failure) = match error.kind() {
+            // Another server is the master now, or this one is not up yet: whoever connects anew finds out.
+            ErrorKind::Server(
+                ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading,
+            ) => (true, Failure::Refused),
+            _ if lost => (true, Failure::Connection),
+            _ => (false, Failure::Refused),
+        };
+        tracing::debug!(redis = self.name, %error, "failed");
+        if unusable && !self.is_cluster() {
+            self.give_up(live);
+        } else {
+            self.failed(live);
         }
-        if error.is_io_error() || error.is_connection_dropped() {
-            self.give_up();
-            return Failure::Connection;
-        }
-        self.failed();
-        Failure::Refused
+        failure
     }
 
     async fn keep(&self) {
@@ -156,10 +179,14 @@ impl Link {
         loop {
             match self.connect().await {
                 Ok(connections) => {
-                    (pause, reported) = (PAUSES.0, None);
+                    reported = None;
                     self.up(connections);
+                    let begun = Instant::now();
                     self.trouble.notified().await;
                     self.down("does not answer");
+                    if begun.elapsed() >= STEADY {
+                        pause = PAUSES.0;
+                    }
                 }
                 Err(error) => {
                     let error = error.to_string();
@@ -175,25 +202,24 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> RedisResult<Vec<Connection>> {
-        let all = async {
-            let mut connections = Vec::new();
-            let count = if self.is_cluster() { 1 } else { self.server.connections };
-            for _ in 0..count {
-                let mut connection = connect(&self.server).await?;
-                connection.send(&script::load()).await?;
-                connections.push(connection);
-            }
-            Ok(connections)
-        };
-        let late = || Err((ErrorKind::Io, "no answer in time").into());
-        tokio::time::timeout(HELLO, all).await.unwrap_or_else(|_| late())
+    async fn connect(&self) -> RedisResult<Vec<Vec<Connection>>> {
+        let Some(lanes) = &self.lanes else { return Ok(vec![connect_all(&self.server).await?]) };
+        let mut connecting = Vec::new();
+        for runtime in lanes.runtimes() {
+            let server = self.server.clone();
+            connecting.push(runtime.spawn(async move { connect_all(&server).await }));
+        }
+        let mut connections = Vec::new();
+        for lane in connecting {
+            let lost = |_| Err((ErrorKind::Client, "the process ends").into());
+            connections.push(lane.await.unwrap_or_else(lost)?);
+        }
+        Ok(connections)
     }
 
-    fn up(&self, connections: Vec<Connection>) {
+    fn up(&self, connections: Vec<Vec<Connection>>) {
         tracing::info!(redis = self.name, "connected");
-        self.failures.store(0, Ordering::Relaxed);
-        self.connections.store(Some(Arc::new(connections)));
+        self.live.store(Some(Arc::new(Live::new(connections))));
         self.metrics.breaker_open.with_label_values(&[self.name]).set(0);
         self.was_up.store(true, Ordering::Relaxed);
         self.gate.open();
@@ -204,5 +230,90 @@ impl Link {
         if self.closes_gate || !self.was_up.load(Ordering::Relaxed) {
             self.gate.close(why);
         }
+    }
+}
+
+/// The connections of one lane.
+async fn connect_all(server: &Server) -> RedisResult<Vec<Connection>> {
+    let all = async {
+        if !server.cluster.is_empty() {
+            // Each node gets the script with the first call that needs it there; one that is down keeps no other waiting.
+            return Ok(vec![connect(server).await?]);
+        }
+        let mut connections = Vec::new();
+        for _ in 0..server.connections {
+            let mut connection = connect(server).await?;
+            connection.send(&script::load()).await?;
+            connections.push(connection);
+        }
+        Ok(connections)
+    };
+    let late = || Err((ErrorKind::Io, "no answer in time").into());
+    tokio::time::timeout(HELLO, all).await.unwrap_or_else(|_| late())
+}
+
+impl Live {
+    fn new(connections: Vec<Vec<Connection>>) -> Self {
+        let (next, failures) = (AtomicUsize::new(0), AtomicU32::new(0));
+        Self { connections, next, failures, answered: AtomicU64::new(clock::now()) }
+    }
+
+    /// The script is put into the server's cache when it is not there (after a restart or SCRIPT FLUSH).
+    async fn call(&self, call: &Call<'_>) -> RedisResult<Value> {
+        match self.send(&call.by_hash()).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.send(&call.by_code()).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        self.connection().send(command).await
+    }
+
+    /// One of the lane's own.
+    fn connection(&self) -> Connection {
+        let connections = &self.connections[Lanes::current().unwrap_or_default() % self.connections.len()];
+        let index = match connections.len() {
+            1 => 0,
+            more => self.next.fetch_add(1, Ordering::Relaxed) % more,
+        };
+        connections[index].clone()
+    }
+
+    fn succeeded(&self, is_cluster: bool) {
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        if is_cluster {
+            self.answered.store(clock::now(), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kit::testing::{eventually, kit};
+    use testbed::redis::Spec;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_old_connections_learn_late_is_not_held_against_new_ones() {
+        let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+        let address = Some(server.address().to_string().parse().unwrap());
+        let settings = RedisSettings { breaker_failures: 1, ..RedisSettings::default() };
+        let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
+        let link = Link::start(&kit, "redis", Server { address, ..Server::default() }, &settings, &metrics, None);
+        let old = eventually("a connection", async || link.live.load_full()).await;
+        link.give_up(&old);
+        let new = eventually("another connection", async || link.live.load_full()).await;
+        link.failed(&old);
+        link.judge(&old, &RedisError::from((ErrorKind::Io, "broken pipe")));
+        assert!(link.live.load_full().is_some_and(|live| Arc::ptr_eq(&live, &new)));
+        link.failed(&new);
+        assert!(link.live.load().is_none());
+        kit.shutdown.force();
     }
 }

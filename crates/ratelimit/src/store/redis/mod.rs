@@ -1,15 +1,17 @@
 //! Counters in Redis. The only room that names the crate `redis`.
 //!
 //! ```text
-//! batch ─▶ groups: by server, and in a cluster by slot ─▶ one call of the script each, at once ─▶ readings
-//!                                                           └── link: the connection, kept up by a task
+//! batch ─▶ groups: by server, and in a cluster by slot ─▶ one write each, at once ─▶ readings
+//!                        │                                 └── link: the connection, kept up by a task
+//!                        └── plain counts where that is all there is to do, else one call of the script
 //! ```
 //!
 //! Calls of many requests share a connection: they go out together and are answered in order. A request waits for its
-//! deadline at most. After some failures in a row the link leaves Redis alone (the breaker is open): requests are told at once
-//! that it is down, and one task, not they, tries until it answers again.
+//! deadline at most; which server was late is known, and held against no other. After some failures in a row the link leaves
+//! Redis alone (the breaker is open): requests are told at once that it is down, and one task, not they, tries until it
+//! answers again.
 
-mod connect;
+mod counts;
 mod groups;
 mod link;
 mod script;
@@ -19,13 +21,17 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kit::Kit;
+use kit::lanes::Lanes;
+use redis::Pipeline;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::{Batch, PerCharge, Readings};
-use crate::algorithm::{Counting, Reading, added};
+use crate::algorithm::{Counting, Reading};
 use crate::limit::Unit;
 use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
+use counts::{Counts, Ends};
 use groups::Group;
 use link::Link;
 use script::{Call, Raw};
@@ -61,38 +67,42 @@ pub struct Redis {
     /// Of all limits; and of those per second, when they have one of their own.
     links: SmallVec<[Arc<Link>; 2]>,
     deadline: Duration,
+    ends: Ends,
     metrics: Arc<Metrics>,
 }
 
 impl Redis {
     /// Starts to connect, and returns at once.
-    pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>) -> Self {
+    ///
+    /// With `lanes` each of them has connections of its own.
+    pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>, lanes: Option<&Lanes>) -> Self {
         let links = [("redis", Some(&settings.server)), ("redis per second", settings.per_second.as_ref())];
         let start =
-            |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics));
+            |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics, lanes));
         let links = links.into_iter().filter_map(start).collect();
-        Self { links, deadline: settings.deadline, metrics: Arc::clone(metrics) }
+        Self { links, deadline: settings.deadline, ends: Ends::default(), metrics: Arc::clone(metrics) }
     }
 
     /// Charges a batch within the deadline.
     pub async fn charge(&self, batch: &Batch) -> Result<Readings, Failure> {
         let timer = self.metrics.store_seconds.start_timer();
-        let charged = tokio::time::timeout(self.deadline, self.charge_groups(batch)).await;
-        timer.observe_duration();
-        charged.unwrap_or_else(|_| {
-            // Which of them was slow is not known; all were asked.
-            self.links.iter().for_each(|link| link.failed());
-            Err(Failure::Deadline)
-        })
+        let charged = self.charge_groups(batch, Instant::now() + self.deadline).await;
+        // Where nothing was asked nothing took time.
+        if charged == Err(Failure::Down) {
+            let _ = timer.stop_and_discard();
+        } else {
+            timer.observe_duration();
+        }
+        charged
     }
 
-    async fn charge_groups(&self, batch: &Batch) -> Result<Readings, Failure> {
+    async fn charge_groups(&self, batch: &Batch, until: Instant) -> Result<Readings, Failure> {
         let groups = self.groups(batch);
         let mut raws: PerCharge<Raw> = SmallVec::from_elem(Raw::default(), batch.charges().len());
         if let [group] = groups.as_slice() {
-            self.call(&Call::new(batch, group), group, &mut raws).await?;
+            self.charge_group(batch, group, until, &mut raws).await?;
         } else {
-            self.charge_apart(batch, &groups, &mut raws).await?;
+            self.charge_apart(batch, &groups, until, &mut raws).await?;
         }
         let (deltas, _) = deltas(batch, &raws);
         let reading = |((charge, raw), delta): ((&super::Charge, &Raw), &i64)| {
@@ -104,10 +114,16 @@ impl Redis {
 
     /// Groups are charged at the same time. When one refuses a request that is all-or-nothing, what the others have counted is
     /// given back.
-    async fn charge_apart(&self, batch: &Batch, groups: &[Group], raws: &mut PerCharge<Raw>) -> Result<(), Failure> {
+    async fn charge_apart(
+        &self,
+        batch: &Batch,
+        groups: &[Group],
+        until: Instant,
+        raws: &mut PerCharge<Raw>,
+    ) -> Result<(), Failure> {
         let calls = groups.iter().map(|group| async {
             let mut own = raws.clone();
-            self.call(&Call::new(batch, group), group, &mut own).await.map(|()| own)
+            self.charge_group(batch, group, until, &mut own).await.map(|()| own)
         });
         let answers = join_all(calls).await;
         for (group, answer) in groups.iter().zip(answers) {
@@ -119,15 +135,48 @@ impl Redis {
             let own = |group: &&Group| !group.refused(batch, raws);
             let back = groups.iter().filter(own).map(|group| async {
                 let mut ignored = raws.clone();
-                self.call(&Call::new(batch, group).giving_back(raws), group, &mut ignored).await
+                self.call(&Call::new(batch, group).giving_back(raws), group, until, &mut ignored).await
             });
             join_all(back).await.into_iter().collect::<Result<(), Failure>>()?;
         }
         Ok(())
     }
 
-    async fn call(&self, call: &Call<'_>, group: &Group, raws: &mut PerCharge<Raw>) -> Result<(), Failure> {
-        let answer = self.links[group.link].call(call).await?;
+    /// In a cluster the script goes where the slot is; plain commands are for all others.
+    async fn charge_group(
+        &self,
+        batch: &Batch,
+        group: &Group,
+        until: Instant,
+        raws: &mut PerCharge<Raw>,
+    ) -> Result<(), Failure> {
+        let link = &self.links[group.link];
+        let counts = if link.is_cluster() { None } else { Counts::of(batch, group, &self.ends) };
+        let Some(counts) = counts else { return self.call(&Call::new(batch, group), group, until, raws).await };
+        let answers = link.send(&counts.commands(), until).await?;
+        let left = counts.read(&answers, raws).ok_or(Failure::Refused)?;
+        if !left.ends.is_empty() {
+            let mut ends = Pipeline::with_capacity(left.ends.len());
+            for end in left.ends {
+                ends.add_command(end);
+            }
+            link.send(&ends, until).await?;
+        }
+        if !left.odd.is_empty() {
+            let odd = group.only(left.odd);
+            self.call(&Call::new(batch, &odd), &odd, until, raws).await?;
+        }
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        call: &Call<'_>,
+        group: &Group,
+        until: Instant,
+        raws: &mut PerCharge<Raw>,
+    ) -> Result<(), Failure> {
+        let answer = self.links[group.link].call(call, until).await?;
         let repaired = call.read(&answer, raws).ok_or(Failure::Refused)?;
         self.metrics.repaired.inc_by(repaired);
         Ok(())
@@ -148,7 +197,7 @@ fn deltas(batch: &Batch, raws: &[Raw]) -> (PerCharge<i64>, bool) {
     let mut deltas: PerCharge<i64> = SmallVec::new();
     for (charge, raw) in batch.charges().iter().zip(raws) {
         refused |= charge.refuses(raw.used);
-        deltas.push(added(&charge.limit, raw.used, charge.hits, batch.counting));
+        deltas.push(charge.added(raw.used, batch.counting));
     }
     if refused && batch.counting == Counting::AllOrNothing {
         deltas.iter_mut().for_each(|delta| *delta = 0);

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script, Value};
 
 use super::groups::Group;
-use crate::algorithm::{Counting, added};
-use crate::limit::{Algorithm, Limit, Millis};
-use crate::store::{Batch, PerCharge};
+use crate::algorithm::Counting;
+use crate::limit::{Algorithm, Millis};
+use crate::store::{Batch, PerCharge, Weight};
 
 const CODE: &str = include_str!("charge.lua");
 
@@ -52,7 +52,7 @@ impl<'a> Call<'a> {
 
     fn hits(&self, index: usize) -> i64 {
         let charge = &self.batch.charges()[index];
-        self.back.map_or(charge.hits, |raws| -added(&charge.limit, raws[index].used, charge.hits, self.batch.counting))
+        self.back.map_or(charge.hits, |raws| -charge.added(raws[index].used, self.batch.counting))
     }
 
     /// The command by the script's hash.
@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
     fn command(&self, name: &str, script: &str) -> Cmd {
         let charges = &self.group.charges;
         let bytes: usize = charges.iter().map(|index| self.key(*index).len() + 64).sum();
-        let mut command = Cmd::with_capacity(5 + charges.len() * 8, bytes + script.len() + 64);
+        let mut command = Cmd::with_capacity(5 + charges.len() * 7, bytes + script.len() + 64);
         command.arg(name).arg(script).arg(charges.len());
         for index in charges {
             command.arg(self.key(*index));
@@ -88,8 +88,11 @@ impl<'a> Call<'a> {
                 .arg(limit.requests)
                 .arg(limit.unit.as_millis())
                 .arg(self.hits(*index))
-                .arg(if charge.enforced { b"1" } else { b"0" })
-                .arg(time_to_live(limit, self.batch.now));
+                .arg(match charge.weight {
+                    Weight::Refuses => b"1",
+                    Weight::Spare => b"2",
+                    Weight::Counts => b"0",
+                });
         }
         command
     }
@@ -114,20 +117,4 @@ impl<'a> Call<'a> {
         }
         Some(repaired)
     }
-}
-
-/// How long Redis keeps a counter: as long as it says anything, and a little longer for services whose clocks differ. Keys
-/// that are written at different times do not all go at once.
-fn time_to_live(limit: &Limit, now: Millis) -> Millis {
-    let unit = limit.unit.as_millis();
-    let needed = match limit.algorithm {
-        Algorithm::FixedWindow => limit.unit.window_start(now) + unit - now,
-        Algorithm::SlidingWindow => unit + unit / 10,
-        Algorithm::TokenBucket if limit.requests == 0 => unit,
-        // A debt of up to twice the bucket, paid at the rate.
-        Algorithm::TokenBucket => {
-            (u64::from(limit.burst) * unit / u64::from(limit.requests)).max(unit).saturating_mul(2)
-        }
-    };
-    needed + 5000 + now % 5000
 }

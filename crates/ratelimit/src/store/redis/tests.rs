@@ -9,48 +9,59 @@ use super::*;
 use crate::key::Keys;
 use crate::limit::{Algorithm, Limit, Millis};
 use crate::settings::redis::Server as ServerSettings;
+use crate::store::Weight;
 use crate::store::memory::Memory;
 
 /// A whole day, so that no counter expires while a schedule plays.
 const NOW: Millis = 1_700_000_000_000;
 
 async fn connected(redis: &testbed::redis::Redis, kit: &Kit) -> Redis {
+    connected_with(redis, kit, RedisSettings::default()).await
+}
+
+async fn connected_with(redis: &testbed::redis::Redis, kit: &Kit, settings: RedisSettings) -> Redis {
     let address = redis.address().to_string().parse().unwrap();
     let settings = RedisSettings {
         server: ServerSettings { address: Some(address), ..ServerSettings::default() },
         deadline: Duration::from_secs(5),
-        ..RedisSettings::default()
+        ..settings
     };
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let store = Redis::start(kit, &settings, &metrics);
+    let store = Redis::start(kit, &settings, &metrics, None);
     eventually("a connection", async || kit.gates.readiness().is_ready().then_some(())).await;
     store
 }
 
-type Charged = (u8, u8, i64, bool);
+type Charged = (u8, u8, i64, Weight);
 
 fn batches() -> impl Strategy<Value = Vec<(u64, Vec<Charged>)>> {
     let hits = prop_oneof![5 => Just(1_i64), 2 => 0_i64..8, 1 => -5_i64..0];
-    let charge = (0_u8..4, 0_u8..3, hits, prop::bool::weighted(0.8));
+    let weight = prop_oneof![6 => Just(Weight::Refuses), 1 => Just(Weight::Counts), 1 => Just(Weight::Spare)];
+    let charge = (0_u8..5, 0_u8..3, hits, weight);
     let pause = prop_oneof![3 => 0_u64..40, 2 => 0_u64..900, 1 => 0_u64..4000];
     prop::collection::vec((pause, prop::collection::vec(charge, 1..5)), 1..30)
 }
 
+/// The largest key is of limits whose numbers are beyond what is exact.
+const LARGEST: u8 = 4;
+
 fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batch {
     let mut batch = Batch::new(now, counting);
-    for (key, algorithm, hits, enforced) in charges {
+    for (key, algorithm, hits, weight) in charges {
         let algorithm =
             [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket][usize::from(*algorithm)];
-        let requests = u32::from(*key) * 3;
+        let large = *key == LARGEST;
+        let requests = if large { 1_000_000 } else { u32::from(*key) * 3 };
+        let hits = if large { hits * 123_457 } else { *hits };
         let limit = Limit {
             requests,
-            unit: Unit::seconds(1 + u32::from(*key)).unwrap(),
+            unit: if large { Unit::parse("year").unwrap() } else { Unit::seconds(1 + u32::from(*key)).unwrap() },
             algorithm,
             burst: if requests == 0 { 0 } else { requests + 2 },
         };
         let name = format!("{run}|{key}|{algorithm:?}");
         let window = |buffer: &mut Vec<u8>| Keys::default().write_window(buffer, &limit, now);
-        batch.push(limit, *hits, *enforced, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
+        batch.push(limit, hits, *weight, |buffer| buffer.extend_from_slice(name.as_bytes()), window);
     }
     batch
 }
@@ -89,7 +100,12 @@ async fn the_script_counts_as_the_embedded_store_does() {
 async fn values_that_are_no_counters_are_repaired_and_counted() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(3, 0, 1, true), (3, 1, 1, true), (3, 2, 1, true)]);
+    let batch = batch(
+        0,
+        NOW,
+        Counting::CountAll,
+        &[(3, 0, 1, Weight::Refuses), (3, 1, 1, Weight::Refuses), (3, 2, 1, Weight::Refuses)],
+    );
     let fixed = String::from_utf8(batch.windowed_key(&batch.charges()[0]).to_vec()).unwrap();
     for command in [
         ["SET", fixed.as_str(), "many"],
@@ -111,7 +127,12 @@ async fn counters_do_not_stay_for_ever() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
     store
-        .charge(&batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true), (2, 1, 1, true), (3, 2, 1, true)]))
+        .charge(&batch(
+            0,
+            NOW,
+            Counting::CountAll,
+            &[(1, 0, 1, Weight::Refuses), (2, 1, 1, Weight::Refuses), (3, 2, 1, Weight::Refuses)],
+        ))
         .await
         .unwrap();
     let keys = server.command(&["KEYS", "*"]).await.unwrap();
@@ -123,13 +144,92 @@ async fn counters_do_not_stay_for_ever() {
     kit.shutdown.force();
 }
 
+/// What the plain commands do has to be what the script does, also where Redis has lost or spoiled a counter.
+#[tokio::test]
+async fn plain_counts_end_and_are_repaired() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    let batch = batch(
+        0,
+        NOW,
+        Counting::CountAll,
+        &[(1, 0, 1, Weight::Refuses), (2, 0, 4, Weight::Refuses), (1, 0, 2, Weight::Counts)],
+    );
+    let used =
+        async || -> Vec<u64> { store.charge(&batch).await.unwrap().iter().map(|reading| reading.used).collect() };
+    let keys = [0, 1].map(|index| String::from_utf8(batch.windowed_key(&batch.charges()[index]).to_vec()).unwrap());
+    let lasting = async || {
+        for key in &keys {
+            let left: i64 = server.command(&["PTTL", key]).await.unwrap().parse().unwrap();
+            assert!((1..30_000).contains(&left), "{key}: {left}");
+        }
+    };
+    assert_eq!((used().await, used().await), (vec![0, 0, 1], vec![3, 4, 4]));
+    lasting().await;
+    let told = server.command(&["INFO", "commandstats"]).await.unwrap();
+    assert!(told.contains("cmdstat_pexpire:calls=3,"), "{told}");
+    server.command(&["FLUSHALL"]).await.unwrap();
+    assert_eq!(used().await, [0, 0, 1]);
+    lasting().await;
+    for (value, repaired) in [("many", 1), ("-7", 2), ("9007199254740993", 3)] {
+        server.command(&["SET", &keys[1], value]).await.unwrap();
+        assert_eq!((used().await[1], store.metrics.repaired.get()), (0, repaired), "{value}");
+        assert_eq!(used().await[1], 4);
+        lasting().await;
+    }
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn a_debt_is_kept_until_it_is_paid() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    for (name, requests, unit, hits, seconds) in [
+        ("ten", 10, Unit::SECOND, 1000, 100..120),
+        // The largest there are: what is owed is more than the script can tell a time of.
+        ("large", u32::MAX, Unit::seconds(u32::MAX).unwrap(), 1 << 33, 8_589_930_000..8_589_950_000),
+        ("slow", 1, Unit::seconds(u32::MAX).unwrap(), 1 << 33, (1 << 53) / 1000..(1 << 53) / 1000 + 20),
+    ] {
+        let limit = Limit { requests, unit, algorithm: Algorithm::TokenBucket, burst: requests };
+        let mut batch = Batch::new(NOW, Counting::CountAll);
+        batch.push(limit, hits, Weight::Refuses, |key| key.extend_from_slice(name.as_bytes()), |_| {});
+        let memory = Memory::new(10);
+        for _ in 0..3 {
+            assert_eq!(store.charge(&batch).await.unwrap(), memory.charge(&batch), "{name}");
+        }
+        let left: u64 = server.command(&["PTTL", name]).await.unwrap().parse().unwrap();
+        assert!(seconds.contains(&(left / 1000)), "{name}: {left}");
+    }
+    assert_eq!(store.metrics.repaired.get(), 0);
+    kit.shutdown.force();
+}
+
 #[tokio::test]
 async fn the_script_is_loaded_again_when_it_was_flushed() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, true)]);
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 1, 1, Weight::Refuses)]);
     store.charge(&batch).await.unwrap();
     server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
     assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn pauses_grow_while_connections_are_of_no_use() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let rights = "ACL SETUSER default -incrby";
+    server.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
+    let store = connected_with(&server, &kit, RedisSettings { breaker_failures: 1, ..RedisSettings::default() }).await;
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
+    let (begun, mut refused) = (Instant::now(), 0);
+    // Each connection is good for one refused call. Five pauses are at least 25 + 50 + 100 + 200 + 400 ms.
+    eventually("six connections", async || {
+        refused += u32::from(store.charge(&batch).await == Err(Failure::Refused));
+        (refused >= 6).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() >= Duration::from_millis(775), "{:?}", begun.elapsed());
+    assert_eq!(store.metrics.store_seconds.get_sample_count(), u64::from(refused));
     kit.shutdown.force();
 }

@@ -35,12 +35,14 @@ impl Layer {
         Self { entries: entries.into() }
     }
 
-    /// Adds a program at a path, and the libraries that it is linked with at theirs.
-    pub(super) fn add_program(&mut self, program: &Path, inside: &str) -> Result<()> {
+    /// Adds a program at a path, and the libraries that it is linked with at theirs: below `root`, where they are found there.
+    pub(super) fn add_program(&mut self, program: &Path, inside: &str, root: Option<&Path>) -> Result<()> {
         let real = program.canonicalize().with_context(|| format!("there is no {}", program.display()))?;
-        for library in libraries(&real)? {
-            let path = library.trim_start_matches('/').to_owned();
-            self.add(path, Path::new(&library).canonicalize()?);
+        for library in libraries(&real, root)? {
+            let found = Path::new(&library);
+            let below = root.and_then(|root| found.strip_prefix(root).ok());
+            let path = below.unwrap_or(found).display().to_string();
+            self.add(path.trim_start_matches('/').to_owned(), found.canonicalize()?);
         }
         self.add(inside.to_owned(), real);
         Ok(())
@@ -90,8 +92,13 @@ pub(super) fn header(kind: EntryType, mode: u32, size: u64) -> Header {
 }
 
 /// What `ldd` says that a program needs, loader included; nothing for one that is linked statically.
-fn libraries(program: &Path) -> Result<Vec<String>> {
-    let output = Command::new("ldd").arg(program).output().context("cannot run ldd")?;
+fn libraries(program: &Path, root: Option<&Path>) -> Result<Vec<String>> {
+    let mut ldd = Command::new("ldd");
+    if let Some(root) = root {
+        let machine = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        ldd.env("LD_LIBRARY_PATH", root.join(machine));
+    }
+    let output = ldd.arg(program).output().context("cannot run ldd")?;
     if !output.status.success() {
         // "not a dynamic executable"
         return Ok(Vec::new());

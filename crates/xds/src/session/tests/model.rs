@@ -112,6 +112,9 @@ struct Envoy {
     unanswered: Option<Arc<str>>,
 }
 
+/// What it needs to take a response in: enough for routes to wait for it to have time.
+const TOOK: Duration = Duration::from_millis(60);
+
 const URLS: [&str; 4] = [CLUSTER, ENDPOINT, LISTENER, ROUTE];
 
 impl Envoy {
@@ -195,6 +198,7 @@ impl Envoy {
     }
 
     fn answer(&mut self, url: &str, nonce: &str, error: Option<&str>) {
+        self.client.now.instant += TOOK;
         let names = match self.protocol {
             Protocol::Delta => delta(&[]),
             Protocol::Sotw => Names::Sotw(self.subscribed[url].iter().cloned().collect()),

@@ -1,4 +1,4 @@
-//! The account of the pods. It has no rights: Envoy asks nothing of the API server.
+//! The account of pods. It has no rights: they ask nothing of the API server.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,10 @@ pub(super) fn name<'a>(fleet: &Fleet<'a>) -> Option<&'a String> {
     fleet.gateway.proxy.kubernetes()?.envoy_service_account.as_ref()?.name.as_ref()
 }
 
-pub(super) fn account(fleet: &Fleet<'_>, place: &Place) -> ServiceAccount {
+/// The account. `named` is the name that the user gives it.
+pub(super) fn account(place: &Place, named: Option<&String>) -> ServiceAccount {
     ServiceAccount {
-        metadata: place.meta(name(fleet), &BTreeMap::new(), &BTreeMap::new()),
+        metadata: place.meta(named, &BTreeMap::new(), &BTreeMap::new()),
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }

@@ -23,7 +23,7 @@ pub(super) const NAME: &str = "envoy";
 pub(super) const CERTIFICATES: &str = "certs";
 /// Envoy's admin interface, for its own pod only.
 pub(super) const ADMIN: u16 = 19000;
-const METRICS: u16 = 19001;
+pub(super) const METRICS: u16 = 19001;
 const READY: u16 = 19003;
 /// What Envoy asks for unless the user says otherwise: it idles on less, so that many fleets fit on a node. Whoever has
 /// traffic sets `container.resources`.
@@ -62,7 +62,8 @@ pub(super) fn container(
     })
 }
 
-fn image(wanted: &EnvoyContainer, usual: &str) -> String {
+/// The image that the user wants, or the usual one.
+pub(super) fn image(wanted: &EnvoyContainer, usual: &str) -> String {
     match (&wanted.image, &wanted.image_repository) {
         (Some(image), _) => image.clone(),
         (None, Some(repository)) => {
@@ -115,10 +116,10 @@ pub(super) fn has_metrics(proxy: &EnvoyProxySpec) -> bool {
 }
 
 /// What tells Prometheus where the metrics are.
-pub(super) fn scraped() -> [(&'static str, String); 3] {
+pub(super) fn scraped(path: &str, port: u16) -> [(&'static str, String); 3] {
     [
-        ("prometheus.io/path", "/stats/prometheus".to_owned()),
-        ("prometheus.io/port", METRICS.to_string()),
+        ("prometheus.io/path", path.to_owned()),
+        ("prometheus.io/port", port.to_string()),
         ("prometheus.io/scrape", "true".to_owned()),
     ]
 }

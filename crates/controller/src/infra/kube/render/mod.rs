@@ -1,4 +1,4 @@
-//! A fleet of Envoys as Kubernetes objects. Pure: the same fleet gives the same objects.
+//! A fleet of Envoys, and the rate limit service, as Kubernetes objects. Pure: the same fleet gives the same objects.
 //!
 //! ```text
 //! Fleet (ir::Gateway, Gateways, Identity) ─┐
@@ -13,6 +13,7 @@ mod envoy;
 mod names;
 mod patch;
 mod pod;
+mod rate_limit;
 mod scaling;
 mod secret;
 mod service;
@@ -31,8 +32,11 @@ use api::{
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::names::{COMMON, INSTANCE};
 use self::{names::Place, service::ListenerPort};
+pub use self::{
+    names::{INSTANCE, OWNERSHIP, selector_of},
+    rate_limit::{PORT as RATE_LIMIT_PORT, RateLimitService, rate_limit_owner, render_rate_limit},
+};
 use super::Kind;
 
 /// Envoy's image unless an `EnvoyProxy` names another.
@@ -140,7 +144,7 @@ impl std::fmt::Display for Object {
     }
 }
 
-/// Why a fleet has no objects. It is the user's `EnvoyProxy` that is wrong.
+/// Why something has no objects. It is the user's `EnvoyProxy` that is wrong, or the controller's configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The bootstrap in it cannot be used.
@@ -164,7 +168,7 @@ pub fn render(fleet: &Fleet<'_>, settings: &Settings) -> Result<Vec<Object>, Err
     let place = Place::of(fleet, settings);
     let tls = secret::files(settings);
     let mut objects = vec![
-        object(Kind::ServiceAccount, &account::account(fleet, &place), None)?,
+        object(Kind::ServiceAccount, &account::account(&place, account::name(fleet)), None)?,
         object(Kind::Secret, &secret::secret(fleet, &place, &tls), None)?,
     ];
     objects.push(workload::workload(fleet, &place, settings, tls)?);
@@ -172,7 +176,7 @@ pub fn render(fleet: &Fleet<'_>, settings: &Settings) -> Result<Vec<Object>, Err
         let wanted = fleet.kubernetes().and_then(|kubernetes| kubernetes.envoy_service.as_ref()?.patch.as_ref());
         objects.push(object(Kind::Service, &service, wanted.map(|patch| ("envoyService", patch)))?);
     }
-    objects.extend(scaling::objects(fleet, &place)?);
+    objects.extend(scaling::of_fleet(fleet, &place)?);
     Ok(objects)
 }
 

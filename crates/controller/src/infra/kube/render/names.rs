@@ -7,15 +7,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use sha2::{Digest, Sha256};
 
 use super::{Fleet, Settings};
+use crate::install::RATE_LIMIT_NAME;
 
 /// The label by which the objects of one installation are known among those of others.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
+const COMPONENT: &str = "app.kubernetes.io/component";
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "envoy-gateway");
 /// The labels that all objects of all fleets have.
-pub const COMMON: [(&str, &str); 3] = [
-    ("app.kubernetes.io/component", "proxy"),
-    ("app.kubernetes.io/managed-by", "envoy-gateway"),
-    ("app.kubernetes.io/name", "envoy"),
-];
+const FLEETS: [(&str, &str); 3] = [(COMPONENT, "proxy"), MANAGED_BY, ("app.kubernetes.io/name", "envoy")];
+/// The labels that all objects of the rate limit service have.
+const RATE_LIMIT: [(&str, &str); 3] =
+    [(COMPONENT, "ratelimit"), MANAGED_BY, ("app.kubernetes.io/name", RATE_LIMIT_NAME)];
+/// The labels that say whose an object is: those that a fleet does not have must be absent.
+pub const OWNERSHIP: [&str; 4] = [MANAGED_BY.0, OWNING_CLASS, OWNING_NAME, OWNING_NAMESPACE];
 const OWNING_CLASS: &str = "gateway.envoyproxy.io/owning-gatewayclass";
 const OWNING_NAME: &str = "gateway.envoyproxy.io/owning-gateway-name";
 const OWNING_NAMESPACE: &str = "gateway.envoyproxy.io/owning-gateway-namespace";
@@ -45,7 +49,7 @@ impl Place {
     pub(super) fn of(fleet: &Fleet<'_>, settings: &Settings) -> Self {
         let fleet_name = &*fleet.gateway.name;
         let own = fleet_name.split_once('/');
-        let mut selector: BTreeMap<_, _> = COMMON.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let mut selector: BTreeMap<_, _> = owned(&FLEETS);
         let mut labels = BTreeMap::from([(INSTANCE.to_owned(), label_value(&settings.instance))]);
         match own {
             Some((namespace, name)) => {
@@ -65,6 +69,21 @@ impl Place {
             _ => (usual, settings.namespace.clone(), None),
         };
         Self { name, namespace, selector, labels, infrastructure: infrastructure(fleet), owners }
+    }
+
+    /// That of the rate limit service, which is one for all fleets.
+    pub(super) fn of_rate_limit(settings: &Settings) -> Self {
+        let selector = owned(&RATE_LIMIT);
+        let mut labels = BTreeMap::from([(INSTANCE.to_owned(), label_value(&settings.instance))]);
+        labels.extend(selector.clone());
+        Self {
+            name: RATE_LIMIT_NAME.to_owned(),
+            namespace: settings.namespace.clone(),
+            selector,
+            labels,
+            infrastructure: Default::default(),
+            owners: None,
+        }
     }
 
     /// The metadata of an object: `labels` and `annotations` are its own.
@@ -99,6 +118,16 @@ impl Place {
             ..ObjectMeta::default()
         }
     }
+}
+
+fn owned(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+    labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// Selects the objects of an installation.
+pub fn selector_of(instance: &str) -> String {
+    let components = [FLEETS, RATE_LIMIT].map(|labels| labels[0].1).join(",");
+    format!("{COMPONENT} in ({components}),{}={},{INSTANCE}={}", MANAGED_BY.0, MANAGED_BY.1, label_value(instance))
 }
 
 /// What the fleet's Gateways ask for; where they differ the older one has it.

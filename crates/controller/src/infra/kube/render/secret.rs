@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use lower::bootstrap::TlsFiles;
+use lower::bootstrap::{POD_DOCUMENTS, TlsFiles};
 
 use super::{Fleet, Identity, Settings, names::Place};
 
 /// Where the Secret is in the container.
-pub(super) const DIRECTORY: &str = "/certs";
+pub(super) const DIRECTORY: &str = POD_DOCUMENTS;
 
 /// The Secret's content, as files of the container.
 pub(super) fn files(settings: &Settings) -> TlsFiles {

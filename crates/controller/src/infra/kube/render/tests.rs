@@ -42,7 +42,7 @@ fn output(manifests: &str) -> Output {
     compile(&once.seen.resources, &mut State::new(config::pipeline_settings(&config::offline(), Vec::new())))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         namespace: "envoy-gateway-system".to_owned(),
         instance: "envoy-gateway-system".to_owned(),
@@ -81,11 +81,11 @@ fn kubernetes(wanted: &Value) -> Value {
     json!({"provider": {"type": "Kubernetes", "kubernetes": wanted}})
 }
 
-fn of(objects: &[Object], kind: Kind) -> Value {
+pub(super) fn of(objects: &[Object], kind: Kind) -> Value {
     objects.iter().find(|object| object.kind == kind).map(|object| object.value.clone()).unwrap_or_default()
 }
 
-fn names(objects: &[Object]) -> Vec<String> {
+pub(super) fn names(objects: &[Object]) -> Vec<String> {
     objects.iter().map(ToString::to_string).collect()
 }
 

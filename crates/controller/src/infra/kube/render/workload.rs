@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use api::ext::envoy_proxy::provider::kubernetes::{EnvoyDaemonSet, EnvoyDeployment};
 use k8s_openapi::{
-    api::apps::v1::{
-        DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec, DeploymentStrategy,
+    api::{
+        apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec, DeploymentStrategy},
+        core::v1::PodTemplateSpec,
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -23,25 +24,28 @@ pub(super) fn workload(fleet: &Fleet<'_>, place: &Place, settings: &Settings, tl
         Some(wanted) => daemon_set(fleet, place, settings, tls, wanted),
         None => {
             let wanted = kubernetes.and_then(|kubernetes| kubernetes.envoy_deployment.clone()).unwrap_or_default();
-            deployment(fleet, place, settings, tls, &wanted)
+            let (pod, container) =
+                (wanted.pod.clone().unwrap_or_default(), wanted.container.clone().unwrap_or_default());
+            let template = pod::template(fleet, place, settings, tls, (&pod, &container, &wanted.init_containers))?;
+            let is_scaled = kubernetes.is_some_and(|kubernetes| kubernetes.envoy_hpa.is_some());
+            deployment(place, &wanted, is_scaled, template, "envoyDeployment")
         }
     }
 }
 
-/// The name of the fleet's Deployment.
-pub(super) fn deployment_name<'a>(fleet: &Fleet<'a>) -> Option<&'a String> {
-    fleet.gateway.proxy.kubernetes()?.envoy_deployment.as_ref()?.name.as_ref()
+/// The name of the Deployment that is scaled. `named` is the name that the user gives it.
+pub(super) fn target<'a>(place: &'a Place, named: Option<&'a String>) -> &'a str {
+    named.filter(|name| !name.is_empty()).unwrap_or(&place.name)
 }
 
-fn deployment(
-    fleet: &Fleet<'_>,
+/// A Deployment of pods by a template. `field` is where it's asked for.
+pub(super) fn deployment(
     place: &Place,
-    settings: &Settings,
-    tls: TlsFiles,
     wanted: &EnvoyDeployment,
+    is_scaled: bool,
+    template: PodTemplateSpec,
+    field: &'static str,
 ) -> Result<Object, Error> {
-    let (pod, container) = (wanted.pod.clone().unwrap_or_default(), wanted.container.clone().unwrap_or_default());
-    let is_scaled = fleet.kubernetes().is_some_and(|kubernetes| kubernetes.envoy_hpa.is_some());
     let strategy = wanted.strategy.clone().unwrap_or_default();
     let deployment = Deployment {
         metadata: place.meta(wanted.name.as_ref(), &BTreeMap::new(), &BTreeMap::new()),
@@ -51,12 +55,12 @@ fn deployment(
             strategy: Some(DeploymentStrategy { type_: Some(strategy_type(strategy.type_.as_ref())), ..strategy }),
             revision_history_limit: Some(HISTORY),
             selector: selector(place),
-            template: pod::template(fleet, place, settings, tls, (&pod, &container, &wanted.init_containers))?,
+            template,
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
     };
-    object(Kind::Deployment, &deployment, wanted.patch.as_ref().map(|patch| ("envoyDeployment", patch)))
+    object(Kind::Deployment, &deployment, wanted.patch.as_ref().map(|patch| (field, patch)))
 }
 
 fn daemon_set(

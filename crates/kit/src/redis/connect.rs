@@ -1,20 +1,21 @@
 //! Connections by the settings: to one server, to the master that Sentinels name, to a cluster.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use kit::net::Address;
+use crate::net::Address;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
     RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
-use crate::settings::redis::{Sentinel, Server, Tls};
+use super::settings::{Sentinel, Server, Tls};
 
 /// How long connecting may take, and an answer while connecting.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -23,13 +24,25 @@ const BUFFER: usize = 1024;
 
 /// A connection, shared by many calls; clones are the same one.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub enum Connection {
+    /// To one server.
     One(MultiplexedConnection),
+    /// To the nodes of a cluster.
     Cluster(ClusterConnection),
 }
 
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::One(_) => "Connection::One",
+            Self::Cluster(_) => "Connection::Cluster",
+        })
+    }
+}
+
 impl Connection {
-    pub(super) async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+    /// Sends a command and waits for its answer.
+    pub async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
         let answer = match self {
             Self::One(one) => one.req_packed_command(command).await?,
             Self::Cluster(cluster) => cluster.req_packed_command(command).await?,
@@ -37,10 +50,26 @@ impl Connection {
         // An error of the server is a value for some connections.
         if matches!(answer, Value::ServerError(_)) { answer.extract_error() } else { Ok(answer) }
     }
+
+    /// Sends commands in one write. What a command says of its own key and arguments stays among the answers.
+    pub async fn send_all(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let answers = match self {
+            Self::One(one) => one.req_packed_commands(commands, 0, commands.len()).await?,
+            Self::Cluster(cluster) => cluster.req_packed_commands(commands, 0, commands.len()).await?,
+        };
+        let is_of_all = |answer: &Value| match answer {
+            Value::ServerError(error) => !matches!(error.code(), "ERR" | "WRONGTYPE"),
+            _ => false,
+        };
+        match answers.iter().find(|answer| is_of_all(answer)) {
+            Some(error) => error.clone().extract_error().map(|answer| vec![answer]),
+            None => Ok(answers),
+        }
+    }
 }
 
-/// Connects.
-pub(super) async fn connect(server: &Server) -> RedisResult<Connection> {
+/// Connects. The settings have to be such that [`Server::problem`] finds nothing.
+pub async fn connect(server: &Server) -> RedisResult<Connection> {
     let certificates = server.tls.as_ref().map(certificates).transpose()?;
     if let Some(sentinel) = &server.sentinel {
         return by_sentinel(server, sentinel, certificates).await.map(Connection::One);

@@ -1,0 +1,85 @@
+//! Checks of people who are logged in and of programs with tokens, at a pace and as fast as they go. Prints figures as JSON for
+//! `cargo xtask bench oidc`, and progress on standard error.
+//!
+//! ```text
+//! checks of this process ─▶ portcullis-oidc ─▶ its memory · a Redis · cookies · a token's signature
+//! ```
+
+mod calls;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use calls::{Load, Taken};
+use oidc::session::{Key, Memory, Session, Tokens};
+use serde_json::{Value, json};
+use service::{Service, Store};
+
+/// How long each figure is measured.
+const TIME: Duration = Duration::from_secs(5);
+/// Checks a second, of all connections together.
+const PACE: u32 = 5000;
+/// Connections, as an Envoy of so many workers has them.
+const CONNECTIONS: u32 = 8;
+/// People who are logged in.
+const PEOPLE: usize = 100;
+/// Sessions whose memory is measured.
+const SESSIONS: u32 = 100_000;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut figures = Vec::new();
+    for store in [Store::Memory, Store::Redis, Store::Cookie, Store::Bearer] {
+        eprintln!("  {}", store.name());
+        let service = Service::start(store).await?;
+        let people = service.log_in(PEOPLE).await?;
+        let load = Load { connections: CONNECTIONS, time: TIME, pace: Some(PACE), people: Arc::new(people) };
+        load.warm(&service.address).await?;
+        let before = service.processor_time()?;
+        let paced = load.run(&service.address).await?;
+        let cost = (service.processor_time()? - before).as_secs_f64() / paced.count() * 1e6;
+        let peak: Taken = Load { pace: None, ..load }.run(&service.address).await?;
+        let mut push = |what: &str, value: f64, unit: &str| {
+            figures.push(figure(&format!("{what}: {}", store.name()), value, unit));
+        };
+        push("processor time of a check", cost, "µs");
+        push("p50 at 5,000 checks a second", paced.millis(0.5), "ms");
+        push("p99 at 5,000 checks a second", paced.millis(0.99), "ms");
+        push("peak", peak.rate(), "1/s");
+    }
+    eprintln!("  memory of {SESSIONS} sessions");
+    let bytes = memory()?;
+    figures.push(figure("memory of a session beside its tokens", bytes, "bytes"));
+    println!("{}", Value::Array(figures));
+    Ok(())
+}
+
+fn figure(name: &str, value: f64, unit: &str) -> Value {
+    json!({ "name": name, "value": value, "unit": unit, "peer": null, "ratio": null })
+}
+
+/// What a session costs the embedded store, with tokens of no length.
+fn memory() -> Result<f64> {
+    let gauge = prometheus::IntGauge::new("sessions", "sessions")?;
+    let store = Memory::new(usize::try_from(SESSIONS)?, gauge);
+    let resident = || testbed::proc::mebibytes("self", "VmRSS");
+    let before = resident()?;
+    for number in 0..SESSIONS {
+        let claims = service::claims(number);
+        let session = Session {
+            id: format!("session-{number:08}"),
+            provider: Arc::from("main"),
+            subject: format!("person-{number}"),
+            sid: Some(format!("sid-{number}")),
+            claims: claims.as_object().cloned().unwrap_or_default(),
+            tokens: Tokens::default(),
+            created: 0,
+            authenticated: 0,
+        };
+        store.create(Key::of(&number.to_string()), session, 100, 1000, 0)?;
+    }
+    let after = resident()?;
+    Ok((after - before) * f64::from(1 << 20) / f64::from(SESSIONS))
+}

@@ -1,0 +1,169 @@
+//! One login for hosts of several domains: all logins happen at one host, and the others take the session over from it.
+//!
+//! ```text
+//! app.one ─ /start?to=… (sealed) ─▶ login.two ─ login, or a session that is there ─▶ app.one/handover?code=…
+//! ```
+//!
+//! The code can be taken once, for a minute, and only by the browser that was sent away from that host: a cookie there holds
+//! the state that the code goes with.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ask::Ask;
+use crate::audit;
+use crate::clock::Seconds;
+use crate::cookie;
+use crate::login::Wish;
+use crate::profile::Profile;
+use crate::random;
+use crate::runtime::Runtime;
+use crate::seal::Purpose;
+use crate::service::{Service, fulfils};
+use crate::session::Error;
+use crate::verdict::Answer;
+
+/// How long the way to the login host may take, and that back.
+const LASTS: Seconds = 600;
+const CODE_LASTS: Seconds = 60;
+
+/// Where a session is handed over to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Home {
+    host: String,
+    state: String,
+}
+
+/// What is asked of the login host.
+#[derive(Debug, Serialize, Deserialize)]
+struct Errand {
+    profile: String,
+    wish: Wish,
+    until: Seconds,
+}
+
+/// What the host remembers that sent a browser away.
+#[derive(Debug, Serialize, Deserialize)]
+struct Away {
+    state: String,
+    back: String,
+    until: Seconds,
+}
+
+/// What is handed over.
+#[derive(Debug, Serialize, Deserialize)]
+struct Parcel {
+    home: Home,
+    value: String,
+}
+
+impl Service {
+    pub(crate) fn send_to_login_host(
+        &self,
+        runtime: &Runtime,
+        profile: &Profile,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Answer {
+        let Some(login_host) = &runtime.settings.login_host else { return Answer::new(500) };
+        let jar = &self.sessions.jar;
+        let secret = random::token();
+        let slot = jar.free_slot(ask.header("cookie").unwrap_or_default(), usize::from(random::hash(&secret)[0]));
+        let state = format!("{slot}.{secret}");
+        let away = Away { state: state.clone(), back: wish.back.clone(), until: now + LASTS };
+        let wish = Wish { home: Some(Home { host: ask.host.clone(), state }), ..wish.clone() };
+        let errand = Errand { profile: profile.name.clone(), wish, until: now + LASTS };
+        let sealed = self.sessions.keys().seal_text(Purpose::Handover, "errand", &errand);
+        let to = format!("{}?to={sealed}", runtime.url(jar.scheme(), login_host, "/start"));
+        Answer::redirect(302, to).cookies([self.begun_cookie(slot, &away)])
+    }
+
+    /// `/start` at the login host.
+    pub(crate) async fn start(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+        let sealed = ask.parameter("to").unwrap_or_default();
+        let errand = self.sessions.keys().open_text::<Errand>(Purpose::Handover, "errand", &sealed);
+        let errand =
+            errand.filter(|errand| now < errand.until && runtime.settings.login_host.as_ref() == Some(&ask.host));
+        let profile = errand.as_ref().and_then(|errand| runtime.profile_named(&errand.profile));
+        let (Some(errand), Some(profile)) = (&errand, profile) else {
+            return runtime.pages.error(400, "This link does not begin a login.", None, ask.id());
+        };
+        let cookies = ask.header("cookie").unwrap_or_default();
+        let found = match self.sessions.find(cookies, now).await {
+            Ok(found) => found.filter(|found| profile.provider(&found.session.provider).is_some()),
+            Err(error) => return self.no_store(ask, error),
+        };
+        let good = found.filter(|found| {
+            let step = errand.wish.step.as_ref();
+            step.is_none_or(|step| fulfils(step, &found.session.claims, found.session.authenticated, now))
+        });
+        match (good, &errand.wish.home, self.sessions.jar.session(cookies)) {
+            (Some(_), Some(home), cookie::Value::One(value)) => {
+                match self.hand_over(runtime, home, &value, now).await {
+                    Ok(to) => Answer::redirect(302, to),
+                    Err(error) => self.no_store(ask, error),
+                }
+            }
+            _ => self.begin_login(runtime, profile, ask, &errand.wish, now),
+        }
+    }
+
+    /// Keeps a session's cookie to be taken over, and gives the URL where that happens.
+    pub(crate) async fn hand_over(
+        &self,
+        runtime: &Runtime,
+        home: &Home,
+        value: &str,
+        now: Seconds,
+    ) -> Result<String, Error> {
+        let code = random::token();
+        let parcel = Parcel { home: home.clone(), value: value.to_owned() };
+        let keys = self.sessions.keys();
+        let sealed = keys.seal_text(Purpose::Handover, &code, &parcel);
+        self.sessions.put(&name(&code), sealed.into_bytes(), CODE_LASTS, now).await?;
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", &code)
+            .append_pair("state", &home.state)
+            .finish();
+        Ok(format!("{}?{query}", runtime.url(self.sessions.jar.scheme(), &home.host, "/handover")))
+    }
+
+    /// `/handover` at the host that sent the browser away.
+    pub(crate) async fn take_over(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+        let refused = |reason: &'static str| {
+            self.metrics.logins.with_label_values(&["", "handover"]).inc();
+            audit::login_failed(ask, "", reason);
+            runtime.pages.error(
+                400,
+                "This login is not known here: it took too long, or it was begun in another browser.",
+                Some("/"),
+                ask.id(),
+            )
+        };
+        let state = ask.parameter("state").unwrap_or_default();
+        let away =
+            self.begun::<Away>(ask, &state).filter(|(_, away)| random::equal(&away.state, &state) && now < away.until);
+        let Some((slot, away)) = away else { return refused("the state belongs to no login of this browser") };
+        let code = ask.parameter("code").unwrap_or_default();
+        let parcel = match self.sessions.take(&name(&code), now).await {
+            Ok(parcel) => parcel.and_then(|sealed| String::from_utf8(sealed).ok()),
+            Err(error) => return self.no_store(ask, error),
+        };
+        let parcel =
+            parcel.and_then(|sealed| self.sessions.keys().open_text::<Parcel>(Purpose::Handover, &code, &sealed));
+        let Some(parcel) = parcel.filter(|parcel| parcel.home == Home { host: ask.host.clone(), state }) else {
+            return refused("the code does not count");
+        };
+        let lasts = runtime.settings.sessions.lifetime.as_secs();
+        let cookies = self.sessions.jar.set_session(&parcel.value, lasts, ask.header("cookie").unwrap_or_default());
+        let used = self.sessions.jar.set_login(slot, "", 0);
+        Answer::redirect(302, away.back).cookies(cookies.unwrap_or_default()).cookies([used])
+    }
+}
+
+/// The name of a code in the store, which does not tell the code.
+fn name(code: &str) -> String {
+    format!("handover {}", crate::session::Key::of(code).text())
+}

@@ -1,0 +1,336 @@
+//! Logging in: to the provider and back.
+//!
+//! ```text
+//! begin: state, nonce, PKCE verifier and where to go, sealed in one of six cookies ─▶ 302 to the provider
+//! callback: the cookie of the state ─▶ issuer ─▶ code for tokens ─▶ ID token ─▶ a session under a new id ─▶ 302 back
+//! ```
+//!
+//! Nothing is kept on our side for a login that has begun, so nobody can fill our memory with them; and a browser keeps six at
+//! most, so that several tabs can log in at once and none piles up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ask::Ask;
+use crate::audit;
+use crate::clock::Seconds;
+use crate::cookie;
+use crate::handover::Home;
+use crate::jwt::{self, Claims};
+use crate::profile::Profile;
+use crate::provider::{Error, Granted, Provider};
+use crate::random;
+use crate::runtime::Runtime;
+use crate::seal::Purpose;
+use crate::service::{Service, fulfils};
+use crate::session::Session;
+use crate::settings::StepUp;
+use crate::verdict::Answer;
+
+/// How long a person may take to log in.
+const LASTS: Seconds = 600;
+
+/// What a login is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    /// Where the person goes afterwards, a whole URL that was looked at already.
+    pub(crate) back: String,
+    /// At which provider.
+    pub(crate) provider: Option<String>,
+    /// In which way, and how recently.
+    pub(crate) step: Option<StepUp>,
+    /// The host that the session is handed over to.
+    pub(crate) home: Option<Home>,
+}
+
+/// A login that has begun.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) state: String,
+    nonce: String,
+    verifier: String,
+    redirect: String,
+    profile: String,
+    provider: String,
+    pub(crate) wish: Wish,
+    pub(crate) until: Seconds,
+}
+
+impl Service {
+    /// Sends a browser to log in.
+    pub(crate) fn begin_login(
+        &self,
+        runtime: &Runtime,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Answer {
+        if runtime.settings.login_host.as_ref().is_some_and(|host| *host != ask.host) && wish.home.is_none() {
+            return self.send_to_login_host(runtime, profile, ask, wish, now);
+        }
+        let wanted = match &wish.provider {
+            Some(name) => profile.provider(name),
+            None => profile.choose(ask),
+        };
+        let Some(provider) = wanted else { return self.chooser(runtime, profile, ask, wish) };
+        let answer = self.send_to_provider(runtime, profile, provider, ask, wish, now);
+        answer.unwrap_or_else(|error| {
+            self.count_login(provider, "unavailable");
+            provider.report("login", &error);
+            self.provider_down(ask, &error)
+        })
+    }
+
+    /// The page on which a person says where to log in.
+    fn chooser(&self, runtime: &Runtime, profile: &Profile, ask: &Ask, wish: &Wish) -> Answer {
+        let sealed = self.sessions.keys().seal_text(Purpose::Handover, "wish", wish);
+        let link = |provider: &Arc<Provider>| {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("provider", &provider.name)
+                .append_pair("wish", &sealed)
+                .finish();
+            (provider.title().to_owned(), format!("{}/login?{query}", runtime.settings.path_prefix))
+        };
+        runtime.pages.chooser(&profile.providers.iter().map(link).collect::<Vec<_>>(), ask.id())
+    }
+
+    fn send_to_provider(
+        &self,
+        runtime: &Runtime,
+        profile: &Profile,
+        provider: &Provider,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Result<Answer, Error> {
+        let jar = &self.sessions.jar;
+        let cookies = ask.header("cookie").unwrap_or_default();
+        let secret = random::token();
+        let slot = jar.free_slot(cookies, usize::from(random::hash(&secret)[0]));
+        let state = format!("{slot}.{secret}");
+        let own = || runtime.url(jar.scheme(), &ask.host, "/callback");
+        let redirect = provider.settings.redirect_url.clone().unwrap_or_else(own);
+        let authorization = provider.authorization(&state, &redirect, &parameters(ask, wish))?;
+        let begun = Begun {
+            state,
+            nonce: authorization.nonce,
+            verifier: authorization.verifier,
+            redirect,
+            profile: profile.name.clone(),
+            provider: provider.name.to_string(),
+            wish: wish.clone(),
+            until: now + LASTS,
+        };
+        Ok(Answer::redirect(302, authorization.url).cookies([self.begun_cookie(slot, &begun)]))
+    }
+
+    pub(crate) fn begun_cookie(&self, slot: usize, begun: &impl Serialize) -> String {
+        let jar = &self.sessions.jar;
+        let sealed = self.sessions.keys().seal_text(Purpose::Login, &jar.login_name(slot), begun);
+        jar.set_login(slot, &sealed, LASTS)
+    }
+
+    /// `/login`: a link that begins a login, or a choice that was made.
+    pub(crate) fn login_page(&self, runtime: &Runtime, profile: &Arc<Profile>, ask: &Ask, now: Seconds) -> Answer {
+        let jar = &self.sessions.jar;
+        let sealed = ask.parameter("wish");
+        let wish = sealed.and_then(|sealed| self.sessions.keys().open_text::<Wish>(Purpose::Handover, "wish", &sealed));
+        let asked = ask.parameter("rd").unwrap_or_else(|| "/".to_owned());
+        let back = crate::return_url::asked(&asked, jar.scheme(), &ask.host, &runtime.settings.return_hosts);
+        let front = || format!("{}://{}/", jar.scheme(), ask.host);
+        let wish = wish.unwrap_or_else(|| Wish { back: back.unwrap_or_else(front), ..Wish::default() });
+        // A home only comes from the login host's own pages, which seal it.
+        let provider = ask.parameter("provider").or(wish.provider.clone());
+        if let Some(name) = provider.as_ref().filter(|name| profile.provider(name).is_none()) {
+            tracing::debug!(provider = name, "no such provider here");
+            return runtime.pages.error(404, "There is no such place to log in.", None, ask.id());
+        }
+        self.begin_login(runtime, profile, ask, &Wish { provider, ..wish }, now)
+    }
+
+    /// The login that a state belongs to, in this browser. It is of use once.
+    pub(crate) fn begun<T: for<'de> Deserialize<'de>>(&self, ask: &Ask, state: &str) -> Option<(usize, T)> {
+        let slot = state.split_once('.')?.0.parse().ok().filter(|slot| *slot < cookie::SLOTS)?;
+        let jar = &self.sessions.jar;
+        let cookie::Value::One(sealed) = jar.login(ask.header("cookie")?, slot) else { return None };
+        Some((slot, self.sessions.keys().open_text(Purpose::Login, &jar.login_name(slot), &sealed)?))
+    }
+
+    /// `/callback`: the provider sends a person back.
+    pub(crate) async fn callback(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+        let state = ask.parameter("state").unwrap_or_default();
+        let begun = self.begun::<Begun>(ask, &state).filter(|(_, begun)| random::equal(&begun.state, &state));
+        let Some((slot, begun)) = begun.filter(|(_, begun)| now < begun.until) else {
+            self.metrics.logins.with_label_values(&["", "state"]).inc();
+            audit::login_failed(ask, "", "the state belongs to no login of this browser");
+            let text = "This login is not known here: it took too long, or it was begun in another browser.";
+            return runtime.pages.error(400, text, Some("/"), ask.id());
+        };
+        let used = self.sessions.jar.set_login(slot, "", 0);
+        let answer = match self.finish(runtime, ask, &begun, now).await {
+            Ok(answer) => answer,
+            Err(failed) => self.failed(runtime, ask, &begun, &failed),
+        };
+        answer.cookies([used])
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        ask: &Ask,
+        begun: &Begun,
+        now: Seconds,
+    ) -> Result<Answer, Failed> {
+        let profile = runtime.profile_named(&begun.profile).ok_or(Failed::Gone)?;
+        let provider = profile.provider(&begun.provider).ok_or(Failed::Gone)?;
+        if !provider.is_issuer_of(ask.parameter("iss").as_deref()) {
+            return Err(Failed::Issuer);
+        }
+        if !self.sessions.first(&format!("state {}", begun.state), LASTS, now).await.unwrap_or(true) {
+            return Err(Failed::Replayed);
+        }
+        if let Some(error) = ask.parameter("error") {
+            return Err(Failed::Declined(error.chars().filter(char::is_ascii_graphic).take(60).collect()));
+        }
+        let code = ask.parameter("code").ok_or(Failed::NoCode)?;
+        let granted = provider.redeem(&code, &begun.verifier, &begun.redirect, &begun.nonce).await?;
+        let session = self.session(provider, granted, now).await?;
+        if begun.wish.step.as_ref().is_some_and(|step| !fulfils(step, &session.claims, session.authenticated, now)) {
+            return Err(Failed::Step);
+        }
+        let cookies = ask.header("cookie").unwrap_or_default();
+        audit::login(ask, &session);
+        let (value, cookies) = self.sessions.begin(session, cookies, now).await.map_err(Failed::Store)?;
+        self.count_login(provider, "done");
+        let to = match &begun.wish.home {
+            Some(home) => self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?,
+            None => begun.wish.back.clone(),
+        };
+        Ok(Answer::redirect(302, to).cookies(cookies))
+    }
+
+    async fn session(&self, provider: &Provider, granted: Granted, now: Seconds) -> Result<Session, Error> {
+        let mut claims = granted.claims.unwrap_or_default();
+        let text = |claims: &Claims, name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        let subject = text(&claims, "sub").ok_or_else(|| Error::Invalid("the ID token names nobody".to_owned()))?;
+        if provider.settings.user_info {
+            let more = provider.user_info(&granted.tokens.access, &subject).await?;
+            // What is signed goes before what is not.
+            for (name, value) in more {
+                claims.entry(name).or_insert(value);
+            }
+        }
+        Ok(Session {
+            id: random::token()[..16].to_owned(),
+            provider: Arc::clone(&provider.name),
+            sid: text(&claims, "sid"),
+            authenticated: jwt::seconds(&claims, "auth_time").unwrap_or(now).min(now),
+            subject,
+            claims,
+            tokens: granted.tokens,
+            created: now,
+        })
+    }
+
+    fn failed(&self, runtime: &Runtime, ask: &Ask, begun: &Begun, failed: &Failed) -> Answer {
+        let provider = runtime.providers.get(&begun.provider);
+        if let Some(provider) = provider {
+            self.count_login(provider, failed.label());
+        }
+        audit::login_failed(ask, &begun.provider, failed.label());
+        match failed {
+            Failed::Provider(error) => {
+                if let Some(provider) = provider {
+                    provider.report("login", error);
+                }
+                if matches!(error, Error::Unavailable(_)) {
+                    self.provider_down(ask, error)
+                } else {
+                    not_done(runtime, ask, begun, 502, "The login was not accepted.")
+                }
+            }
+            Failed::Store(error) => self.no_store(ask, *error),
+            Failed::Declined(_) => {
+                not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in.")
+            }
+            Failed::Step => {
+                not_done(runtime, ask, begun, 403, "You logged in, but not in the way that is needed here.")
+            }
+            Failed::Gone | Failed::Issuer | Failed::Replayed | Failed::NoCode => {
+                not_done(runtime, ask, begun, 400, "This login cannot be finished.")
+            }
+        }
+    }
+
+    pub(crate) fn count_login(&self, provider: &Provider, outcome: &str) {
+        self.metrics.logins.with_label_values(&[&*provider.name, outcome]).inc();
+    }
+}
+
+/// Why a login was not finished.
+#[derive(Debug)]
+enum Failed {
+    /// The configuration has changed meanwhile.
+    Gone,
+    /// The answer is another provider's.
+    Issuer,
+    /// The answer was used before.
+    Replayed,
+    /// The person or the provider declined.
+    Declined(#[allow(dead_code, reason = "shown in debug logs")] String),
+    /// The answer has no code.
+    NoCode,
+    /// The login is not of the kind that is wanted.
+    Step,
+    /// The tokens cannot be had, or do not hold.
+    Provider(Error),
+    /// The session cannot be kept.
+    Store(crate::session::Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Provider(error)
+    }
+}
+
+impl Failed {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Issuer => "issuer",
+            Self::Replayed => "replayed",
+            Self::Declined(_) => "declined",
+            Self::NoCode => "no_code",
+            Self::Step => "step_up",
+            Self::Provider(error) => error.kind(),
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
+fn not_done(runtime: &Runtime, ask: &Ask, begun: &Begun, status: u16, text: &str) -> Answer {
+    let again = if begun.wish.back.is_empty() { "/" } else { &begun.wish.back };
+    runtime.pages.error(status, text, Some(again), ask.id())
+}
+
+/// More parameters of the authorization request.
+fn parameters(ask: &Ask, wish: &Wish) -> BTreeMap<String, String> {
+    let mut more = BTreeMap::new();
+    if let Some(hint) = ask.parameter("login_hint").filter(|hint| hint.len() <= 255) {
+        more.insert("login_hint".to_owned(), hint);
+    }
+    if let Some(step) = &wish.step {
+        if !step.acr.is_empty() {
+            more.insert("acr_values".to_owned(), step.acr.join(" "));
+        }
+        if let Some(age) = step.max_age {
+            more.insert("max_age".to_owned(), age.0.as_secs().to_string());
+        }
+    }
+    more
+}

@@ -1,0 +1,173 @@
+//! Logging out: by the person, and by the provider through the back (it calls us) or the front (the browser does).
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::ask::Ask;
+use crate::audit;
+use crate::clock::Seconds;
+use crate::jwt::{self, Claims};
+use crate::pages;
+use crate::profile::Profile;
+use crate::provider::Provider;
+use crate::runtime::{Own, Runtime};
+use crate::service::Service;
+use crate::session::Whose;
+use crate::verdict::Answer;
+
+/// What a logout token has to say that it is (OpenID Connect Back-Channel Logout 1.0, 2.4).
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// A logout token that was made longer ago does not count.
+const OLDEST: Seconds = 300;
+
+impl Service {
+    /// One of our own pages.
+    pub(crate) async fn own(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        profile: Option<&Arc<Profile>>,
+        own: Own,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Answer {
+        let get = matches!(ask.method.as_str(), "GET" | "HEAD");
+        match own {
+            Own::Callback if get => self.callback(runtime, ask, now).await,
+            Own::Login if get => match profile {
+                Some(profile) => self.login_page(runtime, profile, ask, now),
+                None => runtime.pages.error(404, "There is no such page.", None, ask.id()),
+            },
+            Own::Logout => self.log_out(runtime, ask, now).await,
+            Own::SignedOut if get => runtime.pages.signed_out(ask.id()),
+            Own::Start if get => self.start(runtime, ask, now).await,
+            Own::Handover if get => self.take_over(runtime, ask, now).await,
+            Own::BackChannel if ask.method == "POST" => self.back_channel(runtime, ask, now).await,
+            Own::FrontChannel if get => self.front_channel(runtime, ask, now).await,
+            Own::Unknown => runtime.pages.error(404, "There is no such page.", None, ask.id()),
+            _ => pages::json(405, "method", "this method is not for this page", ask.id()),
+        }
+    }
+
+    /// `/logout`: ends the session here and leads to the provider's own logout, where it has one.
+    pub(crate) async fn log_out(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+        let jar = &self.sessions.jar;
+        let cookies = ask.header("cookie").unwrap_or_default();
+        let found = match self.sessions.find(cookies, now).await {
+            Ok(found) => found,
+            Err(error) => return self.no_store(ask, error),
+        };
+        let home = runtime.url(jar.scheme(), &ask.host, "/signed-out");
+        let asked = ask.parameter("rd");
+        let allowed = &runtime.settings.return_hosts;
+        let back = asked.and_then(|rd| crate::return_url::asked(&rd, jar.scheme(), &ask.host, allowed)).unwrap_or(home);
+        let mut to = back.clone();
+        if let Some(found) = found {
+            if let Err(error) = self.sessions.end(&found, now).await {
+                return self.no_store(ask, error);
+            }
+            let session = &found.session;
+            self.metrics.logouts.with_label_values(&["local"]).inc();
+            audit::logout("local", &session.provider, &session.id, &session.subject);
+            let provider = runtime.providers.get(&*session.provider);
+            if let Some(url) = provider.and_then(|provider| provider.end_session(session.tokens.id.as_deref(), &back)) {
+                to = url.into();
+            }
+        }
+        Answer::redirect(302, to).cookies(jar.clear_session(cookies))
+    }
+
+    /// `/backchannel`: the provider ends sessions, with a token that says so.
+    async fn back_channel(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+        match self.end_by_token(runtime, ask, now).await {
+            Ok(ended) => {
+                tracing::debug!(ended, "back-channel logout");
+                Answer::new(200)
+            }
+            Err(Refused::Token(why)) => {
+                tracing::warn!("a back-channel logout does not count: {why}");
+                self.metrics.denials.with_label_values(&["logout_token"]).inc();
+                pages::json(400, "invalid_request", &why, ask.id())
+            }
+            // The provider has to try again: the sessions still live.
+            Err(Refused::Store(error)) => self.no_store(ask, error),
+        }
+    }
+
+    async fn end_by_token(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Result<usize, Refused> {
+        let wrong = |why: &str| Refused::Token(why.to_owned());
+        let token = ask.field("logout_token").ok_or_else(|| wrong("there is no logout_token in the body"))?;
+        let unverified = jwt::claims_of(&token).ok_or_else(|| wrong("it is no signed token"))?;
+        let issuer = unverified.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let mut refusal = wrong("its issuer is none of ours");
+        // One issuer may be configured with several clients.
+        for provider in runtime.providers.values().filter(|provider| provider.settings.issuer == issuer) {
+            match provider.logout_token(&token).await {
+                Ok(claims) => return self.end_by_claims(provider, &claims, now).await,
+                Err(reason) => refusal = wrong(&reason.to_string()),
+            }
+        }
+        Err(refusal)
+    }
+
+    async fn end_by_claims(&self, provider: &Arc<Provider>, claims: &Claims, now: Seconds) -> Result<usize, Refused> {
+        let wrong = |why: &str| Err(Refused::Token(why.to_owned()));
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        if !claims.get("events").and_then(|events| events.get(EVENT)).is_some_and(Value::is_object) {
+            return wrong("it is no logout token: the event is missing");
+        }
+        if claims.contains_key("nonce") {
+            return wrong("it has a nonce, as an ID token has");
+        }
+        if jwt::seconds(claims, "iat").is_none_or(|made| made + OLDEST < now) {
+            return wrong("it is too old");
+        }
+        let Some(jti) = text("jti") else { return wrong("it has no jti") };
+        let (sid, subject) = (text("sid"), text("sub"));
+        let name = std::sync::Arc::clone(&provider.name);
+        let whose = match (sid, subject) {
+            (Some(sid), _) => Whose::Sid { provider: name, sid },
+            (None, Some(subject)) => Whose::Subject { provider: name, subject },
+            (None, None) => return wrong("it names neither a session nor a person"),
+        };
+        let once = format!("logout {}", crate::session::Key::of(&format!("{}\0{jti}", provider.name)).text());
+        if !self.sessions.first(&once, OLDEST * 2, now).await.map_err(Refused::Store)? {
+            return wrong("it was used before");
+        }
+        let ended = self.sessions.end_all(&whose, now).await.map_err(Refused::Store)?;
+        self.count_ended("back", provider, ended);
+        Ok(ended)
+    }
+
+    fn count_ended(&self, how: &str, provider: &Provider, ended: usize) {
+        self.metrics.logouts.with_label_values(&[how]).inc_by(u64::try_from(ended).unwrap_or(u64::MAX));
+        audit::ended(how, &provider.name, ended);
+    }
+
+    /// `/frontchannel`: the provider's page loads this in a frame. Session cookies do not come with it; the provider names its
+    /// session, which nobody else knows.
+    async fn front_channel(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+        let (issuer, sid) = (ask.parameter("iss"), ask.parameter("sid").filter(|sid| sid.len() >= 8));
+        let provider = issuer.as_deref().and_then(|issuer| runtime.provider_of(issuer));
+        let (Some(provider), Some(sid)) = (provider, sid) else {
+            return pages::json(400, "invalid_request", "iss and sid have to be those of a login here", ask.id());
+        };
+        let whose = Whose::Sid { provider: Arc::clone(&provider.name), sid };
+        match self.sessions.end_all(&whose, now).await {
+            Ok(ended) => self.count_ended("front", provider, ended),
+            Err(error) => return self.no_store(ask, error),
+        }
+        let origin = url::Url::parse(&provider.settings.issuer).map(|url| url.origin().ascii_serialization());
+        let frames = format!("default-src 'none'; frame-ancestors {}", origin.unwrap_or_else(|_| "'none'".to_owned()));
+        Answer::new(200)
+            .header("content-type", "text/html; charset=utf-8")
+            .header("content-security-policy", frames)
+            .cookies(self.sessions.jar.clear_session(ask.header("cookie").unwrap_or_default()))
+    }
+}
+
+/// Why a logout by the provider did not happen.
+enum Refused {
+    Token(String),
+    Store(crate::session::Error),
+}

@@ -1,0 +1,160 @@
+//! What the service counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
+//!
+//! Labels are bounded: providers are those of the configuration, all else is a word of this code. Nothing that a client sends
+//! becomes a label.
+
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Every metric of the service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Checks by outcome.
+    Checks,
+    /// Time of a check.
+    CheckSeconds,
+    /// Refusals by reason.
+    Denials,
+    /// Logins by outcome.
+    Logins,
+    /// Refreshes by outcome.
+    Refreshes,
+    /// Ended sessions by how.
+    Logouts,
+    /// Time of a request to a provider.
+    ProviderSeconds,
+    /// What providers failed at.
+    ProviderErrors,
+    /// Time of a call to the store.
+    StoreSeconds,
+    /// Failed calls to the store.
+    StoreFailures,
+    /// Whether the store is left alone.
+    BreakerOpen,
+    /// Sessions in this process.
+    Sessions,
+}
+
+impl Name {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Checks,
+        Self::CheckSeconds,
+        Self::Denials,
+        Self::Logins,
+        Self::Refreshes,
+        Self::Logouts,
+        Self::ProviderSeconds,
+        Self::ProviderErrors,
+        Self::StoreSeconds,
+        Self::StoreFailures,
+        Self::BreakerOpen,
+        Self::Sessions,
+    ];
+
+    /// The name, what it says, and its labels.
+    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+        match self {
+            Self::Checks => (
+                "oidc_checks_total",
+                "Checked requests, by outcome (session, bearer, anonymous, login, denied, own, error).",
+                &["outcome"],
+            ),
+            Self::CheckSeconds => ("oidc_check_seconds", "Time of a check.", &[]),
+            Self::Denials => ("oidc_denials_total", "Refused requests, by reason.", &["reason"]),
+            Self::Logins => ("oidc_logins_total", "Logins, by provider and outcome.", &["provider", "outcome"]),
+            Self::Refreshes => {
+                ("oidc_refreshes_total", "Renewed tokens, by provider and outcome.", &["provider", "outcome"])
+            }
+            Self::Logouts => ("oidc_logouts_total", "Ended sessions, by how (local, back, front, refresh).", &["how"]),
+            Self::ProviderSeconds => {
+                ("oidc_provider_seconds", "Time of a request to a provider.", &["provider", "request"])
+            }
+            Self::ProviderErrors => (
+                "oidc_provider_errors_total",
+                "What providers failed at, by kind (unavailable, client, grant, refused, invalid).",
+                &["provider", "kind"],
+            ),
+            Self::StoreSeconds => ("oidc_store_seconds", "Time of a call to the store.", &["call"]),
+            Self::StoreFailures => {
+                ("oidc_store_failures_total", "Calls to the store that failed, by reason.", &["reason"])
+            }
+            Self::BreakerOpen => ("oidc_breaker_open", "1 while Redis is left alone because it fails, else 0.", &[]),
+            Self::Sessions => ("oidc_sessions", "Sessions in this process's memory.", &[]),
+        }
+    }
+}
+
+/// The metrics of one service.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Checks by outcome.
+    pub checks: IntCounterVec,
+    /// Time of a check.
+    pub check_seconds: prometheus::Histogram,
+    /// Refusals by reason.
+    pub denials: IntCounterVec,
+    /// Logins by provider and outcome.
+    pub logins: IntCounterVec,
+    /// Refreshes by provider and outcome.
+    pub refreshes: IntCounterVec,
+    /// Ended sessions by how.
+    pub logouts: IntCounterVec,
+    /// Time of requests to providers.
+    pub provider_seconds: HistogramVec,
+    /// Failures of providers by kind.
+    pub provider_errors: IntCounterVec,
+    /// Time of calls to the store.
+    pub store_seconds: HistogramVec,
+    /// Failed calls to the store.
+    pub store_failures: IntCounterVec,
+    /// Whether the store is left alone.
+    pub breaker_open: IntGauge,
+    /// Sessions in this process.
+    pub sessions: IntGauge,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    ///
+    /// # Panics
+    /// When the registry has them already.
+    pub fn register(registry: &Registry) -> Self {
+        Self {
+            checks: counters(registry, Name::Checks),
+            check_seconds: times(registry, Name::CheckSeconds, 0.000_01, 16).with_label_values::<&str>(&[]),
+            denials: counters(registry, Name::Denials),
+            logins: counters(registry, Name::Logins),
+            refreshes: counters(registry, Name::Refreshes),
+            logouts: counters(registry, Name::Logouts),
+            provider_seconds: times(registry, Name::ProviderSeconds, 0.005, 12),
+            provider_errors: counters(registry, Name::ProviderErrors),
+            store_seconds: times(registry, Name::StoreSeconds, 0.000_05, 14),
+            store_failures: counters(registry, Name::StoreFailures),
+            breaker_open: gauge(registry, Name::BreakerOpen),
+            sessions: gauge(registry, Name::Sessions),
+        }
+    }
+}
+
+fn counters(registry: &Registry, name: Name) -> IntCounterVec {
+    let (name, help, labels) = name.describe();
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
+}
+
+fn gauge(registry: &Registry, name: Name) -> IntGauge {
+    let (name, help, _) = name.describe();
+    registered(registry, IntGauge::new(name, help).expect("the name is valid"))
+}
+
+fn times(registry: &Registry, name: Name, first: f64, count: usize) -> HistogramVec {
+    let (name, help, labels) = name.describe();
+    let buckets = prometheus::exponential_buckets(first, 2.0, count).expect("the bounds are positive");
+    let options = HistogramOpts::new(name, help).buckets(buckets);
+    registered(registry, HistogramVec::new(options, labels).expect("the name is valid"))
+}
+
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
+    registry.register(Box::new(metric.clone())).expect("every name is registered once");
+    metric
+}

@@ -1,0 +1,142 @@
+//! Discovery and keys: read at the start and from time to time, and keys also when a token names one that nobody knows.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use jsonwebtoken::jwk::JwkSet;
+use kit::Kit;
+use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet};
+use reqwest::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Error, Known, Provider, reach};
+use crate::jwt::{self, MOST_KEYS};
+
+/// Between two times that keys are asked for because of a token: whoever sends tokens with invented keys must not make us ask
+/// more often.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The first pause after a failure, and the longest.
+const RETRIES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// The part of discovery that is used.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+    jwks_uri: String,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl Provider {
+    /// Starts the task that learns, until the provider is not used any more.
+    pub fn start(self: &Arc<Self>, kit: &Kit) {
+        let (provider, shutdown) = (Arc::downgrade(self), kit.shutdown.clone());
+        kit.tasks.spawn(format!("provider {}", self.name), async move {
+            shutdown.unless_stopping(follow(provider)).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+
+    /// Learns now.
+    pub(super) async fn learn(&self) -> Result<(), Error> {
+        let known = self.read().await?;
+        self.known.store(Some(Arc::new(known)));
+        Ok(())
+    }
+
+    /// Learns because of a token whose key is not known; tells whether it is worth looking at it again.
+    pub(super) async fn learn_again(&self) -> bool {
+        let mut last = self.learning.lock().await;
+        if last.is_some_and(|last| last.elapsed() < PAUSE) {
+            // Somebody was faster, or it was tried just now.
+            return last.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
+        }
+        *last = Some(Instant::now());
+        match self.read().await {
+            Ok(known) => {
+                self.known.store(Some(Arc::new(known)));
+                true
+            }
+            Err(error) => {
+                self.report("keys", &error);
+                false
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Known, Error> {
+        let invalid = |what: String| Error::Invalid(what);
+        let issuer = &self.settings.issuer;
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let found: Discovery = self.get("discovery", &url).await?;
+        if found.issuer != *issuer {
+            return Err(invalid(format!("the issuer calls itself `{}`, configured is `{issuer}`", found.issuer)));
+        }
+        let endpoints = &self.settings.endpoints;
+        let endpoint = |text: &str| reach::endpoint(text, &self.settings).map_err(invalid);
+        let optional = |text: &Option<String>| text.as_deref().map(endpoint).transpose();
+        let token = endpoints.token.as_ref().or(found.token_endpoint.as_ref());
+        let keys: Value = self.get("keys", endpoint(&found.jwks_uri)?.as_str()).await?;
+        Ok(Known {
+            authorization: endpoint(endpoints.authorization.as_ref().unwrap_or(&found.authorization_endpoint))?,
+            token: endpoint(token.ok_or_else(|| invalid("there is no token endpoint".to_owned()))?)?,
+            user_info: optional(&found.userinfo_endpoint)?,
+            end_session: optional(&endpoints.end_session.clone().or(found.end_session_endpoint))?,
+            names_itself: found.authorization_response_iss_parameter_supported,
+            id_keys: id_keys(&keys),
+            keys: jwt::Keys::of(&jwk_set(&keys)),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, what: &str, url: &str) -> Result<T, Error> {
+        let answer = self.send(what, self.http.request(Method::GET, url)).await?;
+        if !answer.status.is_success() {
+            return Err(Error::Unavailable(format!("{url} answers {}", answer.status)));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| Error::Invalid(format!("{url}: {error}")))
+    }
+}
+
+async fn follow(provider: Weak<Provider>) {
+    let mut retry = RETRIES.0;
+    loop {
+        let pause = {
+            let Some(provider) = provider.upgrade() else { return };
+            match provider.learn().await {
+                Ok(()) => {
+                    tracing::debug!(provider = %provider.name, "discovery and keys are read");
+                    retry = RETRIES.0;
+                    provider.settings.refresh_interval
+                }
+                Err(error) => {
+                    provider.report("discovery", &error);
+                    let pause = retry;
+                    retry = (retry * 2).min(RETRIES.1);
+                    pause
+                }
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Each key of a set alone, so that one that nobody understands does not spoil the others.
+fn each_key(keys: &Value) -> impl Iterator<Item = &Value> {
+    keys.get("keys").and_then(Value::as_array).into_iter().flatten().take(MOST_KEYS)
+}
+
+fn jwk_set(keys: &Value) -> JwkSet {
+    JwkSet { keys: each_key(keys).filter_map(|key| serde_json::from_value(key.clone()).ok()).collect() }
+}
+
+fn id_keys(keys: &Value) -> CoreJsonWebKeySet {
+    let known = each_key(keys).filter_map(|key| serde_json::from_value::<CoreJsonWebKey>(key.clone()).ok());
+    CoreJsonWebKeySet::new(known.collect())
+}

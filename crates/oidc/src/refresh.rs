@@ -1,0 +1,221 @@
+//! Renewing tokens ahead of their end, once for all who ask at the same time.
+//!
+//! ```text
+//! due? ─▶ a flight of this process (one a session) ─▶ lease in Redis (one of all replicas) ─▶ provider ─▶ store
+//! ```
+//!
+//! A refresh token that is used twice may end the session at the provider, so nobody asks while somebody does. While the old
+//! access token still lives, requests go on with it and nobody waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use hashbrown::HashMap;
+
+use crate::audit;
+use crate::clock::{self, Seconds};
+use crate::provider::{Error, Granted, Provider, is_due};
+use crate::random;
+use crate::service::Service;
+use crate::session::{Found, Key, Place, Session, Store};
+
+/// What came of a refresh is remembered so long: for requests under way that still bring what was before it, and so that a
+/// provider that is down is not asked by each request.
+const GRACE: Seconds = 30;
+/// How long a lease lasts unless it is renewed, and how often it is.
+const LEASE: Duration = Duration::from_secs(5);
+/// How long is waited for another replica.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at what another replica does.
+const LOOK: Duration = Duration::from_millis(30);
+/// What is remembered at most.
+const MOST: usize = 50_000;
+
+/// A session after it was looked at.
+pub(crate) enum Refreshed {
+    /// It goes on; whether it has to be written back to where it is.
+    Goes(Found, bool),
+    /// It has ended: the provider does not renew it.
+    Ended,
+}
+
+#[derive(Debug, Clone)]
+enum Outcome {
+    /// New tokens, which are in the store already where there is one.
+    Renewed(Arc<Session>),
+    /// The provider did not answer: what there is goes on.
+    Kept,
+    /// The provider refused.
+    Ended,
+}
+
+type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+/// What is being renewed and what was.
+#[derive(Default)]
+pub(crate) struct Refreshing {
+    flights: Mutex<HashMap<String, Flight>>,
+    recent: Mutex<HashMap<String, (Outcome, Seconds)>>,
+}
+
+impl std::fmt::Debug for Refreshing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Refreshing")
+    }
+}
+
+impl Refreshing {
+    fn recent(&self, id: &str, now: Seconds) -> Option<Outcome> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.get(id).filter(|(_, until)| *until > now).map(|(outcome, _)| outcome.clone())
+    }
+
+    fn remember(&self, id: &str, outcome: &Outcome, now: Seconds) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= MOST {
+            recent.retain(|_, (_, until)| *until > now);
+        }
+        recent.insert(id.to_owned(), (outcome.clone(), now + GRACE));
+    }
+}
+
+impl Service {
+    /// The session with tokens that are good, as far as that can be had.
+    pub(crate) async fn refreshed(self: &Arc<Self>, provider: &Arc<Provider>, found: Found, now: Seconds) -> Refreshed {
+        let tokens = &found.session.tokens;
+        let ahead = self.runtime.load().settings.sessions.refresh_ahead.as_secs();
+        if tokens.refresh.is_none() || !is_due(tokens.expires, ahead, now) {
+            return Refreshed::Goes(found, false);
+        }
+        let outcome = match self.refreshing.recent(&found.session.id, now) {
+            // What was read is newer than that, and due again.
+            Some(Outcome::Renewed(last)) if last.tokens.expires <= tokens.expires => {
+                self.fly(provider, &found, now).await
+            }
+            Some(outcome) => outcome,
+            None => self.fly(provider, &found, now).await,
+        };
+        match outcome {
+            Outcome::Renewed(session) => {
+                let changed = matches!(found.place, Place::Cookie { .. });
+                Refreshed::Goes(Found { session, place: found.place }, changed)
+            }
+            Outcome::Kept => Refreshed::Goes(found, false),
+            Outcome::Ended => Refreshed::Ended,
+        }
+    }
+
+    /// Joins the flight of this session or starts it. Who still has a good token and a store does not wait for it.
+    async fn fly(self: &Arc<Self>, provider: &Arc<Provider>, found: &Found, now: Seconds) -> Outcome {
+        let flight = {
+            let mut flights = self.refreshing.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            let (service, provider, found) = (Arc::clone(self), Arc::clone(provider), found.clone());
+            let (id, key) = (found.session.id.clone(), found.session.id.clone());
+            let start = || {
+                let flight = async move {
+                    let outcome = service.renew(&provider, &found).await;
+                    service.refreshing.remember(&id, &outcome, clock::now());
+                    service.refreshing.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                    outcome
+                };
+                let flight = flight.boxed().shared();
+                // It lands even when all who wait for it are gone: the refresh token is used up.
+                tokio::spawn(flight.clone());
+                flight
+            };
+            flights.entry(key).or_insert_with(start).clone()
+        };
+        let alive = found.session.tokens.expires.is_some_and(|end| end > now);
+        if alive && matches!(found.place, Place::Stored(_)) { Outcome::Kept } else { flight.await }
+    }
+
+    async fn renew(self: &Arc<Self>, provider: &Provider, found: &Found) -> Outcome {
+        let Place::Stored(key) = found.place else { return self.ask(provider, found).await };
+        let Store::Redis(redis, _) = &self.sessions.store else { return self.ask_anew(provider, found, &key).await };
+        let holder = random::token();
+        let millis = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match redis.lease(&key, &holder, millis).await {
+                Ok(true) => break,
+                Ok(false) if tokio::time::Instant::now() < end => tokio::time::sleep(LOOK).await,
+                // Without Redis nobody knows who else asks: the old tokens go on.
+                Ok(false) | Err(_) => return Outcome::Kept,
+            }
+        }
+        let outcome = {
+            let mut asking = std::pin::pin!(self.ask_anew(provider, found, &key));
+            loop {
+                tokio::select! {
+                    outcome = &mut asking => break outcome,
+                    () = tokio::time::sleep(LEASE / 3) => drop(redis.renew_lease(&key, &holder, millis).await),
+                }
+            }
+        };
+        // A lease that cannot be given back runs out.
+        let _ = redis.release(&key, &holder).await;
+        outcome
+    }
+
+    /// Asks the provider unless somebody was faster since the session was read.
+    async fn ask_anew(&self, provider: &Provider, found: &Found, key: &Key) -> Outcome {
+        match self.sessions.load(key, clock::now()).await {
+            Ok(Some(current)) if current.tokens != found.session.tokens => Outcome::Renewed(current),
+            Ok(Some(current)) => self.ask(provider, &Found { session: current, place: found.place }).await,
+            Ok(None) => Outcome::Ended,
+            Err(_) => Outcome::Kept,
+        }
+    }
+
+    async fn ask(&self, provider: &Provider, found: &Found) -> Outcome {
+        let session = &found.session;
+        let label = |outcome: &str| self.metrics.refreshes.with_label_values(&[&*provider.name, outcome]).inc();
+        let granted = provider.refresh(&session.tokens).await.and_then(|granted| same_person(session, granted));
+        match granted {
+            Ok(granted) => {
+                let mut renewed = Session { tokens: granted.tokens, ..(**session).clone() };
+                renewed.claims.extend(granted.claims.into_iter().flatten());
+                let kept = match found.place {
+                    Place::Stored(_) => self.sessions.replace(found.place, &renewed, "", clock::now()).await,
+                    Place::Cookie { .. } => Ok(Some(Vec::new())),
+                };
+                match kept {
+                    Ok(Some(_)) => label("renewed"),
+                    // It was ended meanwhile.
+                    Ok(None) => return Outcome::Ended,
+                    Err(error) => {
+                        label("lost");
+                        tracing::error!(session = session.id, "renewed tokens cannot be kept: {error}");
+                    }
+                }
+                Outcome::Renewed(Arc::new(renewed))
+            }
+            Err(error @ (Error::Unavailable(_) | Error::Client(_))) => {
+                label("unavailable");
+                provider.report("refresh", &error);
+                Outcome::Kept
+            }
+            Err(error) => {
+                label("refused");
+                provider.report("refresh", &error);
+                let _ = self.sessions.end(found, clock::now()).await;
+                self.metrics.logouts.with_label_values(&["refresh"]).inc();
+                audit::logout("refresh", &provider.name, &session.id, &session.subject);
+                Outcome::Ended
+            }
+        }
+    }
+}
+
+/// Renewed tokens have to be about the same person.
+fn same_person(session: &Session, granted: Granted) -> Result<Granted, Error> {
+    let other = granted.claims.as_ref().and_then(|claims| claims.get("sub")?.as_str());
+    match other {
+        Some(subject) if subject != session.subject => {
+            Err(Error::Invalid("the renewed ID token is about somebody else".to_owned()))
+        }
+        _ => Ok(granted),
+    }
+}

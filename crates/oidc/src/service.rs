@@ -1,0 +1,356 @@
+//! The decision: may this request pass, and what is the client told if not?
+//!
+//! ```text
+//! profile ─▶ a page of ours? ─▶ bearer token ─▶ session (refresh, step-up) ─▶ rules ─▶ pass
+//!                                   └─ neither: anonymous path, login (browser), 401 (program)
+//! ```
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::ask::{Ask, Caller};
+use crate::audit;
+use crate::clock::{self, Seconds};
+use crate::exchange::Exchanged;
+use crate::jwt::{Claims, LEEWAY};
+use crate::login::Wish;
+use crate::metrics::Metrics;
+use crate::pages;
+use crate::profile::Profile;
+use crate::refresh::{Refreshed, Refreshing};
+use crate::return_url;
+use crate::rules::{Facts, allowing};
+use crate::runtime::{Own, Runtime};
+use crate::session::{Error, Found, Sessions};
+use crate::settings::StepUp;
+use crate::upstream::{self, Told};
+use crate::verdict::{Answer, Verdict};
+
+/// How long a client waits before it tries again when something is down.
+const RETRY_AFTER: &str = "5";
+
+/// The service.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) runtime: ArcSwap<Runtime>,
+    pub(crate) sessions: Sessions,
+    pub(crate) refreshing: Refreshing,
+    pub(crate) exchanged: Exchanged,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A decision and how it is counted.
+pub(crate) type Decision = (&'static str, Verdict);
+
+/// Who asks.
+enum Who {
+    Session(Found),
+    Bearer { claims: Claims, provider: Arc<str>, token: String },
+}
+
+impl Who {
+    fn claims(&self) -> &Claims {
+        match self {
+            Self::Session(found) => &found.session.claims,
+            Self::Bearer { claims, .. } => claims,
+        }
+    }
+
+    fn provider(&self) -> &str {
+        match self {
+            Self::Session(found) => &found.session.provider,
+            Self::Bearer { provider, .. } => provider,
+        }
+    }
+
+    fn scopes(&self) -> Vec<String> {
+        match self {
+            Self::Session(found) => found.session.tokens.scopes.clone(),
+            Self::Bearer { claims, .. } => scopes_of(claims),
+        }
+    }
+}
+
+impl Service {
+    /// A service with these parts.
+    pub fn new(runtime: Runtime, sessions: Sessions, metrics: Arc<Metrics>) -> Self {
+        Self {
+            runtime: ArcSwap::from_pointee(runtime),
+            sessions,
+            refreshing: Refreshing::default(),
+            exchanged: Exchanged::default(),
+            metrics,
+        }
+    }
+
+    /// Decides about a request.
+    pub async fn check(self: &Arc<Self>, ask: &Ask) -> Verdict {
+        let timer = self.metrics.check_seconds.start_timer();
+        let (outcome, verdict) = self.decide(ask, clock::now()).await;
+        timer.observe_duration();
+        self.metrics.checks.with_label_values(&[outcome]).inc();
+        verdict
+    }
+
+    /// Answers a request that was sent to this service itself: one of our own pages.
+    pub async fn page(self: &Arc<Self>, ask: &Ask) -> Answer {
+        let runtime = self.runtime.load_full();
+        let own = runtime.own(ask).filter(|_| ask.has_plain_host()).unwrap_or(Own::Unknown);
+        self.own(&runtime, runtime.profile(ask), own, ask, clock::now()).await
+    }
+
+    async fn decide(self: &Arc<Self>, ask: &Ask, now: Seconds) -> Decision {
+        let runtime = self.runtime.load_full();
+        if !ask.has_plain_host() {
+            return self.refuse("host", pages::json(400, "bad_host", "the host is none", ask.id()));
+        }
+        let Some(profile) = runtime.profile(ask) else {
+            tracing::error!(named = ?ask.context.get("profile"), "a route names a profile that is not configured");
+            return self.refuse(
+                "profile",
+                pages::json(403, "no_profile", "this route has no profile for logging in", ask.id()),
+            );
+        };
+        if let Some(own) = runtime.own(ask) {
+            return ("own", self.own(&runtime, Some(profile), own, ask, now).await.into());
+        }
+        if profile.is_logout(ask.path()) {
+            return ("own", self.log_out(&runtime, ask, now).await.into());
+        }
+        let anonymous = profile.is_anonymous(&ask.method, ask.path());
+        match self.who(profile, ask, now).await {
+            // What all get is not refused to those who are known.
+            Ok(Some((who, cookies))) if anonymous => self.let_pass(profile, ask, &who, cookies).await,
+            Ok(Some((who, cookies))) => match self.may(&runtime, profile, ask, &who, now) {
+                Ok(()) => self.let_pass(profile, ask, &who, cookies).await,
+                Err(refused) => *refused,
+            },
+            // Whoever is not known gets what all get.
+            Ok(None) | Err(_) if anonymous => {
+                ("anonymous", Verdict::Pass(Box::new(upstream::pass(ask, profile, &self.sessions.jar, None))))
+            }
+            Ok(None) => self.ask_to_log_in(&runtime, profile, ask, &Wish::default(), now),
+            Err(answer) => ("denied", (*answer).into()),
+        }
+    }
+
+    /// Who asks, as far as a token or a session says; and cookies to set.
+    async fn who(
+        self: &Arc<Self>,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Result<Option<(Who, Vec<String>)>, Box<Answer>> {
+        if let (Some(wanted), Some(token)) = (&profile.settings.bearer, ask.bearer()) {
+            let mut refusal = None;
+            for provider in &profile.providers {
+                match provider.bearer(token, wanted).await {
+                    Ok(claims) => {
+                        let provider = Arc::clone(&provider.name);
+                        return Ok(Some((Who::Bearer { claims, provider, token: token.to_owned() }, Vec::new())));
+                    }
+                    Err(reason) => refusal = refusal.or(Some(reason)),
+                }
+            }
+            self.metrics.denials.with_label_values(&["token"]).inc();
+            let what = refusal.map(|reason| reason.to_string()).unwrap_or_default();
+            return Err(Box::new(unauthorized(ask, "invalid_token", &format!("the token does not count: {what}"))));
+        }
+        let cookies = ask.header("cookie").unwrap_or_default();
+        let found = self.sessions.find(cookies, now).await.map_err(|error| Box::new(self.no_store(ask, error)))?;
+        let Some(found) = found else { return Ok(None) };
+        // A login at a provider that this route does not trust counts for nothing here.
+        let Some(provider) = profile.provider(&found.session.provider) else { return Ok(None) };
+        match self.refreshed(provider, found, now).await {
+            Refreshed::Goes(found, changed) => {
+                let cookies = match changed {
+                    true => self
+                        .sessions
+                        .replace(found.place, &found.session, cookies, now)
+                        .await
+                        .ok()
+                        .flatten()
+                        .unwrap_or_default(),
+                    false => self.sessions.touch(&found, cookies, now),
+                };
+                Ok(Some((Who::Session(found), cookies)))
+            }
+            Refreshed::Ended => Ok(None),
+        }
+    }
+
+    pub(crate) fn no_store(&self, ask: &Ask, error: Error) -> Answer {
+        self.metrics.denials.with_label_values(&["store"]).inc();
+        tracing::warn!("{error}");
+        let text = "Logins cannot be looked up at the moment. Please try again soon.";
+        self.people_or_programs(ask, 503, "unavailable", text).header("retry-after", RETRY_AFTER)
+    }
+
+    /// Whether somebody who is known has logged in well enough, and may do this.
+    fn may(
+        &self,
+        runtime: &Runtime,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        who: &Who,
+        now: Seconds,
+    ) -> Result<(), Box<Decision>> {
+        let claims = who.claims();
+        if let Some(step) = profile.settings.step_up.as_ref().filter(|step| !is_fresh(step, who, now)) {
+            let wish = Wish { step: Some(step.clone()), ..Wish::default() };
+            self.metrics.denials.with_label_values(&["step_up"]).inc();
+            return Err(Box::new(self.ask_to_log_in(runtime, profile, ask, &wish, now)));
+        }
+        if profile.rules.is_empty() {
+            return Ok(());
+        }
+        let scopes = who.scopes();
+        let facts = Facts {
+            claims,
+            scopes: &scopes,
+            provider: who.provider(),
+            bearer: matches!(who, Who::Bearer { .. }),
+            verified_email: profile.settings.verified_email,
+            method: &ask.method,
+            path: ask.path(),
+            host: &ask.host,
+        };
+        if allowing(&profile.rules, &facts).is_some() {
+            return Ok(());
+        }
+        audit::denied(ask, &profile.name, subject(claims), "no rule allows it");
+        Err(Box::new(self.refuse("rule", denied(runtime, ask))))
+    }
+
+    /// Sends a request on, with what the server behind is told.
+    async fn let_pass(&self, profile: &Profile, ask: &Ask, who: &Who, cookies: Vec<String>) -> Decision {
+        let access = match self.access(profile, who).await {
+            Ok(access) => access,
+            Err(error) => return self.refuse("exchange", self.provider_down(ask, &error)),
+        };
+        let (outcome, id) = match who {
+            Who::Session(found) => ("session", found.session.tokens.id.as_deref()),
+            Who::Bearer { .. } => ("bearer", None),
+        };
+        let told = Told { claims: who.claims(), provider: who.provider(), access: access.as_deref(), id };
+        let mut pass = upstream::pass(ask, profile, &self.sessions.jar, Some(told));
+        pass.cookies = cookies;
+        (outcome, Verdict::Pass(Box::new(pass)))
+    }
+
+    /// The access token that the server behind gets, if it gets one.
+    async fn access(&self, profile: &Profile, who: &Who) -> Result<Option<String>, crate::provider::Error> {
+        let (token, key, name) = match who {
+            Who::Session(found) => (&found.session.tokens.access, &found.session.id, &found.session.provider),
+            Who::Bearer { token, provider, .. } => (token, token, provider),
+        };
+        let upstream = &profile.settings.upstream;
+        match (&upstream.exchange, profile.provider(name)) {
+            (Some(wanted), Some(provider)) => self.exchanged.get(provider, key, token, wanted).await.map(Some),
+            _ => Ok(upstream.access_token.then(|| token.clone())),
+        }
+    }
+
+    /// Somebody has to log in (again): a browser is sent to, a program is told.
+    fn ask_to_log_in(
+        &self,
+        runtime: &Runtime,
+        profile: &Arc<Profile>,
+        ask: &Ask,
+        wish: &Wish,
+        now: Seconds,
+    ) -> Decision {
+        if ask.caller() == Caller::Browser {
+            let jar = &self.sessions.jar;
+            let back = format!("{}://{}{}", jar.scheme(), ask.host, return_url::kept(&ask.target));
+            let wish = Wish { back, ..wish.clone() };
+            return ("login", self.begin_login(runtime, profile, ask, &wish, now).into());
+        }
+        let answer = match &wish.step {
+            Some(step) => unauthorized_step(ask, step),
+            None => unauthorized(ask, "", "a login is needed"),
+        };
+        self.refuse("login", answer)
+    }
+
+    pub(crate) fn refuse(&self, reason: &'static str, answer: Answer) -> Decision {
+        self.metrics.denials.with_label_values(&[reason]).inc();
+        ("denied", answer.into())
+    }
+
+    pub(crate) fn provider_down(&self, ask: &Ask, error: &crate::provider::Error) -> Answer {
+        let (status, text) = match error {
+            crate::provider::Error::Unavailable(_) => {
+                (503, "The place where people log in does not answer. Please try again soon.")
+            }
+            _ => (502, "The place where people log in did not accept this."),
+        };
+        let answer = self.people_or_programs(ask, status, "provider", text);
+        if status == 503 { answer.header("retry-after", RETRY_AFTER) } else { answer }
+    }
+
+    pub(crate) fn people_or_programs(&self, ask: &Ask, status: u16, error: &str, text: &str) -> Answer {
+        match ask.caller() {
+            Caller::Browser => self.runtime.load().pages.error(status, text, None, ask.id()),
+            Caller::Program => pages::json(status, error, text, ask.id()),
+        }
+    }
+}
+
+fn denied(runtime: &Runtime, ask: &Ask) -> Answer {
+    match ask.caller() {
+        Caller::Browser => runtime.pages.denied(ask.id()),
+        Caller::Program => pages::json(403, "forbidden", "this is not allowed", ask.id()),
+    }
+}
+
+fn subject(claims: &Claims) -> &str {
+    claims.get("sub").and_then(serde_json::Value::as_str).unwrap_or_default()
+}
+
+/// What a token of a program may do: `scope` as a text, or `scp` as some providers have it.
+fn scopes_of(claims: &Claims) -> Vec<String> {
+    match claims.get("scope").or_else(|| claims.get("scp")) {
+        Some(serde_json::Value::String(text)) => text.split_whitespace().map(str::to_owned).collect(),
+        Some(serde_json::Value::Array(list)) => list.iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether somebody has logged in in the way and at the time that a route wants.
+fn is_fresh(step: &StepUp, who: &Who, now: Seconds) -> bool {
+    let since = match who {
+        Who::Session(found) => found.session.authenticated,
+        Who::Bearer { claims, .. } => crate::jwt::seconds(claims, "auth_time").unwrap_or(0),
+    };
+    fulfils(step, who.claims(), since, now)
+}
+
+/// Whether a login at that time, with these claims, is one that is wanted.
+pub(crate) fn fulfils(step: &StepUp, claims: &Claims, since: Seconds, now: Seconds) -> bool {
+    let class = claims.get("acr").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let way = step.acr.is_empty() || step.acr.iter().any(|wanted| wanted == class);
+    way && step.max_age.is_none_or(|age| now <= since + age.0.as_secs() + LEEWAY)
+}
+
+/// 401 for a program (RFC 6750).
+fn unauthorized(ask: &Ask, error: &str, text: &str) -> Answer {
+    let more = if error.is_empty() { String::new() } else { format!(", error=\"{error}\"") };
+    let name = if error.is_empty() { "login_required" } else { error };
+    pages::json(401, name, text, ask.id()).header("www-authenticate", format!("Bearer realm=\"{}\"{more}", ask.host))
+}
+
+/// 401 for a program whose user has to log in in another way (RFC 9470).
+fn unauthorized_step(ask: &Ask, step: &StepUp) -> Answer {
+    let mut challenge = format!("Bearer realm=\"{}\", error=\"insufficient_user_authentication\"", ask.host);
+    let acr: Vec<&str> = step.acr.iter().map(String::as_str).filter(|one| !one.contains(['"', '\\'])).collect();
+    if !acr.is_empty() {
+        challenge.push_str(&format!(", acr_values=\"{}\"", acr.join(" ")));
+    }
+    if let Some(age) = step.max_age {
+        challenge.push_str(&format!(", max_age=\"{}\"", age.0.as_secs()));
+    }
+    let text = "a login of another kind, or a newer one, is needed";
+    pages::json(401, "insufficient_user_authentication", text, ask.id()).header("www-authenticate", challenge)
+}

@@ -1,0 +1,226 @@
+//! All sessions, wherever they are kept.
+
+use std::sync::Arc;
+
+use kit::reload::Reloading;
+use serde::{Deserialize, Serialize};
+
+use super::{Ended, Error, Key, Memory, Redis, Session, Whose};
+use crate::clock::Seconds;
+use crate::cookie::{Jar, Value};
+use crate::random;
+use crate::seal::{Keys, Purpose};
+
+/// Where sessions are kept.
+#[derive(Debug)]
+pub enum Store {
+    /// In this process.
+    Memory(Box<Memory>),
+    /// In Redis; in cookies while that does not answer, when the flag says so.
+    Redis(Box<Redis>, bool),
+    /// In cookies.
+    Cookie,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    pub(crate) store: Store,
+    pub(crate) jar: Jar,
+    keys: Reloading<Keys>,
+    ended: Ended,
+    once: Memory,
+    /// How long a session may rest, and how long it lasts.
+    times: (Seconds, Seconds),
+}
+
+/// A session and where it was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the store.
+    Stored(Key),
+    /// In cookies; whether they have to be written anew, for the session is in use.
+    Cookie {
+        /// Whether it is time to say that it is in use.
+        stale: bool,
+    },
+}
+
+/// What is sealed in cookies.
+#[derive(Serialize, Deserialize)]
+struct Carried<S> {
+    session: S,
+    seen: Seconds,
+}
+
+impl Sessions {
+    /// Sessions in this store.
+    pub fn new(store: Store, jar: Jar, keys: Reloading<Keys>, times: (Seconds, Seconds)) -> Self {
+        let once = Memory::new(0, prometheus::IntGauge::new("unused", "unused").expect("the name is valid"));
+        Self { store, jar, keys, ended: Ended::default(), once, times }
+    }
+
+    /// The keys that seal.
+    pub fn keys(&self) -> Arc<Keys> {
+        self.keys.get()
+    }
+
+    /// The session that the cookies of a request name.
+    pub async fn find(&self, cookies: &str, now: Seconds) -> Result<Option<Found>, Error> {
+        let Value::One(value) = self.jar.session(cookies) else { return Ok(None) };
+        match (value.split_at_checked(1), &self.store) {
+            (Some(("s", id)), Store::Memory(_) | Store::Redis(..)) => {
+                let key = Key::of(id);
+                let found = self.load(&key, now).await?;
+                Ok(found.map(|session| Found { session, place: Place::Stored(key) }))
+            }
+            (Some(("c", sealed)), Store::Cookie | Store::Redis(_, true)) => Ok(self.carried(sealed, now)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A session of the store, which is in use now.
+    pub async fn load(&self, key: &Key, now: Seconds) -> Result<Option<Arc<Session>>, Error> {
+        Ok(match &self.store {
+            Store::Memory(memory) => memory.load(key, self.times.0, now),
+            Store::Redis(redis, _) => redis.load(key, &self.keys.get(), self.times, now).await?,
+            Store::Cookie => None,
+        })
+    }
+
+    fn carried(&self, sealed: &str, now: Seconds) -> Option<Found> {
+        let carried: Carried<Session> = self.keys.get().open_text(Purpose::Cookie, self.jar.session_name(), sealed)?;
+        let (idle, lifetime) = self.times;
+        let Carried { session, seen } = carried;
+        let over = now >= seen.saturating_add(idle) || now >= session.created.saturating_add(lifetime);
+        if over || self.ended.has(&session) {
+            return None;
+        }
+        let stale = now >= seen + (idle / 8).max(1);
+        Some(Found { session: Arc::new(session), place: Place::Cookie { stale } })
+    }
+
+    /// Begins a session under a new id, ends the one that the cookies named before, and gives its value and
+    /// the cookies that carry it.
+    pub async fn begin(&self, session: Session, cookies: &str, now: Seconds) -> Result<(String, Vec<String>), Error> {
+        if let Ok(Some(old)) = self.find(cookies, now).await {
+            self.end(&old, now).await?;
+        }
+        let id = random::token();
+        let key = Key::of(&id);
+        let (idle, lifetime) = self.times;
+        match &self.store {
+            Store::Memory(memory) => memory.create(key, session, idle, now + lifetime, now)?,
+            Store::Redis(redis, in_cookies) => {
+                let kept = redis.create(&key, &session, &self.keys.get(), self.times, now).await;
+                if kept.is_err() && *in_cookies {
+                    return Ok((String::new(), self.carry(&session, cookies, now)?));
+                }
+                kept?;
+            }
+            Store::Cookie => return Ok((String::new(), self.carry(&session, cookies, now)?)),
+        }
+        let value = format!("s{id}");
+        let cookies = self.jar.set_session(&value, lifetime, cookies).ok_or(Error::TooLarge)?;
+        Ok((value, cookies))
+    }
+
+    fn carry(&self, session: &Session, cookies: &str, now: Seconds) -> Result<Vec<String>, Error> {
+        let carried = Carried { session, seen: now };
+        let sealed = self.keys.get().seal_text(Purpose::Cookie, self.jar.session_name(), &carried);
+        let left = (session.created + self.times.1).saturating_sub(now);
+        self.jar.set_session(&format!("c{sealed}"), left, cookies).ok_or(Error::TooLarge)
+    }
+
+    /// Cookies that say that a session in cookies is in use, when it is time to.
+    pub fn touch(&self, found: &Found, cookies: &str, now: Seconds) -> Vec<String> {
+        match found.place {
+            Place::Cookie { stale: true } => self.carry(&found.session, cookies, now).unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Puts renewed tokens in place, unless the session has ended meanwhile: then it is not there any more. Gives the cookies.
+    pub async fn replace(
+        &self,
+        place: Place,
+        session: &Session,
+        cookies: &str,
+        now: Seconds,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let kept = match (place, &self.store) {
+            (Place::Stored(key), Store::Memory(memory)) => memory.replace(&key, session.clone()),
+            (Place::Stored(key), Store::Redis(redis, _)) => {
+                redis.replace(&key, session, &self.keys.get(), self.times, now).await?
+            }
+            (Place::Cookie { .. }, _) => return self.carry(session, cookies, now).map(Some),
+            (Place::Stored(_), Store::Cookie) => false,
+        };
+        Ok(kept.then(Vec::new))
+    }
+
+    /// Ends a session.
+    pub async fn end(&self, found: &Found, now: Seconds) -> Result<(), Error> {
+        match (found.place, &self.store) {
+            (Place::Stored(key), Store::Memory(memory)) => drop(memory.remove(&key)),
+            (Place::Stored(key), Store::Redis(redis, _)) => redis.remove(&key, &found.session).await?,
+            _ => self.ended.end(&found.session.id, self.times.1, now),
+        }
+        Ok(())
+    }
+
+    /// Ends all sessions that a provider names, and says how many are known to have been there.
+    pub async fn end_all(&self, whose: &Whose, now: Seconds) -> Result<usize, Error> {
+        let name = whose.key();
+        self.ended.end_all(name, self.times.1, now);
+        Ok(match &self.store {
+            Store::Memory(memory) => memory.end(&name),
+            Store::Redis(redis, _) => redis.end(&name).await?,
+            Store::Cookie => 0,
+        })
+    }
+
+    /// Whether a name is used for the first time; it is remembered for so long. With cookies only by this process.
+    pub async fn first(&self, name: &str, lasts: Seconds, now: Seconds) -> Result<bool, Error> {
+        Ok(match &self.store {
+            Store::Memory(memory) => memory.first(name, now + lasts, now),
+            Store::Redis(redis, _) => redis.put(name, b"1", lasts).await?,
+            Store::Cookie => self.once.first(name, now + lasts, now),
+        })
+    }
+
+    /// Keeps something for so long, to be taken once.
+    pub async fn put(&self, name: &str, what: Vec<u8>, lasts: Seconds, now: Seconds) -> Result<bool, Error> {
+        Ok(match &self.store {
+            Store::Memory(memory) => memory.put(name, Some(what), now + lasts, now),
+            Store::Redis(redis, _) => redis.put(name, &what, lasts).await?,
+            Store::Cookie => self.once.put(name, Some(what), now + lasts, now),
+        })
+    }
+
+    /// Takes what was kept.
+    pub async fn take(&self, name: &str, now: Seconds) -> Result<Option<Vec<u8>>, Error> {
+        Ok(match &self.store {
+            Store::Memory(memory) => memory.take(name, now),
+            Store::Redis(redis, _) => redis.take(name).await?,
+            Store::Cookie => self.once.take(name, now),
+        })
+    }
+
+    /// Forgets what is over.
+    pub fn sweep(&self, now: Seconds) {
+        if let Store::Memory(memory) = &self.store {
+            memory.sweep(now);
+        }
+        self.once.sweep(now);
+    }
+}

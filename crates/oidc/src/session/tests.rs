@@ -1,0 +1,142 @@
+//! Sessions in each store.
+
+use std::sync::Arc;
+
+use kit::reload::Reloading;
+use serde_json::json;
+
+use super::*;
+use crate::cookie::{Jar, Settings};
+use crate::seal::Keys;
+
+const TIMES: (Seconds, Seconds) = (100, 1000);
+
+fn session(subject: &str) -> Session {
+    let claims = json!({ "sub": subject, "groups": ["ops"] });
+    Session {
+        id: random::token(),
+        provider: Arc::from("main"),
+        subject: subject.to_owned(),
+        sid: Some(format!("sid-{subject}")),
+        claims: claims.as_object().unwrap().clone(),
+        tokens: Tokens { access: "at".into(), refresh: Some("rt".into()), ..Tokens::default() },
+        created: 1000,
+        authenticated: 1000,
+    }
+}
+
+fn sessions(store: Store) -> Sessions {
+    let keys = Keys::new([&b"0123456789abcdef0123456789abcdef"[..]]).unwrap();
+    Sessions::new(store, Jar::new(&Settings::default()), Reloading::fixed(keys), TIMES)
+}
+
+fn memory() -> Sessions {
+    sessions(Store::Memory(Box::new(Memory::new(3, prometheus::IntGauge::new("a", "b").unwrap()))))
+}
+
+/// The header that a browser sends after these cookies.
+fn sent(cookies: &[String]) -> String {
+    cookies.iter().map(|cookie| cookie.split(';').next().unwrap()).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn sessions_end_by_rest_and_by_age() {
+    for all in [memory(), sessions(Store::Cookie)] {
+        let mut header = sent(&all.begin(session("ann"), "", 1000).await.unwrap().1);
+        for now in (1050..1950).step_by(90) {
+            let found = all.find(&header, now).await.unwrap().unwrap();
+            let cookies = all.touch(&found, &header, now);
+            if !cookies.is_empty() {
+                header = sent(&cookies);
+            }
+        }
+        assert!(all.find(&header, 2000).await.unwrap().is_none(), "{:?}", all.store);
+        let header = sent(&all.begin(session("bob"), "", 1000).await.unwrap().1);
+        assert!(all.find(&header, 1099).await.unwrap().is_some());
+        let rested = sent(&all.begin(session("eve"), "", 1000).await.unwrap().1);
+        assert!(all.find(&rested, 1100).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_login_makes_a_new_id_and_ends_the_old_session() {
+    for all in [memory(), sessions(Store::Cookie)] {
+        let planted = sent(&all.begin(session("eve"), "", 1000).await.unwrap().1);
+        let header = sent(&all.begin(session("ann"), &planted, 1001).await.unwrap().1);
+        assert_ne!(planted, header);
+        assert!(all.find(&planted, 1002).await.unwrap().is_none());
+        assert_eq!(all.find(&header, 1002).await.unwrap().unwrap().session.subject, "ann");
+    }
+}
+
+#[tokio::test]
+async fn providers_end_sessions_by_their_own_name_and_by_person() {
+    for all in [memory(), sessions(Store::Cookie)] {
+        let ann = sent(&all.begin(session("ann"), "", 1000).await.unwrap().1);
+        let bob = sent(&all.begin(session("bob"), "", 1000).await.unwrap().1);
+        let provider: Arc<str> = Arc::from("main");
+        let of_other = Whose::Subject { provider: Arc::from("other"), subject: "ann".into() };
+        all.end_all(&of_other, 1001).await.unwrap();
+        assert!(all.find(&ann, 1002).await.unwrap().is_some());
+        all.end_all(&Whose::Sid { provider: Arc::clone(&provider), sid: "sid-ann".into() }, 1003).await.unwrap();
+        assert!(all.find(&ann, 1004).await.unwrap().is_none());
+        assert!(all.find(&bob, 1004).await.unwrap().is_some());
+        all.end_all(&Whose::Subject { provider, subject: "bob".into() }, 1005).await.unwrap();
+        assert!(all.find(&bob, 1006).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_ended_is_not_brought_back_by_a_refresh() {
+    let all = memory();
+    let header = sent(&all.begin(session("ann"), "", 1000).await.unwrap().1);
+    let found = all.find(&header, 1001).await.unwrap().unwrap();
+    all.end(&found, 1001).await.unwrap();
+    assert_eq!(all.replace(found.place, &found.session, &header, 1002).await.unwrap(), None);
+    assert!(all.find(&header, 1003).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_what_is_over_makes_room() {
+    let all = memory();
+    for name in ["a", "b", "c"] {
+        all.begin(session(name), "", 1000).await.unwrap();
+    }
+    assert_eq!(all.begin(session("d"), "", 1001).await.unwrap_err(), Error::Full);
+    all.begin(session("d"), "", 1100).await.unwrap();
+    let Store::Memory(memory) = &all.store else { unreachable!() };
+    assert_eq!(memory.len(), 1);
+}
+
+#[tokio::test]
+async fn changed_cookies_open_nothing() {
+    let all = sessions(Store::Cookie);
+    let header = sent(&all.begin(session("ann"), "", 1000).await.unwrap().1);
+    for at in (0..header.len()).step_by(7) {
+        let mut bytes = header.clone().into_bytes();
+        bytes[at] ^= 1;
+        let changed = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(all.find(&changed, 1001).await.unwrap().is_none(), "{at}");
+        assert!(all.find(&header[..at], 1001).await.unwrap().is_none(), "{at}");
+    }
+    let stored = memory().begin(session("ann"), "", 1000).await.unwrap().1;
+    assert!(all.find(&sent(&stored), 1001).await.unwrap().is_none());
+    assert!(all.find(&format!("__Host-portcullis=c{}", "A".repeat(60_000)), 1001).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_may_be_used_once_is() {
+    for all in [memory(), sessions(Store::Cookie)] {
+        assert!(all.first("jti", 10, 1000).await.unwrap());
+        assert!(!all.first("jti", 10, 1009).await.unwrap());
+        assert!(all.first("jti", 10, 1010).await.unwrap());
+        assert!(all.put("code", b"x".to_vec(), 10, 1000).await.unwrap());
+        assert_eq!(all.take("code", 1001).await.unwrap().as_deref(), Some(&b"x"[..]));
+        assert_eq!(all.take("code", 1001).await.unwrap(), None);
+    }
+}
+
+#[test]
+fn tokens_do_not_show() {
+    assert!(!format!("{:?}", session("ann")).contains("\"at\""));
+}

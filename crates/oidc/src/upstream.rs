@@ -1,0 +1,203 @@
+//! What the server behind is told of who asks, and what of the client's request it does not get.
+//!
+//! Every header that we may set is taken from the client's request in all its spellings: servers that turn `-` into `_` would
+//! take `x_user` for `x-user`.
+
+use serde_json::{Map, Value};
+
+use crate::ask::Ask;
+use crate::cookie::Jar;
+use crate::jwt::Claims;
+use crate::profile::Profile;
+use crate::verdict::Pass;
+
+/// Who asks, as far as the server behind is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    /// What the provider says.
+    pub(crate) claims: &'a Claims,
+    /// The provider's name.
+    pub(crate) provider: &'a str,
+    /// The token to forward as `Authorization`.
+    pub(crate) access: Option<&'a str>,
+    /// The ID token.
+    pub(crate) id: Option<&'a str>,
+}
+
+/// How a request goes on: as that of this person, or of nobody.
+pub(crate) fn pass(ask: &Ask, profile: &Profile, jar: &Jar, told: Option<Told<'_>>) -> Pass {
+    let upstream = &profile.settings.upstream;
+    let mut pass = Pass::default();
+    if let Some(told) = told {
+        for (name, claim) in &upstream.headers {
+            let email = claim == "email";
+            let value = found(told.claims, claim).and_then(text);
+            let counts = !email || crate::rules::email(told.claims, profile.settings.verified_email).is_some();
+            pass.set.extend(value.filter(|_| counts).map(|value| (name.clone(), value)));
+        }
+        if let (Some(name), Some(token)) = (&upstream.id_token_header, told.id) {
+            pass.set.push((name.clone(), token.to_owned()));
+        }
+        if let Some(token) = told.access {
+            pass.set.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
+        pass.metadata = metadata(profile, told);
+    }
+    let forwards = upstream.access_token || upstream.exchange.is_some();
+    let ours = upstream.headers.keys().chain(&upstream.id_token_header).map(String::as_str);
+    let ours: Vec<&str> = ours.chain(forwards.then_some("authorization")).collect();
+    let is_set = |name: &str| pass.set.iter().any(|(set, _)| set == name);
+    let mut remove: Vec<String> = ours.iter().filter(|name| !is_set(name)).map(|name| (*name).to_owned()).collect();
+    let spelled = ask.headers.keys().filter(|name| !is_set(name) && ours.iter().any(|one| is_spelling(name, one)));
+    remove.extend(spelled.cloned());
+    remove.sort_unstable();
+    remove.dedup();
+    pass.remove = remove;
+    if let Some(cookies) = ask.header("cookie").and_then(|header| jar.without_ours(header)) {
+        if cookies.is_empty() {
+            pass.remove.push("cookie".to_owned());
+        } else {
+            pass.set.push(("cookie".to_owned(), cookies));
+        }
+    }
+    pass
+}
+
+/// Whether two names are one for a server that reads names leniently.
+fn is_spelling(name: &str, ours: &str) -> bool {
+    let letters = |text: &str| -> Vec<u8> {
+        let plain =
+            text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' });
+        plain.collect()
+    };
+    name.len() == ours.len() && letters(name) == letters(ours)
+}
+
+/// A claim by its path: `email`, `address.locality`. A claim whose own name has points goes first.
+fn found<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(path) {
+        return Some(value);
+    }
+    let mut steps = path.split('.');
+    let first = claims.get(steps.next()?)?;
+    steps.try_fold(first, |value, step| value.get(step))
+}
+
+/// A claim as a header; nothing when it cannot be one. In lists, commas of elements are written `%2C`.
+fn text(value: &Value) -> Option<String> {
+    let one = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    };
+    let text = match value {
+        Value::Array(items) => {
+            let items: Option<Vec<String>> =
+                items.iter().map(|item| Some(one(item)?.replace('%', "%25").replace(',', "%2C"))).collect();
+            items?.join(",")
+        }
+        value => one(value)?,
+    };
+    let plain = text.trim() == text && !text.chars().any(char::is_control);
+    (plain && !text.is_empty() && text.len() <= 8192).then_some(text)
+}
+
+fn metadata(profile: &Profile, told: Told<'_>) -> Map<String, Value> {
+    let mut metadata = Map::new();
+    if let Some(subject) = told.claims.get("sub") {
+        metadata.insert("subject".to_owned(), subject.clone());
+    }
+    metadata.insert("provider".to_owned(), told.provider.into());
+    metadata.insert("profile".to_owned(), profile.name.as_str().into());
+    for (name, claim) in &profile.settings.upstream.metadata {
+        if let Some(value) = found(told.claims, claim) {
+            metadata.insert(name.clone(), value.clone());
+        }
+    }
+    metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn profile() -> Profile {
+        let upstream: settings::Upstream = kit::config::parse(
+            "u.yaml",
+            "headers: {x-user: sub, x-groups: groups, x-city: address.locality, x-email: email}\n\
+             accessToken: true\nmetadata: {tenant: tid}\n",
+        )
+        .unwrap();
+        let settings = settings::Profile { upstream, verified_email: true, ..settings::Profile::default() };
+        Profile::new("web", &settings, |_| None).unwrap()
+    }
+
+    fn jar() -> Jar {
+        Jar::new(&crate::cookie::Settings::default())
+    }
+
+    fn ask(headers: &[(&str, &str)]) -> Ask {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ask { headers, ..Ask::default() }
+    }
+
+    #[test]
+    fn claims_become_headers() {
+        let claims = json!({
+            "sub": "ann", "groups": ["a", "b,c"], "address": { "locality": "Bern" }, "email": "a@b.c", "tid": 7,
+        });
+        let told = Told { claims: claims.as_object().unwrap(), provider: "main", access: Some("t"), id: None };
+        let pass = pass(&ask(&[("x-user", "root"), ("x_email", "root@b.c")]), &profile(), &jar(), Some(told));
+        let set: Vec<(&str, &str)> = pass.set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            set,
+            [("x-city", "Bern"), ("x-groups", "a,b%2Cc"), ("x-user", "ann"), ("authorization", "Bearer t")]
+        );
+        assert_eq!(pass.remove, ["x-email", "x_email"]);
+        assert_eq!(
+            Value::from(pass.metadata),
+            json!({ "subject": "ann", "provider": "main", "profile": "web", "tenant": 7 })
+        );
+    }
+
+    #[test]
+    fn a_claim_cannot_break_out_of_its_header() {
+        for evil in ["a\r\nx-admin: 1", "a\nb", "a\0b", " a", "a ", "", "\u{85}"] {
+            let claims = json!({ "sub": evil });
+            let told = Told { claims: claims.as_object().unwrap(), provider: "main", access: None, id: None };
+            let pass = pass(&ask(&[("x-user", "root")]), &profile(), &jar(), Some(told));
+            assert!(pass.set.is_empty() && pass.remove.contains(&"x-user".to_owned()), "{evil:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_gets_nothing_of_ours_past() {
+        let pass = pass(
+            &ask(&[
+                ("x_user", "root"),
+                ("x-groups", "ops"),
+                ("authorization", "Bearer x"),
+                ("accept", "*/*"),
+                ("cookie", "__Host-portcullis=x"),
+            ]),
+            &profile(),
+            &jar(),
+            None,
+        );
+        assert_eq!(pass.set, []);
+        assert_eq!(pass.remove, ["authorization", "x-city", "x-email", "x-groups", "x-user", "x_user", "cookie"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_spelling_of_our_headers_passes(separator in prop::sample::select(vec!['-', '_', '.', '~', '!'])) {
+            let name = format!("x{separator}user");
+            let pass = pass(&ask(&[(&name, "root")]), &profile(), &jar(), None);
+            prop_assert!(pass.remove.contains(&name));
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Attacks, each by its name.
+
+use serde_json::json;
+use testbed::client::Response;
+use testbed::idp::Event;
+use url::Url;
+
+use crate::browser::target;
+use crate::edge::raw;
+use crate::house::{House, WEB};
+
+/// The answer of our callback when a browser comes with these parameters.
+async fn call_back(
+    house: &House,
+    browser: &mut crate::browser::Browser,
+    change: impl FnOnce(&mut Vec<(String, String)>),
+) -> Response {
+    let url = browser.until("https://app.example/private", "https://app.example/oauth2/callback").await;
+    let url = Url::parse(&url).unwrap();
+    let mut parameters: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    change(&mut parameters);
+    let mut changed = url.clone();
+    changed.query_pairs_mut().clear().extend_pairs(parameters);
+    let _ = house;
+    browser.get(changed.as_str()).await
+}
+
+fn set(parameters: &mut Vec<(String, String)>, name: &str, value: Option<&str>) {
+    parameters.retain(|(known, _)| known != name);
+    parameters.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+}
+
+#[tokio::test]
+async fn state_missing_wrong_or_twice() {
+    let house = House::start(WEB).await;
+    for value in [None, Some(""), Some("0.x"), Some("99.x"), Some("-1"), Some("0")] {
+        let mut browser = house.browser();
+        let answer = call_back(&house, &mut browser, |all| set(all, "state", value)).await;
+        assert_eq!(answer.status, 400, "{value:?}");
+        assert!(!browser.names("app.example").contains(&"__Host-portcullis"), "{value:?}");
+    }
+    let answer = call_back(&house, &mut house.browser(), |all| {
+        let state = all.iter().find(|(name, _)| name == "state").cloned().unwrap();
+        all.push(state);
+    })
+    .await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(house.provider.count(Event::Code), 0, "no code was redeemed");
+}
+
+#[tokio::test]
+async fn login_csrf_with_the_state_of_another_browser() {
+    let house = House::start(WEB).await;
+    let (mut thief, mut victim) = (house.browser(), house.browser());
+    let url = thief.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    assert_eq!(victim.get(&url).await.status, 400, "without a login of its own");
+    victim.until("https://app.example/", &house.provider.issuer()).await;
+    assert_eq!(victim.get(&url).await.status, 400, "with a login of its own");
+    assert!(!victim.names("app.example").contains(&"__Host-portcullis"));
+}
+
+#[tokio::test]
+async fn state_and_code_are_good_once() {
+    let house = House::start(WEB).await;
+    let mut browser = house.browser();
+    let url = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    let before = browser.clone();
+    assert_eq!(browser.get(&url).await.status, 302);
+    assert_eq!(browser.get(&url).await.status, 400, "the cookie is gone");
+    // Whoever kept the cookie, too.
+    let mut replaying = before;
+    let answer = replaying.get(&url).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(house.provider.count(Event::Code), 1);
+    assert!(!replaying.names("app.example").contains(&"__Host-portcullis"));
+    assert_eq!(house.service.metric("oidc_logins_total", &["outcome=\"replayed\""]).await, 1);
+}
+
+#[tokio::test]
+async fn a_code_of_another_login_is_not_redeemed() {
+    let house = House::start(WEB).await;
+    let mut thief = house.browser();
+    let stolen = thief.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    let code = Url::parse(&stolen).unwrap().query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    // PKCE: the verifier is that of another login.
+    let answer = call_back(&house, &mut house.browser(), |all| set(all, "code", Some(&code))).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert_eq!(house.service.metric("oidc_provider_errors_total", &["kind=\"grant\""]).await, 1);
+}
+
+#[tokio::test]
+async fn mix_up_of_issuers() {
+    let house = House::start(WEB).await;
+    for value in [None, Some("https://evil.example"), Some("")] {
+        let answer = call_back(&house, &mut house.browser(), |all| set(all, "iss", value)).await;
+        assert_eq!(answer.status, 400, "{value:?}");
+    }
+    assert_eq!(house.provider.count(Event::Code), 0, "no code went anywhere");
+    assert_eq!(house.service.metric("oidc_logins_total", &["outcome=\"issuer\""]).await, 3);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_provider_is_shown_without_its_words() {
+    let house = House::start(WEB).await;
+    let answer = call_back(&house, &mut house.browser(), |all| {
+        set(all, "code", None);
+        set(all, "error", Some("access_denied"));
+        set(all, "error_description", Some("<script>alert(1)</script>"));
+    })
+    .await;
+    assert_eq!(answer.status, 403);
+    assert!(!answer.text().contains("script>alert"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn session_fixation_with_a_planted_cookie() {
+    let house = House::start(WEB).await;
+    let mut browser = house.browser();
+    for planted in ["sAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "cAAAA", "", "s", "2~s", "9999~x"] {
+        browser.cookies.insert(("app.example".into(), "__Host-portcullis".into()), planted.into());
+        assert_eq!(browser.open("https://app.example/").await.status, 200, "{planted}");
+        let value = &browser.cookies[&("app.example".to_owned(), "__Host-portcullis".to_owned())];
+        assert!(!value.contains(planted) || planted.len() < 3, "{planted}");
+    }
+}
+
+#[tokio::test]
+async fn cookie_tossing_from_a_subdomain() {
+    let house = House::start(WEB).await;
+    let thief = house.logged_in().await;
+    let mut victim = house.logged_in().await;
+    let theirs = thief.cookies.values().next().unwrap();
+    let both = format!("{}; __Host-portcullis={theirs}", victim.header("app.example"));
+    let answer = victim.clone().get_with("https://app.example/", &[]).await;
+    assert_eq!(answer.status, 200);
+    victim.cookies.clear();
+    let answer = victim.get_with("https://app.example/", &[("cookie", &both)]).await;
+    assert_eq!(answer.status, 302, "two sessions are none");
+}
+
+#[tokio::test]
+async fn open_redirect_by_the_login_and_logout_links() {
+    let house = House::start(&format!("{WEB}returnHosts: [shop.example]\n")).await;
+    let evil = [
+        "//evil.test",
+        "/\\evil.test",
+        "\\\\evil.test",
+        "https://evil.test",
+        "https:evil.test",
+        "https://app.example@evil.test",
+        "https://app.example.evil.test",
+        "/\t/evil.test",
+        "/%09/evil.test",
+        "javascript:alert(1)",
+        "https://evil.test#app.example",
+        "https://app.example%2eevil.test",
+        "%2f%2fevil.test",
+        "https://shop.example:8443/",
+        "http://shop.example/",
+        "https://shop.example\\@evil.test",
+        "///evil.test",
+        "/\r\nlocation: https://evil.test",
+    ];
+    for target_ in evil {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", target_).finish();
+        let mut browser = house.browser();
+        browser.open(&format!("https://app.example/oauth2/login?{query}")).await;
+        browser.open(&format!("https://app.example/oauth2/logout?{query}")).await;
+        let provider = house.provider.issuer();
+        for visited in &browser.visited {
+            assert!(
+                visited.starts_with("https://app.example/") || visited.starts_with(&provider),
+                "{target_:?} leads to {visited}"
+            );
+        }
+    }
+    let mut browser = house.browser();
+    let url =
+        browser.until("https://app.example/oauth2/login?rd=https://shop.example/x", "https://shop.example/").await;
+    assert_eq!(url, "https://shop.example/x");
+}
+
+#[tokio::test]
+async fn forwarded_headers_decide_nothing() {
+    let house = House::start(&format!("{WEB}    anonymous: [{{path: /public/*}}]\n")).await;
+    let spoofs = [
+        ("x-forwarded-host", "public.example"),
+        ("x-forwarded-uri", "/public/x"),
+        ("x-forwarded-path", "/public/x"),
+        ("x-forwarded-prefix", "/public"),
+        ("x-forwarded-method", "OPTIONS"),
+        ("x-original-url", "/public/x"),
+        ("x-rewrite-url", "/public/x"),
+        ("x-original-uri", "/public/x"),
+        ("x-original-method", "OPTIONS"),
+        ("x-envoy-original-path", "/public/x"),
+        ("x-envoy-original-method", "OPTIONS"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-scheme", "http"),
+        ("forwarded", "host=evil.test;proto=http"),
+        ("x-http-method-override", "OPTIONS"),
+        ("x-forwarded-user", "root"),
+        ("x-auth-request-redirect", "//evil.test"),
+        ("user-agent", "kube-probe/1.29"),
+        ("user-agent", "GoogleHC/1.0"),
+        ("user-agent", "Envoy/HC"),
+    ];
+    for (name, value) in spoofs {
+        let answer = house.browser().get_with("https://app.example/private", &[(name, value)]).await;
+        assert_eq!(answer.status, 302, "{name}");
+        let to = answer.header("location").unwrap();
+        assert!(
+            to.starts_with(&house.provider.issuer())
+                && to.contains("redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fcallback"),
+            "{name}: {to}"
+        );
+        assert!(!to.contains("evil"), "{name}: {to}");
+    }
+    assert_eq!(house.backend.count(), 0, "nothing passed");
+    assert_eq!(house.browser().get("https://app.example/public/x").await.status, 200);
+}
+
+#[tokio::test]
+async fn path_tricks_against_anonymous_paths() {
+    let house = House::start(&format!("{WEB}    anonymous: [{{path: /public/*}}, {{path: /health}}]\n")).await;
+    let tricks = [
+        "/public/../private",
+        "/public/..",
+        "/public/%2e%2e/private",
+        "/public/%2E%2e/private",
+        "/public/..%2fprivate",
+        "/public%2f..%2fprivate",
+        "//public/x",
+        "/public//../private",
+        "/public/..;/private",
+        "/public;/../private",
+        "/public/.;/x",
+        "/public\\..\\private",
+        "/public/%5c..%5cprivate",
+        "/public%00",
+        "/public/%00/../private",
+        "/public/#/../../private",
+        "/public%23/private",
+        "/private?/public/",
+        "/private#/public/",
+        "/private%3f/public/",
+        "/private;/public/",
+        "/PUBLIC/x",
+        "/publicprivate",
+        "/health/",
+        "/health%2f",
+        "/health;x",
+        "/healthz",
+        "/./public/x",
+        "/public/./x",
+        "/public/%252e%252e/private",
+        "/public/%u002e",
+        "/p%75blic/x",
+        "/private/%2e%2e/public/x",
+        "/private/../public/x",
+        "/public/\u{1}x",
+    ];
+    for trick in tricks {
+        let text =
+            format!("GET {trick} HTTP/1.1\r\nhost: app.example\r\naccept: text/html\r\nconnection: close\r\n\r\n");
+        let answer = raw(house.address, text.as_bytes()).await.unwrap_or_default();
+        let line = answer.lines().next().unwrap_or_default();
+        assert!(line.contains(" 302 ") || line.contains(" 400 "), "{trick:?}: {line}");
+    }
+    assert_eq!(house.backend.count(), 0, "nothing passed");
+    for open in ["/public/x", "/public", "/public/", "/health", "/health?x=/../", "/public/a%20b.css"] {
+        assert_eq!(house.browser().get(&format!("https://app.example{open}")).await.status, 200, "{open}");
+    }
+    assert_eq!(
+        house.browser().request("POST", "https://app.example/public/x").send().await.unwrap().status,
+        401,
+        "only what is read"
+    );
+}
+
+#[tokio::test]
+async fn header_smuggling_by_spelling_repetition_and_connection() {
+    let house = House::start(&format!("{WEB}    anonymous: [{{path: /public/*}}]\n")).await;
+    let browser = house.logged_in().await;
+    let cookie = browser.header("app.example");
+    let smuggled = "x-user: root\r\nX-User: root\r\nx_user: root\r\nX_USER: root\r\n\
+                    x-groups: admins\r\nx_groups: admins\r\nx-email: root@example.com\r\n\
+                    x_email: root@example.com\r\nconnection: x-user, x-groups, close\r\n";
+    for (path, cookie, user) in [
+        ("/private", cookie.as_str(), Some("ann")),
+        ("/public/x", "", None),
+        ("/public/x", cookie.as_str(), Some("ann")),
+    ] {
+        house.backend.clear();
+        let text = format!(
+            "GET {path} HTTP/1.1\r\nhost: app.example\r\naccept: text/html\r\ncookie: {cookie}\r\n{smuggled}\r\n"
+        );
+        let answer = raw(house.address, text.as_bytes()).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let seen = &house.backend.requests()[0];
+        for (name, values) in &seen.headers {
+            let spelling = name.to_lowercase().replace('_', "-");
+            if ["x-user", "x-groups", "x-email"].contains(&spelling.as_str()) {
+                assert!(
+                    !values.iter().any(|value| value.contains("root") || value.contains("admins")),
+                    "{path}: {name}: {values:?}"
+                );
+            }
+        }
+        assert_eq!(seen.header("x-user"), user, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn huge_headers_and_cookies_break_nothing() {
+    let house = House::start(WEB).await;
+    for cookie in [
+        format!("__Host-portcullis=s{}", "A".repeat(50_000)),
+        format!("__Host-portcullis={}", "~".repeat(50_000)),
+        "=;".repeat(20_000),
+        "__Host-portcullis-login-0=x; ".repeat(1000),
+    ] {
+        let answer = house.browser().get_with("https://app.example/", &[("cookie", &cookie)]).await;
+        assert_eq!(answer.status, 302);
+    }
+    let long = format!("https://app.example/{}?{}", "a".repeat(3000), "b".repeat(3000));
+    let answer = house.browser().get(&long).await;
+    assert!(
+        target(&long, &answer).unwrap().len() < 2000
+            && answer.all("set-cookie").iter().all(|cookie| cookie.len() < 4096)
+    );
+    let body = "x".repeat(1 << 20);
+    let answer =
+        house.browser().request("POST", "https://app.example/oauth2/backchannel").body(body).send().await.unwrap();
+    assert!(answer.status == 400 || answer.status == 413, "{}", answer.status);
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_log_page_or_metric() {
+    let house = House::start(WEB).await;
+    let mut browser = house.browser();
+    let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    browser.open(&callback).await;
+    call_back(&house, &mut house.browser(), |all| set(all, "code", Some("planted-code"))).await;
+    let bearer = house.provider.sign(Some("at+jwt"), &json!({ "sub": "planted-token" })).unwrap();
+    house.browser().get_with("https://app.example/", &[("authorization", &format!("Bearer {bearer}"))]).await;
+    let mut secrets: Vec<String> = browser.cookies.values().cloned().collect();
+    secrets.extend(
+        Url::parse(&callback)
+            .unwrap()
+            .query_pairs()
+            .filter(|(name, _)| name == "code" || name == "state")
+            .map(|(_, value)| value.into_owned()),
+    );
+    secrets.extend(["s3cret".to_owned(), "planted-code".to_owned(), bearer]);
+    let shown =
+        [house.service.log(), house.service.page("/config").await, house.service.page("/metrics").await].concat();
+    for secret in secrets {
+        assert!(!shown.contains(&secret), "{secret} is shown");
+    }
+}

@@ -1,0 +1,156 @@
+//! Logging out: by the person, and by the provider through the back and the front.
+
+use serde_json::{Value, json};
+use testbed::client::Request;
+use testbed::idp::Event;
+
+use crate::browser::Browser;
+use crate::house::{House, WEB};
+
+fn claims_of(token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+async fn is_in(browser: &Browser) -> bool {
+    browser.clone().get("https://app.example/").await.status == 200
+}
+
+#[tokio::test]
+async fn a_person_logs_out_here_and_at_the_provider() {
+    let house = House::start(&WEB.replace("providers: [main]", "providers: [main]\n    logoutPath: /bye")).await;
+    for path in ["/oauth2/logout", "/bye"] {
+        let mut browser = house.logged_in().await;
+        let stolen = browser.clone();
+        let answer = browser.open(&format!("https://app.example{path}")).await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.text().contains("Logged out"), "{}", answer.text());
+        let at_provider = browser.visited.iter().find(|url| url.contains("/logout?")).unwrap();
+        assert!(
+            at_provider.contains("id_token_hint=")
+                && at_provider.contains("post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fsigned-out"),
+            "{at_provider}"
+        );
+        assert_eq!(browser.header("app.example"), "");
+        assert!(!is_in(&stolen).await, "the session is over, not only its cookie");
+    }
+    assert_eq!(house.provider.count(Event::Logout), 2);
+    house.service.audited("logout").await;
+}
+
+/// The session of the provider that a browser is logged in with.
+async fn sid(house: &House, browser: &mut Browser) -> String {
+    let answer = browser.get("https://token.example/").await;
+    let answer = if answer.status == 200 { answer } else { browser.open("https://token.example/").await };
+    let _ = house;
+    claims_of(answer.echoed().unwrap().header("x-id-token").unwrap())["sid"].as_str().unwrap().to_owned()
+}
+
+const TOKENS: &str = "
+profiles:
+  web: {providers: [main]}
+  token: {providers: [main], upstream: {idTokenHeader: x-id-token}}
+cookies: {domain: example}
+";
+
+async fn tell(address: &str, token: &str) -> u16 {
+    let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", token).finish();
+    let request = Request::post(&format!("http://{address}/oauth2/backchannel"), body)
+        .header("content-type", "application/x-www-form-urlencoded");
+    request.send().await.unwrap().status.as_u16()
+}
+
+#[tokio::test]
+async fn the_provider_ends_sessions_by_the_back_channel() {
+    let house = House::start(TOKENS).await;
+    let (mut one, mut two) = (house.logged_in().await, house.logged_in().await);
+    let first = sid(&house, &mut one).await;
+    let second = sid(&house, &mut two).await;
+    assert_ne!(first, second);
+    let token = |changed: &Value| house.provider.logout_token("edge", changed).unwrap();
+    assert_eq!(tell(&house.service.http, &token(&json!({ "sid": first }))).await, 200);
+    assert_eq!((is_in(&one).await, is_in(&two).await), (false, true));
+    // Through Envoy, by the person, all of theirs.
+    let three = house.logged_in().await;
+    let body = format!("logout_token={}", token(&json!({ "sub": "ann" })));
+    let answer = house
+        .browser()
+        .request("POST", "https://app.example/oauth2/backchannel")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
+    assert_eq!(answer.send().await.unwrap().status, 200);
+    assert_eq!((is_in(&two).await, is_in(&three).await), (false, false));
+    assert_eq!(house.service.metric("oidc_logouts_total", &["how=\"back\""]).await, 3);
+}
+
+#[tokio::test]
+async fn logout_tokens_that_do_not_hold_end_nothing() {
+    let house = House::start(TOKENS).await;
+    let mut browser = house.logged_in().await;
+    let sid = sid(&house, &mut browser).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (name, changed) in [
+        ("no events", json!({ "sub": "ann", "events": null })),
+        ("other events", json!({ "sub": "ann", "events": { "http://example.com/other": {} } })),
+        ("events as a list", json!({ "sub": "ann", "events": ["http://schemas.openid.net/event/backchannel-logout"] })),
+        (
+            "event as text",
+            json!({ "sub": "ann", "events": { "http://schemas.openid.net/event/backchannel-logout": "" } }),
+        ),
+        ("nonce", json!({ "sub": "ann", "nonce": "x" })),
+        ("nobody", json!({})),
+        ("no jti", json!({ "sub": "ann", "jti": null })),
+        ("no iat", json!({ "sub": "ann", "iat": null })),
+        ("too old", json!({ "sub": "ann", "iat": now - 3600 })),
+        ("expired", json!({ "sub": "ann", "exp": now - 3600 })),
+        ("aud", json!({ "sub": "ann", "aud": "another" })),
+        ("iss", json!({ "sub": "ann", "iss": "https://evil.example" })),
+    ] {
+        let token = house.provider.logout_token("edge", &changed).unwrap();
+        assert_eq!(tell(&house.service.http, &token).await, 400, "{name}");
+    }
+    let id_token =
+        browser.get("https://token.example/").await.echoed().unwrap().header("x-id-token").unwrap().to_owned();
+    assert_eq!(tell(&house.service.http, &id_token).await, 400, "an ID token");
+    assert_eq!(tell(&house.service.http, "").await, 400);
+    assert_eq!(tell(&house.service.http, "a.b.c").await, 400);
+    assert!(is_in(&browser).await);
+    let once = house.provider.logout_token("edge", &json!({ "sid": sid })).unwrap();
+    assert_eq!(tell(&house.service.http, &once).await, 200);
+    let again = house.logged_in().await;
+    assert_eq!(tell(&house.service.http, &once).await, 400, "replayed");
+    assert!(is_in(&again).await);
+}
+
+#[tokio::test]
+async fn the_provider_ends_a_session_by_the_front_channel() {
+    let house = House::start(TOKENS).await;
+    let mut browser = house.logged_in().await;
+    let sid = sid(&house, &mut browser).await;
+    let query = |iss: &str, sid: &str| {
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("iss", iss).append_pair("sid", sid).finish()
+    };
+    // In a frame, without cookies.
+    for wrong in [
+        query("https://evil.example", &sid),
+        query(&house.provider.issuer(), ""),
+        query(&house.provider.issuer(), "unknown-session"),
+        String::new(),
+    ] {
+        house.browser().get(&format!("https://app.example/oauth2/frontchannel?{wrong}")).await;
+        assert!(is_in(&browser).await, "{wrong}");
+    }
+    let answer = house
+        .browser()
+        .get(&format!("https://app.example/oauth2/frontchannel?{}", query(&house.provider.issuer(), &sid)))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer
+            .header("content-security-policy")
+            .unwrap()
+            .contains(&format!("frame-ancestors {}", house.provider.issuer()))
+    );
+    assert!(!is_in(&browser).await);
+}

@@ -1,0 +1,133 @@
+//! Renewing tokens.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use testbed::PATIENCE;
+use testbed::idp::Event;
+use testbed::redis;
+use testbed::wait::wait_until;
+
+use crate::edge;
+use crate::house::{House, Service, main_provider};
+
+/// Tokens are due from the start: the time before their end is longer than their life.
+fn due(store: &str) -> String {
+    format!(
+        "profiles:\n  web: {{providers: [main], upstream: {{accessToken: true}}}}\n\
+         sessions: {{refreshAhead: 1h, {store}}}\nkeys: [DIR/key]\n"
+    )
+}
+
+fn with_key() -> tempfile::TempDir {
+    let dir = tempfile::TempDir::with_prefix("oidc-").unwrap();
+    std::fs::write(dir.path().join("key"), "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
+    dir
+}
+
+async fn house(store: &str) -> House {
+    let provider = crate::house::provider().await;
+    let settings = format!("{}defaultProfile: web\n{}", main_provider(&provider), due(store));
+    let service = Service::start_in(with_key(), &settings).await.reached().await;
+    let backend = testbed::echo::Echo::http().spawn().await.unwrap();
+    let (envoy, address) = edge::start(&service.grpc, backend.address()).await;
+    House { provider, service, envoy, address, backend }
+}
+
+#[tokio::test]
+async fn a_hundred_requests_at_once_renew_once() {
+    for store in ["store: {memory: {}}", "store: {cookie: {}}"] {
+        let house = house(store).await;
+        // The first answers have tokens that are over at once; the next ones last.
+        house.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);
+        let mut browser = house.browser();
+        let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
+        browser.get(&callback).await;
+        house.provider.turn(|knobs| {
+            knobs.lifetime = Duration::from_secs(7200);
+            knobs.delay = Duration::from_millis(200);
+        });
+        let all = (0..100).map(|_| {
+            let mut browser = browser.clone();
+            async move { browser.get("https://app.example/").await }
+        });
+        let answers = join_all(all).await;
+        let tokens: std::collections::BTreeSet<String> =
+            answers.iter().map(|answer| answer.echoed().unwrap().header("authorization").unwrap().to_owned()).collect();
+        assert_eq!(
+            (house.provider.count(Event::Refresh), house.provider.count(Event::Reuse), tokens.len()),
+            (1, 0, 1),
+            "{store}"
+        );
+        // A late request with the cookies of before is still good: it was under way.
+        assert_eq!(browser.clone().get("https://app.example/").await.status, 200);
+        assert_eq!(house.provider.count(Event::Reuse), 0, "{store}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_while_the_old_token_lives() {
+    let house = house("store: {memory: {}}").await;
+    let mut browser = house.logged_in().await;
+    house.provider.turn(|knobs| knobs.delay = Duration::from_secs(20));
+    let before = std::time::Instant::now();
+    assert_eq!(browser.get("https://app.example/").await.status, 200);
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn a_session_whose_renewal_is_refused_ends_and_one_whose_provider_is_down_goes_on() {
+    let house = house("store: {memory: {}}").await;
+    house.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);
+    let mut browser = house.browser();
+    let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    browser.get(&callback).await;
+    house.provider.turn(|knobs| knobs.status = Some(503));
+    assert_eq!(browser.get("https://app.example/").await.status, 200);
+    assert_eq!(house.service.metric("oidc_refreshes_total", &["outcome=\"unavailable\""]).await, 1);
+    house.provider.turn(|knobs| knobs.status = Some(400));
+    let mut second = house.browser();
+    house.provider.turn(|knobs| knobs.status = None);
+    let callback = second.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    second.get(&callback).await;
+    house.provider.turn(|knobs| {
+        knobs.forge = Some(std::sync::Arc::new(|_, claims| drop(claims.insert("sub".into(), "eve".into()))))
+    });
+    assert_eq!(
+        second.get("https://app.example/").await.status,
+        302,
+        "a renewed token about somebody else ends the session"
+    );
+    house.service.audited("logout").await;
+}
+
+#[tokio::test]
+async fn two_replicas_on_one_redis_renew_once() {
+    let redis = redis::Spec::new().start().await.unwrap();
+    let store = format!("store: {{redis: {{server: {{address: '{}'}}}}}}", redis.address());
+    let one = house(&store).await;
+    let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
+    let two = Service::start_in(with_key(), &settings).await.reached().await;
+    let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
+    one.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);
+    let mut browser = one.browser();
+    let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    browser.get(&callback).await;
+    one.provider.turn(|knobs| {
+        knobs.lifetime = Duration::from_secs(7200);
+        knobs.delay = Duration::from_millis(300);
+    });
+    let mut elsewhere = crate::browser::Browser::new(second);
+    elsewhere.cookies = browser.cookies.clone();
+    let all = (0..100).map(|number| {
+        let mut browser = if number % 2 == 0 { browser.clone() } else { elsewhere.clone() };
+        async move { browser.get("https://app.example/").await.status }
+    });
+    assert!(join_all(all).await.iter().all(|status| *status == 200));
+    assert_eq!((one.provider.count(Event::Refresh), one.provider.count(Event::Reuse)), (1, 0));
+    // Logging out at one ends it at the other.
+    one.provider.turn(|knobs| knobs.delay = Duration::ZERO);
+    browser.open("https://app.example/oauth2/logout").await;
+    let ended = async || elsewhere.clone().get("https://app.example/").await.status == 302;
+    wait_until("the session to end at the other", PATIENCE, ended).await.unwrap();
+}

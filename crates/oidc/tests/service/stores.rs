@@ -1,0 +1,197 @@
+//! Sessions in Redis and in cookies.
+
+use serde_json::json;
+use testbed::PATIENCE;
+use testbed::echo::Echo;
+use testbed::redis::{Redis, Spec};
+use testbed::wait::wait_until;
+
+use crate::edge;
+use crate::house::{House, Service, WEB, main_provider};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+
+async fn house(sessions: &str) -> House {
+    let provider = crate::house::provider().await;
+    let dir = tempfile::TempDir::with_prefix("oidc-").unwrap();
+    std::fs::write(dir.path().join("key"), SECRET).unwrap();
+    let settings =
+        format!("{}defaultProfile: web\n{WEB}sessions: {sessions}\nkeys: [DIR/key]\n", main_provider(&provider));
+    let service = Service::start_in(dir, &settings).await.reached().await;
+    let backend = Echo::http().spawn().await.unwrap();
+    let (envoy, address) = edge::start(&service.grpc, backend.address()).await;
+    House { provider, service, envoy, address, backend }
+}
+
+async fn on_redis(more: &str) -> (Redis, House) {
+    let redis = Spec::new().start().await.unwrap();
+    let house =
+        house(&format!("{{store: {{redis: {{server: {{address: '{}'}}, deadline: 500ms{more}}}}}}}", redis.address()))
+            .await;
+    (redis, house)
+}
+
+#[tokio::test]
+async fn redis_holds_nothing_that_can_be_read_or_made() {
+    let (redis, house) = on_redis("").await;
+    let (mut ann, bob) = (house.logged_in().await, {
+        house.provider.log_in_as(&json!({ "sub": "bob" }));
+        house.logged_in().await
+    });
+    let keys = redis.command(&["KEYS", "portcullis:s:*"]).await.unwrap();
+    let keys: Vec<&str> = keys.lines().collect();
+    assert_eq!(keys.len(), 2);
+    let cookie = ann.cookies.values().next().unwrap()[1..].to_owned();
+    for key in &keys {
+        assert!(!key.contains(&cookie));
+        let value = redis.command(&["GET", key]).await.unwrap();
+        assert!(!value.contains("ann") && !value.contains("access"), "{value:?}");
+        let lasts: i64 = redis.command(&["TTL", key]).await.unwrap().parse().unwrap();
+        assert!((1..=3600).contains(&lasts), "{lasts}");
+    }
+    // Somebody who can write to Redis gives one session the place of another, or makes one up.
+    redis.command(&["RENAME", keys[0], "portcullis:spare"]).await.unwrap();
+    redis.command(&["RENAME", keys[1], keys[0]]).await.unwrap();
+    redis.command(&["RENAME", "portcullis:spare", keys[1]]).await.unwrap();
+    assert_eq!(ann.get("https://app.example/").await.status, 302);
+    assert_eq!(bob.clone().get("https://app.example/").await.status, 302);
+    redis.command(&["SET", keys[0], "{\"subject\":\"root\"}"]).await.unwrap();
+    assert_eq!(bob.clone().get("https://app.example/").await.status, 302);
+}
+
+#[tokio::test]
+async fn redis_down_is_an_error_soon_and_loses_nobody() {
+    let (redis, house) = on_redis(", breakerFailures: 2").await;
+    let mut browser = house.logged_in().await;
+    redis.pause().unwrap();
+    for _ in 0..4 {
+        let start = std::time::Instant::now();
+        let answer = browser.get("https://app.example/").await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("5")));
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+    }
+    assert_eq!(house.service.metric("oidc_breaker_open", &[]).await, 1);
+    assert_eq!(house.backend.count(), 1, "nobody passes");
+    redis.resume().unwrap();
+    let back = async || browser.clone().get("https://app.example/").await.status == 200;
+    wait_until("the session to be there again", PATIENCE, back).await.unwrap();
+}
+
+#[tokio::test]
+async fn logins_go_into_cookies_while_redis_is_down_where_that_is_wanted() {
+    let (mut redis, house) = on_redis(", onFailure: cookies, breakerFailures: 1").await;
+    redis.kill().unwrap();
+    let mut browser = house.browser();
+    assert_eq!(browser.open("https://app.example/").await.status, 200);
+    assert!(browser.cookies.values().next().unwrap().starts_with('c'));
+    redis.restart().await.unwrap();
+    assert_eq!(browser.get("https://app.example/").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_back_channel_ends_a_session_on_every_replica() {
+    let (redis, one) = on_redis("").await;
+    let dir = tempfile::TempDir::with_prefix("oidc-").unwrap();
+    std::fs::write(dir.path().join("key"), SECRET).unwrap();
+    let settings = format!(
+        "{}defaultProfile: web\n{WEB}sessions: {{store: {{redis: {{server: {{address: '{}'}}}}}}}}\nkeys: [DIR/key]\n",
+        main_provider(&one.provider),
+        redis.address()
+    );
+    let two = Service::start_in(dir, &settings).await.reached().await;
+    let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
+    let here = one.logged_in().await;
+    let mut there = crate::browser::Browser::new(second);
+    there.cookies = here.cookies.clone();
+    assert_eq!(there.get("https://app.example/").await.status, 200);
+    let token = one.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
+    let request = testbed::client::Request::post(
+        &format!("http://{}/oauth2/backchannel", one.service.http),
+        format!("logout_token={token}"),
+    );
+    assert_eq!(request.send().await.unwrap().status, 200);
+    assert_eq!(there.get("https://app.example/").await.status, 302);
+    let replayed = testbed::client::Request::post(
+        &format!("http://{}/oauth2/backchannel", two.http),
+        format!("logout_token={token}"),
+    );
+    assert_eq!(replayed.send().await.unwrap().status, 400, "used at the other already");
+}
+
+#[tokio::test]
+async fn cookies_hold_the_whole_session_in_parts() {
+    let house = house("{store: {cookie: {}}}").await;
+    let groups: Vec<String> = (0..150).map(|number| format!("group-{number}-with-a-long-name")).collect();
+    house.provider.log_in_as(&json!({ "sub": "ann", "groups": groups }));
+    let mut browser = house.browser();
+    let seen = browser.open("https://app.example/").await.echoed().unwrap();
+    assert_eq!(seen.header("x-groups").unwrap(), groups.join(","));
+    assert!(browser.cookies.len() > 1 && seen.header("cookie").is_none());
+    // A part that is missing, changed, or from another session opens nothing.
+    for name in browser.cookies.keys().cloned().collect::<Vec<_>>() {
+        let mut broken = browser.clone();
+        broken.cookies.get_mut(&name).unwrap().pop();
+        assert_eq!(broken.get("https://app.example/").await.status, 302, "{name:?}");
+    }
+    // A smaller session leaves no parts of the larger one.
+    house.provider.log_in_as(&json!({ "sub": "ann" }));
+    browser.open("https://app.example/oauth2/login").await;
+    assert!(browser.cookies.len() <= 2, "{:?}", browser.names("app.example"));
+    assert_eq!(browser.get("https://app.example/").await.status, 200);
+    // One that fits nowhere is said to.
+    let groups: Vec<String> = (0..3000).map(|number| format!("group-{number}-with-a-long-name")).collect();
+    house.provider.log_in_as(&json!({ "sub": "ann", "groups": groups }));
+    let answer = house.browser().open("https://app.example/").await;
+    assert_eq!(answer.status, 503);
+    assert!(house.service.log().contains("too large for cookies"));
+}
+
+#[tokio::test]
+async fn keys_are_replaced_while_people_stay_logged_in() {
+    let house = house("{store: {cookie: {}}}").await;
+    let mut browser = house.logged_in().await;
+    let text = |keys: &str| {
+        format!(
+            "{}defaultProfile: web\n{WEB}sessions: {{store: {{cookie: {{}}}}}}\nkeys: {keys}\n",
+            main_provider(&house.provider)
+        )
+    };
+    let dir = tempfile::TempDir::with_prefix("oidc-").unwrap();
+    std::fs::write(dir.path().join("key"), SECRET).unwrap();
+    std::fs::write(dir.path().join("new"), "another secret that has more than thirty-two bytes").unwrap();
+    let second = Service::start_in(dir, &text("[DIR/new, DIR/key]")).await.reached().await;
+    let (_envoy, address) = edge::start(&second.grpc, house.backend.address()).await;
+    let mut there = crate::browser::Browser::new(address);
+    there.cookies = browser.cookies.clone();
+    assert_eq!(there.get("https://app.example/").await.status, 200, "the old key opens");
+    there.open("https://app.example/oauth2/login").await;
+    browser.cookies = there.cookies.clone();
+    assert_eq!(browser.get("https://app.example/").await.status, 302, "the new key seals");
+}
+
+#[tokio::test]
+async fn sessions_are_kept_in_a_cluster_and_behind_a_sentinel() {
+    let cluster = testbed::redis::Cluster::start(3).await.unwrap();
+    let nodes: Vec<String> = cluster.nodes.iter().map(|node| format!("'{}'", node.address())).collect();
+    let master = Spec::new().start().await.unwrap();
+    let sentinel = testbed::redis::sentinel("edge", &master, 0).await.unwrap();
+    for server in [
+        format!("cluster: [{}]", nodes.join(", ")),
+        format!("sentinel: {{master: edge, addresses: ['{}']}}", sentinel.address()),
+    ] {
+        let house = house(&format!("{{store: {{redis: {{deadline: 5s, server: {{{server}}}}}}}}}")).await;
+        let mut browsers = Vec::new();
+        for _ in 0..5 {
+            browsers.push(house.logged_in().await);
+        }
+        let token = house.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
+        browsers[0].open("https://app.example/oauth2/logout").await;
+        assert_eq!(browsers[1].get("https://app.example/").await.status, 200, "{server}");
+        let url = format!("http://{}/oauth2/backchannel", house.service.http);
+        let request = testbed::client::Request::post(&url, format!("logout_token={token}"));
+        assert_eq!(request.send().await.unwrap().status, 200, "{server}");
+        for browser in &mut browsers {
+            assert_eq!(browser.get("https://app.example/").await.status, 302, "{server}");
+        }
+    }
+}
