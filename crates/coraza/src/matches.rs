@@ -97,6 +97,11 @@ impl Severity {
         }
     }
 
+    /// The severity of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.name() == name)
+    }
+
     /// What a match adds to the anomaly score of the Core Rule Set, unless its setup says otherwise.
     pub fn score(self) -> u32 {
         match self {

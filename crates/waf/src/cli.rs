@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -24,12 +25,14 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis-waf --config-path waf.yaml
   portcullis-waf check profiles/
-  portcullis-waf explain --profile baseline --request request.txt";
+  portcullis-waf explain --profile baseline --request request.txt
+  portcullis-waf tune --audit audit.log";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
     Explain(explain::Args),
+    Tune(tune::Args),
 }
 
 /// Runs the command line of this process. Exit codes: 0 all is well, 1 something was found or failed, 2 a wrong
@@ -40,5 +43,6 @@ pub fn main() -> ExitCode {
         None => kit::run_with_flags("waf", env!("CARGO_PKG_VERSION"), cli.flags, serve),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Tune(args)) => tune::run(&args),
     }
 }

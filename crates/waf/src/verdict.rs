@@ -99,10 +99,15 @@ impl Refusal {
     }
 }
 
+/// Whether a rule only adds up what others found.
+pub fn adds_up(rule: u32) -> bool {
+    SUMS.iter().any(|(first, last)| (*first..=*last).contains(&rule))
+}
+
 /// The rules that found something, the worst first, those that add up left out.
 pub fn telling(matches: &[Match]) -> Vec<u32> {
-    let sums = |rule: u32| SUMS.iter().any(|(first, last)| (*first..=*last).contains(&rule));
-    let mut found: Vec<&Match> = matches.iter().filter(|found| !sums(found.rule) && found.severity.is_some()).collect();
+    let mut found: Vec<&Match> =
+        matches.iter().filter(|found| !adds_up(found.rule) && found.severity.is_some()).collect();
     found.sort_by_key(|found| found.severity);
     let mut rules = Vec::new();
     for found in found {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, cluster, cluster_tests, conformance, demo, generate, rooms, test};
+use crate::{bench, cluster, cluster_tests, conformance, crs, demo, generate, rooms, test};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", after_help = EXAMPLES)]
@@ -62,6 +62,9 @@ enum Command {
     /// Runs the official conformance tests of the Gateway API against the controller in a real cluster.
     #[command(after_help = conformance::EXAMPLES)]
     Conformance(conformance::Options),
+    /// Runs the regression tests of the OWASP Core Rule Set through a real Envoy and the firewall.
+    #[command(after_help = crs::EXAMPLES)]
+    Crs(crs::Options),
     /// Fetches the outside tools that are not there yet, and prints where each one is.
     Tools,
 }
@@ -77,6 +80,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Cluster { command } => cluster::run(&command),
         Command::ClusterTests(options) => cluster_tests::run(&options),
         Command::Conformance(options) => conformance::run(&options),
+        Command::Crs(options) => crs::run(&options),
         Command::Tools => tools(),
     };
     match outcome {

@@ -5,6 +5,7 @@ mod cli;
 mod cluster;
 mod cluster_tests;
 mod conformance;
+mod crs;
 mod demo;
 mod generate;
 mod install;

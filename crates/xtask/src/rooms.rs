@@ -2,6 +2,7 @@
 
 mod check;
 mod page;
+mod unsafety;
 
 use anyhow::{Context, Result, bail};
 
@@ -11,12 +12,13 @@ use crate::workspace::{metadata, root};
 
 /// Prints every wall that is broken, and how to mend it.
 pub(crate) fn run() -> Result<()> {
-    let broken = check::broken_walls(&table()?, &metadata()?.packages);
+    let mut broken = check::broken_walls(&table()?, &metadata()?.packages);
+    broken.extend(unsafety::elsewhere(&root().join("crates"))?);
     for wall in &broken {
         println!("{wall}");
     }
     if !broken.is_empty() {
-        bail!("{} of the walls in crates/rooms.toml are broken", broken.len());
+        bail!("{} of the walls are broken", broken.len());
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ pub use load::{Error, Loader, Place, builtin};
 pub use plan::{BodyPlan, Core, Plan};
 pub use spec::{Body, CoreRules, Exclusion, Guardrails, Mode, OnFailure, OverLimit, Responses, RuleRange, Spec};
 
+/// An exclusion as SecLang; `None` when what it names cannot be written there.
+pub fn as_seclang(exclusion: &Exclusion) -> Option<String> {
+    let spec = Spec { name: "x".to_owned(), exclusions: vec![exclusion.clone()], ..Spec::default() };
+    let fine = check::wrong_values(&spec).is_empty();
+    fine.then(|| seclang::exclusions_by_path(&spec.exclusions) + &seclang::exclusions_everywhere(&spec.exclusions))
+}
+
 /// A profile that requests can be judged by.
 #[derive(Debug)]
 pub struct Profile {

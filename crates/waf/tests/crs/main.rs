@@ -26,8 +26,9 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use futures::{StreamExt as _, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::envoy::Spec;
+use testbed::wait::wait_for;
 
 use cases::Case;
 use house::Service;
@@ -75,7 +76,7 @@ async fn main() -> ExitCode {
         (index, statuses)
     });
     let answers: Vec<_> = stream::iter(sent).buffer_unordered(AT_A_TIME).collect().await;
-    let entries = service.settled().await;
+    let entries = settled(&service).await;
     let (mut passed, mut failed, mut in_list) = (0, 0, 0);
     for (index, statuses) in answers {
         let case = &cases[index];
@@ -92,6 +93,18 @@ async fn main() -> ExitCode {
     }
     println!("{passed} passed, {failed} failed, {in_list} listed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The audit log once all requests are over; every one has an entry.
+async fn settled(service: &Service) -> Vec<Value> {
+    let written = r#"waf_audit_entries_total{outcome="written"}"#;
+    let over = async || {
+        let (streams, before) = (service.metric("waf_streams").await, service.metric(written).await);
+        let entries = service.entries();
+        let all = entries.len().to_string() == before.to_string();
+        (streams < 0.5 && all && service.metric(written).await.to_string() == before.to_string()).then_some(entries)
+    };
+    wait_for("all requests to be over", testbed::PATIENCE, over).await.unwrap()
 }
 
 /// Each case comes from an address of its own.

@@ -1,7 +1,7 @@
 //! A running service with its profiles.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,27 +80,15 @@ impl Service {
         wait_until(series, PATIENCE, async || self.metric(series).await >= least).await.unwrap();
     }
 
-    /// Everything in the audit log, once all requests are over. All of them have to have an entry.
-    pub(crate) async fn settled(&self) -> Vec<Value> {
-        let series = r#"waf_audit_entries_total{outcome="written"}"#;
-        let over = async || {
-            let streams = self.metric("waf_streams").await;
-            let text = fs::read_to_string(self.dir.path().join("audit.log")).unwrap_or_default();
-            let entries: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            let written = self.metric(series).await;
-            let all = usize::to_string(&entries.len()) == written.to_string();
-            (streams < 0.5 && all && self.metric(series).await.to_string() == written.to_string()).then_some(entries)
-        };
-        wait_for("all requests to be over", PATIENCE, over).await.unwrap()
+    /// All entries of the audit log.
+    pub(crate) fn entries(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.dir.path().join("audit.log")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Waits for an entry of the audit log.
     pub(crate) async fn entry(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let path: &Path = &self.dir.path().join("audit.log");
-        let look = async || {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            text.lines().filter_map(|line| serde_json::from_str(line).ok()).find(|entry| wanted(entry))
-        };
+        let look = async || self.entries().into_iter().find(|entry| wanted(entry));
         wait_for(what, PATIENCE, look).await.unwrap()
     }
 }

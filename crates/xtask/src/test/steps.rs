@@ -34,7 +34,9 @@ pub(super) fn before_tests(profile: &str) -> Vec<Step> {
             quietly(cargo().args(targets).args(["--", "-D", "warnings"]))?;
             // Not a target of `cargo test`, so not one of all.
             let long = ["clippy", "--package", "controller", "--test", "cluster", "--profile", &clippy];
-            quietly(cargo().args(long).args(["--", "-D", "warnings"]))
+            quietly(cargo().args(long).args(["--", "-D", "warnings"]))?;
+            let crs = ["clippy", "--package", "waf", "--test", "crs", "--profile", &clippy];
+            quietly(cargo().args(crs).args(["--", "-D", "warnings"]))
         }),
         // Tests would do it themselves, but nobody would see what takes so long.
         Step::new("Kubernetes", || Cluster::full().prepare()),
