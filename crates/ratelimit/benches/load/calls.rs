@@ -23,10 +23,11 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     pub(crate) time: Duration,
     /// Calls a second of all connections together; as many as are answered when absent.
-    pub(crate) pace: Option<u32>,
+    pub(crate) pace: Option<f64>,
 }
 
-/// How long each call took, and how long all of them.
+/// How long each call took, the shortest first, and how long all of them.
+#[derive(Default)]
 pub(crate) struct Taken {
     times: Vec<Duration>,
     whole: Duration,
@@ -35,6 +36,13 @@ pub(crate) struct Taken {
 impl Taken {
     pub(crate) fn count(&self) -> f64 {
         f64::from(u32::try_from(self.times.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Adds what was taken at another time.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.times.sort_unstable();
+        self.whole += other.whole;
     }
 
     pub(crate) fn rate(&self) -> f64 {
@@ -76,7 +84,9 @@ impl Load {
         let channel = kit::grpc::channel(&address, None).map_err(|error| anyhow::anyhow!(error))?;
         let mut client = envoy::service::ratelimit::rate_limit_service_client::RateLimitServiceClient::new(channel);
         let connections = u32::try_from(self.connections)?;
-        let pause = self.pace.map(|pace| Duration::from_secs(1) * connections / pace);
+        let pause = self.pace.map(|pace| Duration::from_secs_f64(f64::from(connections) / pace));
+        // Connects.
+        client.should_rate_limit(request(self.descriptors, number)).await?;
         let begun = Instant::now();
         let (mut times, mut value) = (Vec::new(), number.wrapping_mul(7919));
         while begun.elapsed() < self.time {

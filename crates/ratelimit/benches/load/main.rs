@@ -18,10 +18,12 @@ use services::{Kind, Service};
 use testbed::proc::processor_time;
 use testbed::redis::{self, Redis};
 
-/// How long each figure is measured.
-const TIME: Duration = Duration::from_secs(3);
-/// Requests a second where both get the same, at most so many of a connection: timers are of a millisecond.
-const PACE: (u32, u32) = (2000, 500);
+/// How long calls at a pace are measured each time, and calls as fast as they are answered.
+const TIMES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
+/// How often the services take turns at the same pace.
+const TURNS: usize = 2;
+/// The most calls a second of a connection where both get the same: timers are of a millisecond.
+const FASTEST: f64 = 500.0;
 /// What of the reference's this service should need at most: processor time, p99, and its peak the other way round.
 const TARGETS: (f64, f64, f64) = (1.0 / 3.0, 0.5, 0.5);
 /// Live keys in the embedded store.
@@ -50,7 +52,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Paced for time and cost, then as fast as it goes. The reference has fixed windows only, which all else is compared to.
+/// As fast as it goes, then for time and cost at half of what the reference can do, in turns. The reference has fixed windows only, which all else is compared to.
 async fn compare(
     figures: &mut Figures,
     redis: &Redis,
@@ -63,36 +65,62 @@ async fn compare(
         return Ok(());
     }
     eprintln!("  {title}");
-    let mut taken = Vec::new();
-    for reference in [false, true] {
-        redis.command(&["FLUSHALL"]).await?;
-        let service = if reference { Service::reference(redis).await? } else { Service::ours(redis, kind).await? };
-        let pace = PACE.0.min(PACE.1 * u32::try_from(connections)?);
-        let load = Load { descriptors, connections, time: TIME, pace: Some(pace) };
-        load.warm(&service).await?;
-        let before = service.processor_time()?;
-        let paced = load.run(&service).await?;
-        let cost = (service.processor_time()? - before).as_secs_f64() / paced.count() * 100_000.0;
-        let before = Spent::until_now(&service, redis)?;
-        let peak = Load { pace: None, ..load }.run(&service).await?;
-        eprintln!("    {}", Spent::until_now(&service, redis)?.since(&before, &peak));
-        taken.push((paced, cost, peak));
+    redis.command(&["FLUSHALL"]).await?;
+    // One is idle while the other is measured.
+    let services = [Service::ours(redis, kind).await?, Service::reference(redis).await?];
+    let fast = Load { descriptors, connections, time: TIMES.1, pace: None };
+    let mut peaks = Vec::new();
+    for service in &services {
+        fast.warm(service).await?;
+        let before = Spent::until_now(service, redis)?;
+        let peak = fast.run(service).await?;
+        eprintln!("    {}", Spent::until_now(service, redis)?.since(&before, &peak));
+        peaks.push(peak.rate());
     }
-    let [(own, own_cost, own_peak), (peer, peer_cost, peer_peak)] = taken.as_slice() else { return Ok(()) };
-    let ms = |taken: &Taken, share| taken.millis(share);
-    figures.against(&format!("p50: {title}"), ms(own, 0.5), "ms", ms(peer, 0.5));
-    figures.against(&format!("p99: {title}"), ms(own, 0.99), "ms", ms(peer, 0.99));
-    figures.against(&format!("processor seconds for 100,000: {title}"), *own_cost, "s", *peer_cost);
-    figures.against(&format!("peak: {title}"), own_peak.rate(), "1/s", peer_peak.rate());
+    let connections = f64::from(u32::try_from(connections)?);
+    let pace = (peaks[1] / 2.0).min(FASTEST * connections);
+    let paced = Load { time: TIMES.0, pace: Some(pace), ..fast };
+    let mut turns = [Paced::default(), Paced::default()];
+    for _ in 0..TURNS {
+        for (service, turn) in services.iter().zip(&mut turns) {
+            turn.run(paced, service).await?;
+        }
+    }
+    let [own, peer] = turns;
+    figures.against(&format!("p50: {title}"), own.taken.millis(0.5), "ms", peer.taken.millis(0.5));
+    figures.against(&format!("p99: {title}"), own.taken.millis(0.99), "ms", peer.taken.millis(0.99));
+    figures.against(&format!("processor seconds for 100,000: {title}"), own.cost(), "s", peer.cost());
+    figures.against(&format!("peak: {title}"), peaks[0], "1/s", peaks[1]);
     let (cost, late, peak) = TARGETS;
     eprintln!(
-        "    cost {:.2} (target {cost:.2}), p99 {:.2} (target {late:.2}), peak {:.2} (target {:.1})",
-        own_cost / peer_cost,
-        ms(own, 0.99) / ms(peer, 0.99),
-        own_peak.rate() / peer_peak.rate(),
+        "    at {pace:.0}/s: cost {:.2} (target {cost:.2}), p99 {:.2} (target {late:.2}); peak {:.2} (target {:.1})",
+        own.cost() / peer.cost(),
+        own.taken.millis(0.99) / peer.taken.millis(0.99),
+        peaks[0] / peaks[1],
         1.0 / peak
     );
     Ok(())
+}
+
+/// What a service did at the pace, in all its turns.
+#[derive(Default)]
+struct Paced {
+    taken: Taken,
+    spent: Duration,
+}
+
+impl Paced {
+    async fn run(&mut self, load: Load, service: &Service) -> Result<()> {
+        let before = service.processor_time()?;
+        self.taken.merge(load.run(service).await?);
+        self.spent += service.processor_time()? - before;
+        Ok(())
+    }
+
+    /// Processor seconds of 100,000 calls.
+    fn cost(&self) -> f64 {
+        self.spent.as_secs_f64() / self.taken.count() * 100_000.0
+    }
 }
 
 /// `cargo bench --bench load -- "10 descriptors" fixed` measures only what is named so.

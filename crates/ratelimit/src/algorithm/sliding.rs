@@ -23,6 +23,16 @@ fn part(limit: &Limit) -> Millis {
 }
 
 impl Sliding {
+    /// A counter as Redis keeps it, `part:hits part:hits …`; none where that is something else.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let pair = |pair: &str| {
+            let (part, hits) = pair.split_once(':')?;
+            Some((part.parse().ok()?, hits.parse().ok()?))
+        };
+        text.split_terminator(' ').map(pair).collect::<Option<_>>().map(Self)
+    }
+
     /// The part of `now`; a clock that steps back stays in the newest part.
     fn current(&self, limit: &Limit, now: Millis) -> u64 {
         self.0.last().map_or(0, |(newest, _)| *newest).max(now / part(limit))

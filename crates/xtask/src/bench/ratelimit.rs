@@ -11,7 +11,7 @@ pub(super) fn run() -> Result<Vec<Measure>> {
     // Built before anything is measured.
     tools::ratelimit()?;
     tools::redis()?;
-    let output = progress::step("building (release) and measuring, about three minutes", || {
+    let output = progress::step("building (release) and measuring, about six minutes", || {
         let mut bench = cargo();
         bench.args(["bench", "--quiet", "--package", "ratelimit", "--bench", "load"]);
         bench.stderr(std::process::Stdio::inherit()).output().context("cargo bench")

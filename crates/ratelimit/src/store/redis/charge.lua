@@ -55,7 +55,10 @@ local sliding = {
     while #state > 0 and state[1][1] + PARTS < state.current do table.remove(state, 1) end
     return state
   end,
-  valid = function(_, text) return text == '' or string.match(text, '^[%d: ]+$') and string.find(text, '%d:%d') end,
+  valid = function(state, text)
+    local sound = text == '' or string.match(text, '^[%d: ]+$') and string.find(text, '%d:%d')
+    return sound and state.current * state.part < EXACT
+  end,
   used = function(state)
     local sum = 0
     for i = 1, #state do sum = sum + state[i][2] end

@@ -1,7 +1,7 @@
 //! One Redis and the task that keeps the way to it open.
 //!
 //! ```text
-//! connect ─▶ load the script ─▶ ready ─ trouble ─▶ down (the breaker is open) ─ pause ─▶ connect …
+//! connect ─▶ load the scripts ─▶ ready ─ trouble ─▶ down (the breaker is open) ─ pause ─▶ connect …
 //! ```
 //!
 //! Trouble is a broken connection, an answer that says this is no master, or some calls in a row that fail or are late.
@@ -28,7 +28,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
-use super::script::{self, Call};
+use super::script::{self, Scripted};
 use crate::clock;
 use crate::limit::Millis;
 use crate::metrics::Metrics;
@@ -111,8 +111,8 @@ impl Link {
         !self.server.cluster.is_empty()
     }
 
-    /// Calls the script, and waits for the answer no longer than that.
-    pub(super) async fn call(&self, call: &Call<'_>, until: Instant) -> Result<Value, Failure> {
+    /// Calls a script, and waits for the answer no longer than that.
+    pub(super) async fn call(&self, call: &impl Scripted, until: Instant) -> Result<Value, Failure> {
         let live = self.live.load_full().ok_or(Failure::Down)?;
         self.judged(&live, timeout_at(until, live.call(call)).await)
     }
@@ -237,13 +237,15 @@ impl Link {
 async fn connect_all(server: &Server) -> RedisResult<Vec<Connection>> {
     let all = async {
         if !server.cluster.is_empty() {
-            // Each node gets the script with the first call that needs it there; one that is down keeps no other waiting.
+            // Each node gets a script with the first call that needs it there; one that is down keeps no other waiting.
             return Ok(vec![connect(server).await?]);
         }
         let mut connections = Vec::new();
         for _ in 0..server.connections {
             let mut connection = connect(server).await?;
-            connection.send(&script::load()).await?;
+            for load in script::loads() {
+                connection.send(&load).await?;
+            }
             connections.push(connection);
         }
         Ok(connections)
@@ -258,8 +260,8 @@ impl Live {
         Self { connections, next, failures, answered: AtomicU64::new(clock::now()) }
     }
 
-    /// The script is put into the server's cache when it is not there (after a restart or SCRIPT FLUSH).
-    async fn call(&self, call: &Call<'_>) -> RedisResult<Value> {
+    /// A script is put into the server's cache when it is not there (after a restart or SCRIPT FLUSH).
+    async fn call(&self, call: &impl Scripted) -> RedisResult<Value> {
         match self.send(&call.by_hash()).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.send(&call.by_code()).await

@@ -3,7 +3,8 @@
 //! ```text
 //! batch ─▶ groups: by server, and in a cluster by slot ─▶ one write each, at once ─▶ readings
 //!                        │                                 └── link: the connection, kept up by a task
-//!                        └── plain counts where that is all there is to do, else one call of the script
+//!                        └── plain counts, or hits of sliding windows, where that is all there is to do,
+//!                            else one call of the script
 //! ```
 //!
 //! Calls of many requests share a connection: they go out together and are answered in order. A request waits for its
@@ -15,6 +16,7 @@ mod counts;
 mod groups;
 mod link;
 mod script;
+mod slides;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ use counts::{Counts, Ends};
 use groups::Group;
 use link::Link;
 use script::{Call, Raw};
+use slides::Slides;
 
 /// Why Redis gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +145,7 @@ impl Redis {
         Ok(())
     }
 
-    /// In a cluster the script goes where the slot is; plain commands are for all others.
+    /// In a cluster scripts go where the slot is; plain commands are for all others.
     async fn charge_group(
         &self,
         batch: &Batch,
@@ -151,6 +154,11 @@ impl Redis {
         raws: &mut PerCharge<Raw>,
     ) -> Result<(), Failure> {
         let link = &self.links[group.link];
+        if let Some(slides) = Slides::of(batch, group) {
+            let answer = link.call(&slides, until).await?;
+            let odd = slides.read(&answer, raws).ok_or(Failure::Refused)?;
+            return self.call_odd(batch, group, odd, until, raws).await;
+        }
         let counts = if link.is_cluster() { None } else { Counts::of(batch, group, &self.ends) };
         let Some(counts) = counts else { return self.call(&Call::new(batch, group), group, until, raws).await };
         let answers = link.send(&counts.commands(), until).await?;
@@ -162,11 +170,23 @@ impl Redis {
             }
             link.send(&ends, until).await?;
         }
-        if !left.odd.is_empty() {
-            let odd = group.only(left.odd);
-            self.call(&Call::new(batch, &odd), &odd, until, raws).await?;
+        self.call_odd(batch, group, left.odd, until, raws).await
+    }
+
+    /// Charges whose counters were found to be none: the script repairs them.
+    async fn call_odd(
+        &self,
+        batch: &Batch,
+        group: &Group,
+        odd: SmallVec<[usize; 4]>,
+        until: Instant,
+        raws: &mut PerCharge<Raw>,
+    ) -> Result<(), Failure> {
+        if odd.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let odd = group.only(odd);
+        self.call(&Call::new(batch, &odd), &odd, until, raws).await
     }
 
     async fn call(

@@ -1,10 +1,11 @@
-//! The script as a command, and its answer.
+//! The script as a command, and its answer; and what calls of scripts have in common.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script, Value};
 
 use super::groups::Group;
+use super::slides;
 use crate::algorithm::Counting;
 use crate::limit::{Algorithm, Millis};
 use crate::store::{Batch, PerCharge, Weight};
@@ -29,40 +30,44 @@ pub(super) struct Call<'a> {
     back: Option<&'a [Raw]>,
 }
 
-/// Puts the script into the server's cache.
-pub(super) fn load() -> Cmd {
-    let mut command = redis::cmd("SCRIPT");
-    command.arg("LOAD").arg(CODE);
-    command
-}
+/// A call of a script.
+pub(super) trait Scripted {
+    /// The script.
+    fn code(&self) -> &'static str;
 
-impl<'a> Call<'a> {
-    pub(super) fn new(batch: &'a Batch, group: &'a Group) -> Self {
-        Self { batch, group, back: None }
-    }
+    /// What the server's cache knows the script by.
+    fn hash(&self) -> &'static str;
 
-    /// Gives back what was added for charges that were answered so.
-    pub(super) fn giving_back(self, raws: &'a [Raw]) -> Self {
-        Self { back: Some(raws), ..self }
-    }
-
-    fn key(&self, index: usize) -> &[u8] {
-        self.batch.windowed_key(&self.batch.charges()[index])
-    }
-
-    fn hits(&self, index: usize) -> i64 {
-        let charge = &self.batch.charges()[index];
-        self.back.map_or(charge.hits, |raws| -charge.added(raws[index].used, self.batch.counting))
-    }
+    /// The command of this name for the script, or for its hash.
+    fn command(&self, name: &str, script: &str) -> Cmd;
 
     /// The command by the script's hash.
-    pub(super) fn by_hash(&self) -> Cmd {
-        self.command("EVALSHA", SCRIPT.get_hash())
+    fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", self.hash())
     }
 
     /// The command with the script itself, which also puts it into the server's cache.
-    pub(super) fn by_code(&self) -> Cmd {
-        self.command("EVAL", CODE)
+    fn by_code(&self) -> Cmd {
+        self.command("EVAL", self.code())
+    }
+}
+
+/// Put the scripts into the server's cache.
+pub(super) fn loads() -> [Cmd; 2] {
+    [CODE, slides::CODE].map(|code| {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(code);
+        command
+    })
+}
+
+impl Scripted for Call<'_> {
+    fn code(&self) -> &'static str {
+        CODE
+    }
+
+    fn hash(&self) -> &'static str {
+        SCRIPT.get_hash()
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
@@ -95,6 +100,26 @@ impl<'a> Call<'a> {
                 });
         }
         command
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(batch: &'a Batch, group: &'a Group) -> Self {
+        Self { batch, group, back: None }
+    }
+
+    /// Gives back what was added for charges that were answered so.
+    pub(super) fn giving_back(self, raws: &'a [Raw]) -> Self {
+        Self { back: Some(raws), ..self }
+    }
+
+    fn key(&self, index: usize) -> &[u8] {
+        self.batch.windowed_key(&self.batch.charges()[index])
+    }
+
+    fn hits(&self, index: usize) -> i64 {
+        let charge = &self.batch.charges()[index];
+        self.back.map_or(charge.hits, |raws| -charge.added(raws[index].used, self.batch.counting))
     }
 
     /// Puts the answer's numbers to their charges and gives the number of repaired values; nothing when the answer is no

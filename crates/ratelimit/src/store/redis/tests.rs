@@ -1,4 +1,4 @@
-//! The script on a real Redis against the embedded store: the same schedule gives the same readings.
+//! The scripts on a real Redis against the embedded store: the same schedule gives the same readings.
 
 use kit::testing::{eventually, kit};
 use proptest::prelude::*;
@@ -66,23 +66,34 @@ fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batc
     batch
 }
 
+/// What the small script is for, on keys that the whole one writes too.
+fn only_slides((_, algorithm, hits, weight): &mut Charged) {
+    (*algorithm, *hits) = (1, hits.abs().max(1));
+    if *weight == Weight::Spare {
+        *weight = Weight::Counts;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_script_counts_as_the_embedded_store_does() {
+async fn the_scripts_count_as_the_embedded_store_does() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
     let handle = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
         let run = std::cell::Cell::new(0);
-        let strategy = (batches(), any::<bool>());
+        let strategy = (batches(), any::<bool>(), any::<bool>());
         runner
-            .run(&strategy, |(steps, strict)| {
+            .run(&strategy, |(steps, strict, slides)| {
                 run.set(run.get() + 1);
                 let counting = if strict { Counting::AllOrNothing } else { Counting::CountAll };
                 let memory = Memory::new(1000);
                 let mut now = NOW;
-                for (pause, charges) in steps {
+                for (pause, mut charges) in steps {
                     now += pause;
+                    if slides && pause % 3 > 0 {
+                        charges.iter_mut().for_each(only_slides);
+                    }
                     let batch = batch(run.get(), now, counting, &charges);
                     let there = handle.block_on(store.charge(&batch)).unwrap();
                     prop_assert_eq!(there, memory.charge(&batch));
@@ -180,6 +191,37 @@ async fn plain_counts_end_and_are_repaired() {
     kit.shutdown.force();
 }
 
+/// What the small script does has to be what the whole one does, also for clocks that differ and values that are no counters.
+#[tokio::test]
+async fn hits_of_sliding_windows_end_and_are_repaired() {
+    let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+    let store = connected(&server, &kit).await;
+    let memory = Memory::new(10);
+    let key = "0|3|SlidingWindow";
+    // Parts are of 200 ms: the clock steps back by some, and on until the first are forgotten.
+    for (now, hits) in
+        [(1000, 1), (1000, 2), (1700, 3), (400, 1), (2100, 1), (5100, 1), (5300, 12), (5300, 1), (9500, 1)]
+    {
+        let batch =
+            batch(0, NOW + now, Counting::CountAll, &[(3, 1, hits, Weight::Refuses), (3, 1, 1, Weight::Counts)]);
+        assert_eq!(store.charge(&batch).await.unwrap(), memory.charge(&batch), "{now}");
+        let left: i64 = server.command(&["PTTL", key]).await.unwrap().parse().unwrap();
+        assert!((1..30_000).contains(&left), "{now}: {left}");
+    }
+    let batch = batch(0, NOW, Counting::CountAll, &[(3, 1, 2, Weight::Refuses), (2, 1, 1, Weight::Refuses)]);
+    let used = async || store.charge(&batch).await.unwrap()[0].used;
+    let values = ["many", "1:2 3", ":", "1:2:3 4", "8500000000", "99999999999999999999:1"];
+    for (value, repaired) in values.into_iter().zip([1, 1, 2, 2, 3, 4]) {
+        server.command(&["SET", key, value]).await.unwrap();
+        used().await;
+        assert_eq!((used().await >= 2, store.metrics.repaired.get()), (true, repaired), "{value}");
+    }
+    server.command(&["DEL", key]).await.unwrap();
+    server.command(&["LPUSH", key, "a list"]).await.unwrap();
+    assert_eq!((used().await, used().await, store.metrics.repaired.get()), (0, 2, 5));
+    kit.shutdown.force();
+}
+
 #[tokio::test]
 async fn a_debt_is_kept_until_it_is_paid() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
@@ -205,13 +247,15 @@ async fn a_debt_is_kept_until_it_is_paid() {
 }
 
 #[tokio::test]
-async fn the_script_is_loaded_again_when_it_was_flushed() {
+async fn scripts_are_loaded_again_when_they_were_flushed() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let store = connected(&server, &kit).await;
-    let batch = batch(0, NOW, Counting::CountAll, &[(1, 1, 1, Weight::Refuses)]);
-    store.charge(&batch).await.unwrap();
-    server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
-    assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
+    for algorithm in [1, 2] {
+        let batch = batch(0, NOW, Counting::CountAll, &[(1, algorithm, 1, Weight::Refuses)]);
+        store.charge(&batch).await.unwrap();
+        server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
+        assert_eq!(store.charge(&batch).await.unwrap()[0].used, 1);
+    }
     kit.shutdown.force();
 }
 
