@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The engine is written in Go. It is built as a C archive from `go/`, which holds our few functions around it, and is bound by
-//! bindgen; [`ffi`] is the only module of the workspace with unsafe code. Everything here blocks and computes: call it where
+//! bindgen; `ffi` is the only module of the workspace with unsafe code. Everything here blocks and computes: call it where
 //! that is allowed.
 //!
 //! Rules read no files but those of their [`Source`] and the Core Rule Set that is compiled in.

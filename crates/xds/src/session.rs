@@ -10,7 +10,7 @@
 //! - A type's turn comes when the types before it have nothing more to send. Listeners and routes also wait until clusters
 //!   have asked for their endpoints and both are acknowledged: Envoy keeps back the acknowledgement of new clusters until
 //!   they are warm. What is taken away is taken away when all else is settled.
-//! - Changed route tables are sent no faster than Envoy can build them beside its requests: [`pace`] says how long one waits.
+//! - Changed route tables are sent no faster than Envoy can build them beside its requests: `pace` says how long one waits.
 //! - Nothing is held back for longer than `hold`: a client that never answers, or rejects, must not stop the others.
 
 mod channel;
