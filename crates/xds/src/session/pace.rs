@@ -12,7 +12,7 @@ const COST: u32 = 5;
 /// The debt up to which nothing waits.
 const STRETCH: Duration = Duration::from_millis(250);
 /// The longest time from one change to the next that waits for its turn.
-const MOST: Duration = Duration::from_millis(500);
+const MOST: Duration = Duration::from_millis(300);
 
 /// The pace of one type on one stream.
 #[derive(Debug, Default)]
