@@ -20,6 +20,7 @@ mod kit;
 pub mod lanes;
 pub mod metrics;
 pub mod net;
+pub mod pauses;
 pub mod redact;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use kit::Kit;
 use kit::incoming::Incoming;
 use kit::net::{Listener, Purpose};
-use kit::redis::{Link, Terms};
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
 use kit::tls::Protocols;
@@ -57,13 +56,7 @@ async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Res
             Store::Memory(Box::new(Memory::new(memory.max_sessions, metrics.sessions.clone())))
         }
         settings::Store::Redis(redis) => {
-            let terms = Terms {
-                deadline: redis.deadline,
-                most_failures: redis.breaker_failures,
-                open: metrics.breaker_open.clone(),
-            };
-            let link = Link::start(kit, "redis", redis.server.clone(), terms);
-            Store::Redis(Box::new(Redis::new(link, &redis.prefix, metrics)), redis.on_failure == OnFailure::Cookies)
+            Store::Redis(Box::new(Redis::start(kit, redis, metrics)), redis.on_failure == OnFailure::Cookies)
         }
         settings::Store::Cookie(_) => Store::Cookie,
     };
