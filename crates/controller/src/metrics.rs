@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
+use kit::metrics::{Described, counters, doubling, gauges, histograms};
+use prometheus::{Histogram, IntCounterVec, IntGaugeVec, Registry};
 
 use crate::{
     infra::kube::FleetState,
@@ -61,9 +62,10 @@ impl Name {
         Self::StatusQueue,
         Self::Leader,
     ];
+}
 
-    /// The name, what it says, and its labels.
-    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+impl Described for Name {
+    fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::TranslateSeconds => {
                 ("portcullis_translate_seconds", "Time from resources to resolved gateways, for each change.", &[])
@@ -76,7 +78,8 @@ impl Name {
             }
             Self::AcknowledgedSeconds => (
                 "portcullis_change_acknowledged_seconds",
-                "Time from the start of translating a change of listeners or routes until all connected Envoys of the fleet have acknowledged it.",
+                "Time from the start of translating a change of listeners or routes until all connected Envoys of the fleet have \
+                 acknowledged it.",
                 &[],
             ),
             Self::Snapshots => {
@@ -142,21 +145,22 @@ impl Metrics {
     /// # Panics
     /// When the registry has them already.
     pub fn register(registry: &Registry) -> Self {
+        let times = |name| histograms(registry, name, doubling(0.000_1, 16)).with_label_values::<&str>(&[]);
         Self {
-            translate: histogram(registry, Name::TranslateSeconds),
-            lower: histogram(registry, Name::LowerSeconds),
-            snapshot: histogram(registry, Name::SnapshotSeconds),
-            acknowledged: histogram(registry, Name::AcknowledgedSeconds),
-            snapshots: counter(registry, Name::Snapshots),
-            responses: counter(registry, Name::Responses),
-            envoys: gauge(registry, Name::Envoys),
-            problems: gauge(registry, Name::Problems),
-            restarts: gauge(registry, Name::Restarts),
-            objects_failed: gauge(registry, Name::ObjectsFailed),
-            api_calls: counter(registry, Name::ApiCalls),
-            status_writes: counter(registry, Name::StatusWrites),
-            status_queue: gauge(registry, Name::StatusQueue),
-            leader: gauge(registry, Name::Leader),
+            translate: times(Name::TranslateSeconds),
+            lower: times(Name::LowerSeconds),
+            snapshot: times(Name::SnapshotSeconds),
+            acknowledged: times(Name::AcknowledgedSeconds),
+            snapshots: counters(registry, Name::Snapshots),
+            responses: counters(registry, Name::Responses),
+            envoys: gauges(registry, Name::Envoys),
+            problems: gauges(registry, Name::Problems),
+            restarts: gauges(registry, Name::Restarts),
+            objects_failed: gauges(registry, Name::ObjectsFailed),
+            api_calls: counters(registry, Name::ApiCalls),
+            status_writes: counters(registry, Name::StatusWrites),
+            status_queue: gauges(registry, Name::StatusQueue),
+            leader: gauges(registry, Name::Leader),
         }
     }
 
@@ -233,28 +237,6 @@ impl Metrics {
             self.objects_failed.with_label_values(&[&**fleet]).set(state.error.is_some().into());
         }
     }
-}
-
-fn histogram(registry: &Registry, name: Name) -> Histogram {
-    let (name, help, _) = name.describe();
-    let buckets = prometheus::exponential_buckets(0.000_1, 2.0, 16).expect("the bounds are positive");
-    let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)).expect("the name is valid");
-    registered(registry, metric)
-}
-
-fn counter(registry: &Registry, name: Name) -> IntCounterVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn gauge(registry: &Registry, name: Name) -> IntGaugeVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
-    registry.register(Box::new(metric.clone())).expect("every name is registered once");
-    metric
 }
 
 #[cfg(test)]

@@ -190,7 +190,8 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     source.write_statuses(&kit, &config.gateway.controller_name, &outlets, &metrics);
     if let Some(envoy) = envoy {
         run_on_host(&kit, Host::new(Arc::clone(&runtime), &envoy), on_host, states);
-        tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(), "Envoys run on this machine");
+        tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(),
+            "Envoys run on this machine");
     }
     // The engine ends with its source, and only so.
     let _ = kit.shutdown.unless_stopping(output.wait_for(Option::is_some)).await;

@@ -64,8 +64,8 @@ impl std::fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// Begins to watch the objects of an instance ([`Settings::instance`](super::render::Settings::instance)), by tasks of the runtime that it is called
-    /// in. Nothing is written yet.
+    /// Begins to watch the objects of an instance ([`Settings::instance`](super::render::Settings::instance)), by tasks of the
+    /// runtime that it is called in. Nothing is written yet.
     pub fn new(client: Client, scope: &Scope, instance: &str) -> Self {
         let live = Live::start(&client, scope, instance, MANAGER);
         Self {
@@ -223,7 +223,8 @@ impl Runner {
 
     fn is_as_written(&self, object: &Object, live: Option<&Seen>) -> bool {
         let written = self.written.get(&key(object));
-        matches!((written, live), (Some((written, fingerprint)), Some(live)) if written == object && *fingerprint == live.fingerprint)
+        let (Some((written, fingerprint)), Some(live)) = (written, live) else { return false };
+        written == object && *fingerprint == live.fingerprint
     }
 
     /// Deletes what nobody wants. A fleet that cannot be written, or of which nobody can say what it wants, keeps what it has.
