@@ -1,8 +1,11 @@
 //! What the controller counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::{
+    infra::kube::FleetState,
     pipeline::Times,
     source::{Problem, Severity},
 };
@@ -28,6 +31,8 @@ pub enum Name {
     Problems,
     /// Envoys that ended by themselves and were started again.
     Restarts,
+    /// Whether a fleet's objects cannot be written.
+    ObjectsFailed,
     /// Answers of the API server.
     ApiCalls,
     /// Writes of status.
@@ -40,7 +45,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TranslateSeconds,
         Self::LowerSeconds,
         Self::SnapshotSeconds,
@@ -50,6 +55,7 @@ impl Name {
         Self::Envoys,
         Self::Problems,
         Self::Restarts,
+        Self::ObjectsFailed,
         Self::ApiCalls,
         Self::StatusWrites,
         Self::StatusQueue,
@@ -90,6 +96,11 @@ impl Name {
                 "How often an Envoy on this machine ended by itself and was started again, by fleet.",
                 &["fleet"],
             ),
+            Self::ObjectsFailed => (
+                "portcullis_fleet_objects_failed",
+                "1 while objects of a fleet, or of the rate limit service, cannot be written to the cluster, else 0.",
+                &["fleet"],
+            ),
             Self::ApiCalls => (
                 "portcullis_api_calls_total",
                 "Requests to the Kubernetes API server, by HTTP status; without one, it could not be reached.",
@@ -118,6 +129,7 @@ pub struct Metrics {
     envoys: IntGaugeVec,
     problems: IntGaugeVec,
     restarts: IntGaugeVec,
+    objects_failed: IntGaugeVec,
     api_calls: IntCounterVec,
     status_writes: IntCounterVec,
     status_queue: IntGaugeVec,
@@ -140,6 +152,7 @@ impl Metrics {
             envoys: gauge(registry, Name::Envoys),
             problems: gauge(registry, Name::Problems),
             restarts: gauge(registry, Name::Restarts),
+            objects_failed: gauge(registry, Name::ObjectsFailed),
             api_calls: counter(registry, Name::ApiCalls),
             status_writes: counter(registry, Name::StatusWrites),
             status_queue: gauge(registry, Name::StatusQueue),
@@ -213,6 +226,13 @@ impl Metrics {
     pub(crate) fn restarts(&self, fleet: &str, restarts: u32) {
         self.restarts.with_label_values(&[fleet]).set(restarts.into());
     }
+
+    pub(crate) fn fleets(&self, states: &BTreeMap<Arc<str>, FleetState>) {
+        self.objects_failed.reset();
+        for (fleet, state) in states {
+            self.objects_failed.with_label_values(&[&**fleet]).set(state.error.is_some().into());
+        }
+    }
 }
 
 fn histogram(registry: &Registry, name: Name) -> Histogram {
@@ -247,6 +267,12 @@ mod tests {
         let metrics = Metrics::register(&registry);
         metrics.translated(&Times::default());
         metrics.snapshot("default/eg");
+        let failed = FleetState { error: Some("forbidden".to_owned()), ..FleetState::default() };
+        metrics.fleets(&[("gone".into(), failed.clone())].into());
+        metrics.fleets(&[("default/eg".into(), FleetState::default()), ("default/bad".into(), failed)].into());
+        let told = registry.gather().into_iter().find(|family| family.name() == "portcullis_fleet_objects_failed");
+        let told = told.expect("it is told").get_metric().iter().map(|one| one.get_gauge().value()).collect::<Vec<_>>();
+        assert_eq!(told, [1.0, 0.0], "the bad one comes first by name, and the one that is gone is not told");
         let families: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
         assert!(families.contains(&"portcullis_snapshots_total".to_owned()), "{families:?}");
         let mut names: Vec<_> = Name::ALL.iter().map(|name| name.describe().0).collect();
