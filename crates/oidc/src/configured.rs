@@ -141,7 +141,7 @@ mod tests {
         let mut unknown = sound();
         unknown["profile"]["prividers"] = json!([]);
         let mut typed = sound();
-        typed["providers"]["ns/secret"]["scopes"] = json!("hush");
+        typed["providers"]["ns/secret"]["scopes"] = json!("email");
         let wrong = profiles(&[
             resource("ns/a", &sound()),
             resource("ns/b", &unknown),
@@ -152,7 +152,7 @@ mod tests {
         let lines: Vec<&str> = wrong.lines().collect();
         assert_eq!(lines.len(), 3, "{wrong}");
         assert!(lines[0].starts_with("ns/b: profile.prividers "), "{wrong}");
-        assert!(lines[1].starts_with("ns/c: providers.ns/secret.scopes "), "{wrong}");
+        assert!(lines[1].starts_with("ns/c: providers[\"ns/secret\"].scopes "), "{wrong}");
         assert!(lines[2].starts_with("ns/d: it has no content"), "{wrong}");
         let other = Any { type_url: STRUCT.to_owned(), value: Vec::new() };
         assert!(profiles(&[other]).unwrap_err().contains("google.protobuf.Struct"));

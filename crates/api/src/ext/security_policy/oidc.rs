@@ -100,7 +100,7 @@ pub struct OidcProvider {
     #[schemars(length(max = 16))]
     pub backend_refs: Vec<BackendRef>,
     /// How it's connected to.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub backend_settings: Option<serde_json::Value>,
     /// The issuer's URL; what it can do is read below it (OpenID Connect Discovery).
