@@ -177,15 +177,17 @@ pub type Addresses = BTreeMap<Arc<str>, Vec<(String, String)>>;
 pub struct Facts {
     /// Resources that Envoy refused, with its words.
     pub rejected: BTreeMap<ObjectRef, Rejection>,
+    /// Policies whose login the single sign-on service refused, with its words.
+    pub refused_logins: BTreeMap<ObjectRef, Rejection>,
     /// Where each fleet of Envoys is reached; `None` where that is not for the cluster to say.
     pub addresses: Option<Addresses>,
 }
 
-/// Why Envoy refused what was made from a resource.
+/// Why what was made from a resource was refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejection {
     /// The generation that was refused; a newer one is tried again.
     pub generation: i64,
-    /// Envoy's words.
+    /// The words of who refused it.
     pub message: String,
 }

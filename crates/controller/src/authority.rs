@@ -25,6 +25,12 @@ pub const RATE_LIMIT_NAME: &str = "envoy-ratelimit";
 /// The identity of the rate limit service.
 pub const RATE_LIMIT: &str = "spiffe://portcullis/ratelimit";
 
+/// The name that the single sign-on service's certificate always bears: Envoys check it.
+pub const SINGLE_SIGN_ON_NAME: &str = "portcullis-oidc";
+
+/// The identity of the single sign-on service.
+pub const SINGLE_SIGN_ON: &str = "spiffe://portcullis/oidc";
+
 /// The identity of a fleet's Envoys. The name is `namespace/name` of a Gateway, or that of a class.
 pub fn fleet_id(fleet: &str) -> String {
     format!("spiffe://portcullis/fleet/{fleet}")
@@ -42,6 +48,9 @@ pub enum Holder<'a> {
     /// The rate limit service, which gets its configuration from the server, and serves Envoys under [`RATE_LIMIT_NAME`] and
     /// these names and addresses.
     RateLimit(&'a [String]),
+    /// The single sign-on service, which gets its profiles from the server, and serves Envoys under [`SINGLE_SIGN_ON_NAME`] and
+    /// these names and addresses.
+    SingleSignOn(&'a [String]),
 }
 
 /// A certificate and its key, both PEM.
@@ -134,6 +143,10 @@ impl Authority {
                 let names = also(RATE_LIMIT_NAME, names);
                 (names, "ratelimit", Some(RATE_LIMIT.to_owned()), vec![ClientAuth, ServerAuth])
             }
+            Holder::SingleSignOn(names) => {
+                let names = also(SINGLE_SIGN_ON_NAME, names);
+                (names, "oidc", Some(SINGLE_SIGN_ON.to_owned()), vec![ClientAuth, ServerAuth])
+            }
         };
         let mut params = validity(CertificateParams::new(names)?, days);
         if let Some(id) = id {
@@ -174,6 +187,7 @@ mod tests {
             (Holder::Fleet("default/eg"), fleet_id("default/eg")),
             (Holder::AnyFleet, ANY_FLEET.to_owned()),
             (Holder::RateLimit(&[]), RATE_LIMIT.to_owned()),
+            (Holder::SingleSignOn(&[]), SINGLE_SIGN_ON.to_owned()),
         ] {
             let issued = authority.issue(holder, 1).unwrap();
             let pem = issued.certificate.lines().filter(|line| !line.starts_with('-')).collect::<String>();

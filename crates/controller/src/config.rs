@@ -2,13 +2,20 @@
 
 use std::{path::Path, sync::Arc};
 
-use api::config::{Component, Encoder, EnvoyGateway, ExtensionApis, Logging, RateLimit};
+use api::config::{Component, Encoder, EnvoyGateway, ExtensionApis, Logging, RateLimit, SingleSignOn};
 use kit::{
     config::{Error, Finding, read_text, single},
     telemetry::{Format, Level, LogSettings},
 };
 
-use crate::{authority::RATE_LIMIT_NAME, infra::kube::render::RATE_LIMIT_PORT, install, pipeline};
+use crate::{
+    authority::{RATE_LIMIT_NAME, SINGLE_SIGN_ON_NAME},
+    infra::kube::render::RATE_LIMIT_PORT,
+    install, pipeline,
+};
+
+/// Where Envoys ask the single sign-on service, unless it is said.
+const SINGLE_SIGN_ON_PORT: u16 = 9191;
 
 /// Reads and checks a configuration.
 ///
@@ -50,6 +57,10 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
             .rate_limit
             .as_ref()
             .and_then(|limit| rate_limit_service(limit, Some(install::NAMESPACE))),
+        single_sign_on: config
+            .single_sign_on
+            .as_ref()
+            .and_then(|service| single_sign_on(service, Some(install::NAMESPACE))),
         check_bootstrap: Some(|gateway| lower::check_bootstrap(gateway).map_err(|error| error.to_string())),
     };
     let mut lower = lower::Settings::default();
@@ -64,17 +75,33 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
 }
 
 /// Where the rate limit service is: where others run it, or in our namespace. `None` for that where we run nothing.
-pub fn rate_limit_service(config: &RateLimit, namespace: Option<&str>) -> Option<translate::RateLimitService> {
-    let by_others = config.service.as_ref().map(|service| translate::RateLimitService {
+pub fn rate_limit_service(config: &RateLimit, namespace: Option<&str>) -> Option<translate::ServiceAddress> {
+    let by_others = config.service.as_ref().map(|service| translate::ServiceAddress {
         host: service.host.clone(),
         port: service.port,
         certified_name: None,
     });
     by_others.or_else(|| {
-        config.backend.as_ref().zip(namespace).map(|(_, namespace)| translate::RateLimitService {
+        config.backend.as_ref().zip(namespace).map(|(_, namespace)| translate::ServiceAddress {
             host: format!("{RATE_LIMIT_NAME}.{namespace}.svc"),
             port: RATE_LIMIT_PORT,
             certified_name: Some(RATE_LIMIT_NAME.to_owned()),
+        })
+    })
+}
+
+/// Where the single sign-on service is: where it's said, or in our namespace.
+pub fn single_sign_on(config: &SingleSignOn, namespace: Option<&str>) -> Option<translate::ServiceAddress> {
+    let said = config.service.as_ref().map(|service| translate::ServiceAddress {
+        host: service.host.clone(),
+        port: service.port,
+        certified_name: None,
+    });
+    said.or_else(|| {
+        namespace.map(|namespace| translate::ServiceAddress {
+            host: format!("{SINGLE_SIGN_ON_NAME}.{namespace}.svc"),
+            port: SINGLE_SIGN_ON_PORT,
+            certified_name: Some(SINGLE_SIGN_ON_NAME.to_owned()),
         })
     })
 }
@@ -113,7 +140,7 @@ fn targets(component: Component) -> &'static [&'static str] {
         Component::XdsServer => &["xds", "controller::nack"],
         Component::Xds => &["xds::cache"],
         Component::Infrastructure => &["controller::infra"],
-        Component::GlobalRateLimit => &["controller::rate_limit"],
+        Component::GlobalRateLimit => &["controller::services"],
         Component::Default => &[],
     }
 }

@@ -4,7 +4,7 @@
 //! Seen (files) ──┐                ┌─▶ xds::Cache          what Envoys get
 //!                ├─▶ compile ─▶───┼─▶ Output, Wanted      what is shown, which Envoys are run
 //! Ledger (ACKs) ─┘      ▲         └─▶ Statuses
-//!                       └── Facts: what Envoy refused
+//!                       └── Facts: what Envoy and services refused
 //! ```
 
 use std::{
@@ -25,6 +25,7 @@ use crate::{
     nack::Nacks,
     pipeline::{Output, State, compile},
     programmed::Progress,
+    services::Refusals,
     source::Seen,
     status::{StatusBook, Statuses},
 };
@@ -54,6 +55,8 @@ enum Event {
     Answer,
     /// A fleet in the cluster changed.
     Fleets,
+    /// The single sign-on service refused something, or took what it had refused.
+    Logins,
     /// Time went by: certificates come to their end.
     Time,
     /// A source came to its end.
@@ -64,9 +67,9 @@ enum Event {
 const PLAN_AGAIN: Duration = Duration::from_secs(600);
 
 /// Waits for a change; for ever where there is nothing to change.
-async fn changed(fleets: &mut Option<watch::Receiver<States>>) {
-    if let Some(fleets) = fleets
-        && fleets.changed().await.is_ok()
+async fn changed<T>(what: &mut Option<watch::Receiver<T>>) {
+    if let Some(what) = what
+        && what.changed().await.is_ok()
     {
         return;
     }
@@ -86,6 +89,8 @@ pub struct Engine {
     planner: Option<Planner>,
     /// How fleets in the cluster are; `None` where that is not for the cluster to say.
     fleets: Option<watch::Receiver<States>>,
+    /// What the single sign-on service refuses; `None` where there is none.
+    refused_logins: Option<watch::Receiver<Arc<Refusals>>>,
     /// Whose reports changed since statuses were told.
     untold: Changed,
 }
@@ -104,6 +109,7 @@ impl Engine {
             latency: Latency::default(),
             planner,
             fleets: None,
+            refused_logins: None,
             untold: Changed::default(),
         }
     }
@@ -112,6 +118,13 @@ impl Engine {
     #[must_use]
     pub fn with_fleets(mut self, fleets: watch::Receiver<States>) -> Self {
         self.fleets = Some(fleets);
+        self
+    }
+
+    /// Has statuses say what the single sign-on service refuses.
+    #[must_use]
+    pub fn with_refused_logins(mut self, refused: watch::Receiver<Arc<Refusals>>) -> Self {
+        self.refused_logins = Some(refused);
         self
     }
 
@@ -131,6 +144,7 @@ impl Engine {
                     changed = seen.changed() => changed.map_or(Event::End, |()| Event::Seen),
                     changed = ledger.changed() => changed.map_or(Event::End, |()| Event::Answer),
                     () = changed(&mut self.fleets) => Event::Fleets,
+                    () = changed(&mut self.refused_logins) => Event::Logins,
                     () = tokio::time::sleep(PLAN_AGAIN) => Event::Time,
                 }
             });
@@ -139,6 +153,11 @@ impl Engine {
                 Event::Answer => {}
                 Event::Fleets => {
                     if self.look_at_fleets() {
+                        output = self.again(&output);
+                    }
+                }
+                Event::Logins => {
+                    if self.look_at_refused_logins() {
                         output = self.again(&output);
                     }
                 }
@@ -156,6 +175,12 @@ impl Engine {
         let addresses =
             states.iter().map(|(name, state)| (Arc::clone(name), state.addresses.iter().map(pair).collect())).collect();
         self.nacks.take_addresses(addresses)
+    }
+
+    /// Takes note of what the single sign-on service refuses. True when that changed.
+    fn look_at_refused_logins(&mut self) -> bool {
+        let Some(refused) = &mut self.refused_logins else { return false };
+        self.nacks.take_refused_logins(&refused.borrow_and_update().clone())
     }
 
     fn take(&mut self, seen: &Seen) -> Arc<Output> {

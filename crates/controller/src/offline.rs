@@ -23,7 +23,7 @@ pub fn translate(seen: &Seen, settings: &EnvoyGateway) -> Output {
 }
 
 /// Every Envoy resource as a document `{gateway, type, name, resource}`, by gateway, type and name; after those of a gateway
-/// what the rate limit service is told of it.
+/// what the services are told that its Envoys ask.
 pub fn xds(output: &Output, show_secrets: bool) -> Vec<Value> {
     let mut documents = Vec::new();
     let mut add = |gateway: &str, url: &str, name: &str, body: &[u8]| {
@@ -37,6 +37,9 @@ pub fn xds(output: &Output, show_secrets: bool) -> Vec<Value> {
     for (gateway, fleet) in &output.fleets {
         for (url, resources) in fleet.snapshot.types() {
             resources.iter().for_each(|(name, resource)| add(gateway, url, name, resource.body()));
+        }
+        for profile in lower::login_profiles(&fleet.gateway) {
+            add(gateway, envoy::type_url::EXTENSION_CONFIG, &profile.name, &profile.encode_to_vec());
         }
         for config in lower::rate_limit_config(&fleet.gateway) {
             add(gateway, envoy::type_url::RATE_LIMIT_CONFIG, &config.name, &config.encode_to_vec());

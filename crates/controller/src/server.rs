@@ -36,7 +36,7 @@ use crate::{
     origin::{Origin, Source},
     pipeline::{self, State},
     pod,
-    rate_limit::{self, Listen},
+    services::{self, Listen},
     xds_server::{self, Network},
 };
 
@@ -66,7 +66,7 @@ pub struct Prepared {
     runtime: Arc<RuntimeDir>,
     envoy: Option<PathBuf>,
     network: Option<Network>,
-    limits: Option<Listen>,
+    services: Listen,
     authority: Option<PathBuf>,
 }
 
@@ -94,22 +94,39 @@ pub fn prepare(config: EnvoyGateway, options: &Options) -> Result<Prepared, BoxE
     let nobody_starts_envoys = host.is_none().then(|| Network { address: XDS.to_owned(), certificates: None });
     let network = options.network.clone().or(nobody_starts_envoys);
     network.as_ref().map_or(Ok(()), Network::check).map_err(|error| format!("--xds-address {error}"))?;
-    let limits = config
-        .rate_limit
-        .as_ref()
-        .map(|_| Listen { socket: runtime.rate_limit_socket(), network: limits_network(&config, network.as_ref()) });
-    let on_network = limits.as_ref().and_then(|limits| limits.network.as_ref());
-    on_network.map_or(Ok(()), Network::check).map_err(|error| wrong("rateLimit.configAddress", error))?;
+    let services = listen(&config, &runtime, network.as_ref());
+    services.network.as_ref().map_or(Ok(()), Network::check).map_err(|error| wrong(address_field(&config), error))?;
     let authority = options.authority.clone();
-    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network, limits, authority })
+    Ok(Prepared { config, origin, runtime: Arc::new(runtime), envoy, network, services, authority })
 }
 
-/// Where the rate limit service gets its configuration by the network; with the certificates of the xDS server.
-fn limits_network(config: &EnvoyGateway, xds: Option<&Network>) -> Option<Network> {
+/// Where the services get their configuration that Envoys ask.
+fn listen(config: &EnvoyGateway, runtime: &RuntimeDir, xds: Option<&Network>) -> Listen {
+    let limits = config.rate_limit.as_ref().map(|_| runtime.rate_limit_socket());
+    let logins = config.single_sign_on.as_ref().map(|_| runtime.single_sign_on_socket());
+    let sockets: Vec<PathBuf> = limits.into_iter().chain(logins).collect();
+    let network = if sockets.is_empty() { None } else { services_network(config, xds) };
+    Listen { sockets, network }
+}
+
+/// The field that says where, by the network.
+fn address_field(config: &EnvoyGateway) -> &'static str {
+    let limits = config.rate_limit.as_ref().and_then(|limits| limits.config_address.as_ref());
+    if limits.is_some() || config.single_sign_on.is_none() {
+        "rateLimit.configAddress"
+    } else {
+        "singleSignOn.configAddress"
+    }
+}
+
+/// Where they get it by the network; with the certificates of the xDS server.
+fn services_network(config: &EnvoyGateway, xds: Option<&Network>) -> Option<Network> {
     let certificates = xds.and_then(|network| network.certificates.clone());
     let of_cluster = (config.provider.r#type == ProviderType::Kubernetes)
         .then(|| if certificates.is_some() { "0.0.0.0:18001" } else { "127.0.0.1:18001" }.to_owned());
-    let address = config.rate_limit.as_ref()?.config_address.clone().or(of_cluster)?;
+    let limits = config.rate_limit.as_ref().and_then(|limits| limits.config_address.clone());
+    let logins = config.single_sign_on.as_ref().and_then(|logins| logins.config_address.clone());
+    let address = limits.or(logins).or(of_cluster)?;
     Some(Network { address, certificates })
 }
 
@@ -141,7 +158,7 @@ pub fn runtime_dir(custom: &Custom) -> PathBuf {
 /// # Errors
 /// Something cannot be started, such as a port that is in use.
 pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
-    let Prepared { config, origin, runtime, envoy, network, limits, authority } = prepared;
+    let Prepared { config, origin, runtime, envoy, network, services, authority } = prepared;
     for ignored in config.without_effect() {
         tracing::warn!("the configuration asks for what has no effect: {ignored}");
     }
@@ -161,7 +178,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     serve_admin(&kit, &config, &runtime, view).await?;
     pod::serve(&kit, &config, network.as_ref()).await?;
     xds_server::serve(&kit, &runtime.xds_socket(), network.as_ref(), &outlets.cache, &book).await?;
-    rate_limit::serve(&kit, limits, outlets.output.subscribe(), &metrics).await?;
+    let refused_logins = services::serve(&kit, services, outlets.output.subscribe(), &metrics).await?;
     observe(&kit, metrics.clone(), &book, source.seen(), states.subscribe());
     if kit.shutdown.unless_stopping(source.listed(&ready)).await.is_none() {
         return Ok(());
@@ -180,7 +197,8 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
         None => (planner, None),
     };
     let controller = &config.gateway.controller_name;
-    let mut engine = Engine::new(State::new(settings), controller, outlets.clone(), metrics.clone(), planner);
+    let engine = Engine::new(State::new(settings), controller, outlets.clone(), metrics.clone(), planner);
+    let mut engine = engine.with_refused_logins(refused_logins);
     if let Some(states) = states_in_cluster {
         engine = engine.with_fleets(states);
     }
@@ -304,6 +322,8 @@ fn settings(config: &EnvoyGateway, source: &Source, runs: bool) -> pipeline::Set
     };
     let service = config.rate_limit.as_ref().and_then(|limit| config::rate_limit_service(limit, namespace));
     settings.translate.rate_limit_service = service;
+    let service = config.single_sign_on.as_ref().and_then(|service| config::single_sign_on(service, namespace));
+    settings.translate.single_sign_on = service;
     settings
 }
 

@@ -26,6 +26,9 @@ pub const EXTENSION_CONFIG: &str = "type.googleapis.com/envoy.config.core.v3.Typ
 /// `ratelimit.config.ratelimit.v3.RateLimitConfig`: what the rate limit service counts.
 pub const RATE_LIMIT_CONFIG: &str = "type.googleapis.com/ratelimit.config.ratelimit.v3.RateLimitConfig";
 
+/// `google.protobuf.Struct`: any JSON object.
+pub const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
+
 /// The type URL of a message type.
 pub fn of<M: Name>() -> String {
     format!("{PREFIX}{}", M::full_name())

@@ -1,7 +1,7 @@
 //! What a route asks for beside being routed. One field a feature: `lower` takes the struct apart without `..`, so that
 //! a field that nobody lowers does not compile.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use api::{ObjectRef, ext, gateway::Cors};
 
@@ -16,6 +16,8 @@ pub struct Features {
     pub response_headers: HeaderMutation,
     /// Which origins' pages may read the answer.
     pub cors: Option<Arc<Cors>>,
+    /// Whoever is not logged in is sent to log in.
+    pub login: Option<Arc<Login>>,
     /// A service decides who may pass.
     pub ext_auth: Option<Arc<ExtAuth>>,
     /// Services see and change requests and answers, in this order.
@@ -24,6 +26,38 @@ pub struct Features {
     pub rate_limit: Option<Arc<GlobalRateLimit>>,
     /// A credential is put into the request.
     pub credential: Option<Arc<CredentialInjection>>,
+}
+
+/// The single sign-on service has people log in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Login {
+    /// Where it was asked for.
+    pub source: ObjectRef,
+    /// The service.
+    pub cluster: ClusterName,
+    /// The name of the profile, which tells the service what to do.
+    pub profile: String,
+    /// The name of the provider, with everything that is asked there in our name: who has logged in there is logged in
+    /// wherever it is asked for.
+    pub provider: String,
+    /// Our id at the provider.
+    pub client_id: String,
+    /// Our secret at the provider.
+    pub client_secret: Hidden,
+    /// Where the provider sends people back to: a URL, or a path of the host where the login began.
+    pub callback: Option<String>,
+    /// What else is asked for.
+    pub settings: ext::security_policy::oidc::Oidc,
+}
+
+/// A secret, which does not show in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// A service decides who may pass.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use api::{ObjectRef, ext::envoy_proxy::EnvoyProxySpec};
 
-use crate::{Cluster, ClusterName, Listener, Secret, SecretName};
+use crate::{Cluster, ClusterName, Listener, Protocol, Route, Secret, SecretName, Transport};
 
 /// What one fleet of Envoys serves: a Gateway, or all Gateways of a class whose `EnvoyProxy` says `mergeGateways`.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,21 @@ pub struct Gateway {
     pub telemetry: Telemetry,
     /// Where the rate limit service is, when a policy needs one.
     pub rate_limit_service: Option<ClusterName>,
+}
+
+impl Gateway {
+    /// The routes of all tables; one of a table that several listeners share comes as often.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        let chains = self.listeners.iter().flat_map(|listener| match &listener.transport {
+            Transport::Tcp(chains) => chains.as_slice(),
+            Transport::Udp(_) => &[],
+        });
+        let tables = chains.filter_map(|chain| match &chain.protocol {
+            Protocol::Http(http) => Some(&http.routes),
+            Protocol::Tcp(_) => None,
+        });
+        tables.flat_map(|table| &table.hosts).flat_map(|host| &host.routes).map(AsRef::as_ref)
+    }
 }
 
 /// The clusters of the telemetry sinks of [`Gateway::proxy`], in the order in which the settings list them. `None`

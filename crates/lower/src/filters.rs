@@ -9,6 +9,7 @@ pub(crate) mod dynamic_forward_proxy;
 pub(crate) mod ext_authz;
 pub(crate) mod ext_proc;
 pub(crate) mod grpc;
+pub(crate) mod login;
 pub(crate) mod rate_limit;
 pub(crate) mod router;
 pub(crate) mod session;
@@ -17,7 +18,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use envoy::{Any, Message, Name, route::FilterConfig};
 use ir::{
-    Features, Route,
+    ClusterName, Features, Route,
     api::RouteKind,
     features::{CredentialInjection, ExtAuth, ExtProc},
     names::fingerprint,
@@ -36,11 +37,14 @@ pub(crate) struct RouteFilters<'a> {
 
 /// What a route says to the filters.
 pub(crate) fn of_route(route: &Route) -> RouteFilters<'_> {
-    let Features { request_headers, response_headers, cors, ext_auth, ext_proc, rate_limit, credential } =
+    let Features { request_headers, response_headers, cors, login, ext_auth, ext_proc, rate_limit, credential } =
         &*route.features;
     let mut config = PerRoute::default();
     if let Some(cors) = cors {
         config.set(cors::NAME, &cors::policy(cors));
+    }
+    if let Some(login) = login {
+        config.set(login::NAME, &login::per_route(login));
     }
     if let Some(auth) = ext_auth {
         config.set(&ext_authz::name(auth, &route.source), &ext_authz::per_route(auth));
@@ -87,6 +91,8 @@ pub(crate) struct Needs {
     pub(crate) cors: bool,
     pub(crate) grpc: bool,
     pub(crate) session: bool,
+    /// The single sign-on service.
+    pub(crate) login: Option<ClusterName>,
     pub(crate) ext_auth: BTreeMap<String, Arc<ExtAuth>>,
     /// By source and index: the order in which a source lists them is the order in the chain.
     pub(crate) ext_proc: BTreeMap<(String, usize), Arc<ExtProc>>,
@@ -99,8 +105,16 @@ impl Needs {
     /// What a route needs.
     pub(crate) fn of_route(route: &Route) -> Self {
         // Headers are changed by the router, which is always there.
-        let Features { request_headers: _, response_headers: _, cors, ext_auth, ext_proc, rate_limit, credential } =
-            &*route.features;
+        let Features {
+            request_headers: _,
+            response_headers: _,
+            cors,
+            login,
+            ext_auth,
+            ext_proc,
+            rate_limit,
+            credential,
+        } = &*route.features;
         let auth = ext_auth.iter().map(|auth| (ext_authz::name(auth, &route.source), Arc::clone(auth)));
         let processors = ext_proc
             .iter()
@@ -110,6 +124,7 @@ impl Needs {
             cors: cors.is_some(),
             grpc: route.source.kind == RouteKind::Grpc,
             session: session::of_route(route).is_some(),
+            login: login.as_ref().map(|login| Arc::clone(&login.cluster)),
             ext_auth: auth.collect(),
             ext_proc: processors.collect(),
             rate_limit: rate_limit.as_ref().map(|limit| Arc::clone(&limit.domain)),
@@ -123,21 +138,24 @@ impl Needs {
         if *self == Self::default() {
             return None;
         }
-        let Self { cors, grpc, session, ext_auth, ext_proc, rate_limit, credential } = self;
+        let Self { cors, grpc, session, login, ext_auth, ext_proc, rate_limit, credential } = self;
         let (auth, processors, credentials) = (ext_auth.keys(), ext_proc.keys(), credential.keys());
         let names = format!("{cors} {grpc} {session} {auth:?} {processors:?} {} {credentials:?}", rate_limit.is_some());
-        Some(fingerprint(&names))
+        Some(fingerprint(&if login.is_some() { format!("{names} login") } else { names }))
     }
 
     /// Adds what others need.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { cors, grpc, session, ext_auth, ext_proc, rate_limit, credential } = other;
+        let Self { cors, grpc, session, login, ext_auth, ext_proc, rate_limit, credential } = other;
         self.cors |= cors;
         self.grpc |= grpc;
         self.session |= session;
         add(&mut self.ext_auth, ext_auth);
         add(&mut self.ext_proc, ext_proc);
         add(&mut self.credential, credential);
+        if let Some(service) = login {
+            self.login.get_or_insert_with(|| Arc::clone(service));
+        }
         if let Some(domain) = rate_limit {
             self.rate_limit.get_or_insert_with(|| Arc::clone(domain));
         }

@@ -11,7 +11,9 @@ use envoy::hcm::{self, http_filter::ConfigType};
 use ir::api::ObjectRef;
 
 use crate::{
-    filters::{Needs, cors, credential, dynamic_forward_proxy, ext_authz, ext_proc, grpc, rate_limit, router, session},
+    filters::{
+        Needs, cors, credential, dynamic_forward_proxy, ext_authz, ext_proc, grpc, login, rate_limit, router, session,
+    },
     scope::Scope,
 };
 
@@ -29,6 +31,9 @@ const HTTP_FILTERS: &[Place] = &[
     // count; after authorization it could turn a request that was let through into another. A firewall also has to see the
     // requests for which authorization itself answers, such as a login.
     Place { instances: ext_proc::instances },
+    // Before all that judges by who somebody is: the policy's own authorization, and tokens, for which a login brings them.
+    // And nothing of that may stand in the way of a person who comes back from the provider.
+    Place { instances: login::instances },
     // Before the limits: they may count by what authorization found out, such as the user.
     Place { instances: ext_authz::instances },
     // Before all work for the back end.

@@ -22,6 +22,7 @@ mod host;
 mod http_filters;
 mod kept;
 mod listener;
+mod login;
 mod memo;
 mod metadata;
 mod output;
@@ -47,6 +48,7 @@ pub use self::{
     args::envoy_args,
     bootstrap::{BootstrapError, BootstrapSettings, bootstrap, check_bootstrap},
     endpoints::endpoints,
+    login::login_profiles,
     memo::Memo,
     output::{Lowered, Origin, Resource, Resources},
     ports::{POD_PORTS, bound_ports},

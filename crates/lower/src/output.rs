@@ -56,8 +56,9 @@ impl Origin {
 }
 
 fn of_route(route: &ir::Route) -> impl Iterator<Item = ObjectRef> {
-    let ir::Features { ext_auth, ext_proc, rate_limit, credential, .. } = &*route.features;
-    let features = ext_auth.iter().map(|auth| &auth.source);
+    let ir::Features { login, ext_auth, ext_proc, rate_limit, credential, .. } = &*route.features;
+    let features = login.iter().map(|login| &login.source);
+    let features = features.chain(ext_auth.iter().map(|auth| &auth.source));
     let features = features.chain(ext_proc.iter().map(|processor| &processor.source));
     let features = features.chain(rate_limit.iter().map(|limit| &limit.source));
     let features = features.chain(credential.iter().map(|credential| &credential.source));

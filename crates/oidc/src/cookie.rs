@@ -1,6 +1,10 @@
 //! Cookies: which are ours, reading them, making them, and taking them out of what goes to the server behind.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use crate::settings::{Cookies, SameSite};
 
 /// How much of a value goes into one cookie: browsers keep 4096 bytes with name and attributes.
 const CHUNK: usize = 3600;
@@ -33,8 +37,13 @@ impl Default for Settings {
 pub struct Jar {
     session: String,
     login: String,
+    /// Of a login whose callback is at another host of the domain.
+    away: String,
     domain: Option<String>,
     insecure: bool,
+    same_site: SameSite,
+    /// What all names begin with, after the prefix.
+    family: String,
 }
 
 /// What the cookies of a request say under one name.
@@ -60,9 +69,35 @@ impl Jar {
         Self {
             session: format!("{prefix}{}", settings.name),
             login: format!("{login}{}-login-", settings.name),
+            away: format!("{}{}-away-", if settings.insecure { "" } else { "__Secure-" }, settings.name),
             domain: settings.domain.clone(),
             insecure: settings.insecure,
+            same_site: SameSite::default(),
+            family: settings.name.clone(),
         }
+    }
+
+    /// The cookies of a profile: these, but for what is different of its session's. A login that has begun is kept in the same
+    /// cookies for all profiles.
+    pub fn of(&self, cookies: &Cookies) -> Cow<'_, Self> {
+        if *cookies == Cookies::default() {
+            return Cow::Borrowed(self);
+        }
+        let suffix = cookies.suffix.as_ref().map(|suffix| format!("_{suffix}")).unwrap_or_default();
+        let settings = Settings {
+            name: format!("{}{suffix}", self.family),
+            domain: cookies.domain.clone().or_else(|| self.domain.clone()),
+            insecure: self.insecure,
+        };
+        let own = Self::new(&settings);
+        let family = self.family.clone();
+        Cow::Owned(Self {
+            login: self.login.clone(),
+            away: self.away.clone(),
+            same_site: cookies.same_site,
+            family,
+            ..own
+        })
     }
 
     /// The name of the session's cookie.
@@ -141,12 +176,19 @@ impl Jar {
 
     /// The value of a login's cookie.
     pub fn login(&self, header: &str, slot: usize) -> Value {
-        find(header, &self.login_name(slot))
+        match find(header, &self.login_name(slot)) {
+            Value::None => find(header, &format!("{}{slot}", self.away)),
+            found => found,
+        }
     }
 
-    /// A cookie that keeps a login that has begun; it is bound to this host.
-    pub fn set_login(&self, slot: usize, value: &str, seconds: u64) -> String {
-        self.set(&self.login_name(slot), value, seconds, None)
+    /// A cookie that keeps a login that has begun; it is bound to this host, but for one whose callback is at another host of
+    /// this domain.
+    pub fn set_login(&self, slot: usize, value: &str, seconds: u64, domain: Option<&str>) -> String {
+        match domain {
+            None => self.set(&self.login_name(slot), value, seconds, None),
+            domain => self.set(&format!("{}{slot}", self.away), value, seconds, domain),
+        }
     }
 
     /// A slot for another login: a free one, by chance so that tabs that are opened at once do not meet, else any.
@@ -158,14 +200,24 @@ impl Jar {
     fn set(&self, name: &str, value: &str, seconds: u64, domain: Option<&str>) -> String {
         let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
         let secure = if self.insecure { "" } else { "; Secure" };
-        format!("{name}={value}; Path=/; Max-Age={seconds}{domain}; HttpOnly; SameSite=Lax{secure}")
+        let same_site = match self.same_site {
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        };
+        format!("{name}={value}; Path=/; Max-Age={seconds}{domain}; HttpOnly; SameSite={same_site}{secure}")
     }
 
-    /// Whether a cookie of this name is one of ours.
+    /// Whether a cookie of this name is one of ours, of whatever profile: what another host's session is called is nobody
+    /// else's business either.
     pub fn is_ours(&self, name: &str) -> bool {
-        let part =
-            |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|part| part.parse::<u8>().is_ok());
-        name.strip_prefix(self.session.as_str()).is_some_and(part) || name.starts_with(&self.login)
+        if name.starts_with(&self.login) || name.starts_with(&self.away) {
+            return true;
+        }
+        let prefixes: &[&str] = if self.insecure { &[""] } else { &["__Host-", "__Secure-"] };
+        prefixes
+            .iter()
+            .filter_map(|prefix| name.strip_prefix(prefix)?.strip_prefix(self.family.as_str()))
+            .any(is_session)
     }
 
     /// The header without our cookies, for the server behind; nothing when it stays as it is.
@@ -179,6 +231,14 @@ impl Jar {
         });
         Some(others.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// Whether this ends the name of a session's cookie: the suffix of a profile, and the number of a part.
+fn is_session(rest: &str) -> bool {
+    let is_hex = |suffix: &str| suffix.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let own = rest.strip_prefix('_').and_then(|rest| rest.split_at_checked(8)).filter(|(suffix, _)| is_hex(suffix));
+    let part = own.map_or(rest, |(_, part)| part);
+    part.is_empty() || part.strip_prefix('-').is_some_and(|part| part.parse::<u8>().is_ok())
 }
 
 fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -219,7 +279,12 @@ mod tests {
         let shared = Jar::new(&Settings { domain: Some("example.com".into()), ..Settings::default() });
         let cookie = &shared.set_session("x", 60, "").unwrap()[0];
         assert!(cookie.starts_with("__Secure-portcullis=x;") && cookie.contains("; Domain=example.com;"), "{cookie}");
-        assert!(shared.set_login(1, "x", 60).starts_with("__Host-portcullis-login-1=x; Path=/; Max-Age=60; HttpOnly"));
+        let login = shared.set_login(1, "x", 60, None);
+        assert!(login.starts_with("__Host-portcullis-login-1=x; Path=/; Max-Age=60; HttpOnly"), "{login}");
+        let away = shared.set_login(1, "x", 60, Some("example.com"));
+        assert!(away.starts_with("__Secure-portcullis-away-1=x; Path=/; Max-Age=60; Domain=example.com;"), "{away}");
+        assert_eq!(shared.login("__Secure-portcullis-away-1=x", 1), Value::One("x".into()));
+        assert!(jar().is_ours("__Secure-portcullis-away-1"));
     }
 
     #[test]
@@ -237,6 +302,28 @@ mod tests {
         assert_eq!(jar().without_ours("__Host-portcullis=x").as_deref(), Some(""));
         assert_eq!(jar().without_ours("a=1; b=2"), None);
         assert!(!jar().is_ours("__Host-portcullis-other"));
+        for ours in ["__Secure-portcullis", "__Host-portcullis_1a2b3c4d", "__Secure-portcullis_1a2b3c4d-2"] {
+            assert!(jar().is_ours(ours), "{ours}");
+        }
+        for other in ["__Host-portcullis_1a2b3c4x", "__Host-portcullis_1a2b3c4d5", "portcullis_1a2b3c4d", "__Host-x"] {
+            assert!(!jar().is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_profile_has_cookies_of_its_own() {
+        let jar = jar();
+        let cookies =
+            Cookies { domain: Some("example.com".into()), suffix: Some("1a2b3c4d".into()), same_site: SameSite::None };
+        let own = jar.of(&cookies);
+        let cookie = &own.set_session("x", 60, "").unwrap()[0];
+        assert_eq!(
+            cookie,
+            "__Secure-portcullis_1a2b3c4d=x; Path=/; Max-Age=60; Domain=example.com; HttpOnly; SameSite=None; Secure"
+        );
+        assert_eq!(own.login_name(1), jar.login_name(1));
+        assert!(own.is_ours("__Host-portcullis") && jar.is_ours(own.session_name()));
+        assert!(matches!(jar.of(&Cookies::default()), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Service {
         let errand = Errand { profile: profile.name.clone(), wish, until: now + LASTS };
         let sealed = self.sessions.keys().seal_text(Purpose::Handover, "errand", &errand);
         let to = format!("{}?to={sealed}", runtime.url(jar.scheme(), login_host, "/start"));
-        Answer::redirect(302, to).cookies([self.begun_cookie(slot, &away)])
+        Answer::redirect(302, to).cookies([self.begun_cookie(slot, &away, LASTS, None)])
     }
 
     /// `/start` at the login host.
@@ -91,7 +91,8 @@ impl Service {
             return runtime.pages.error(400, "This link does not begin a login.", None, ask.id());
         };
         let cookies = ask.header("cookie").unwrap_or_default();
-        let found = match self.sessions.find(cookies, now).await {
+        let jar = self.jar(Some(profile));
+        let found = match self.sessions.find(&jar, cookies, now).await {
             Ok(found) => found.filter(|found| profile.provider(&found.session.provider).is_some()),
             Err(error) => return self.no_store(ask, error),
         };
@@ -99,7 +100,7 @@ impl Service {
             let step = errand.wish.step.as_ref();
             step.is_none_or(|step| fulfils(step, &found.session.claims, found.session.authenticated, now))
         });
-        match (good, &errand.wish.home, self.sessions.jar.session(cookies)) {
+        match (good, &errand.wish.home, jar.session(cookies)) {
             (Some(_), Some(home), cookie::Value::One(value)) => {
                 match self.hand_over(runtime, home, &value, now).await {
                     Ok(to) => Answer::redirect(302, to),
@@ -131,7 +132,13 @@ impl Service {
     }
 
     /// `/handover` at the host that sent the browser away.
-    pub(crate) async fn take_over(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+    pub(crate) async fn take_over(
+        &self,
+        runtime: &Runtime,
+        profile: Option<&Arc<Profile>>,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Answer {
         let refused = |reason: &'static str| {
             self.metrics.logins.with_label_values(&["", "handover"]).inc();
             audit::login_failed(ask, "", reason);
@@ -157,8 +164,8 @@ impl Service {
             return refused("the code does not count");
         };
         let lasts = runtime.settings.sessions.lifetime.as_secs();
-        let cookies = self.sessions.jar.set_session(&parcel.value, lasts, ask.header("cookie").unwrap_or_default());
-        let used = self.sessions.jar.set_login(slot, "", 0);
+        let cookies = self.jar(profile).set_session(&parcel.value, lasts, ask.header("cookie").unwrap_or_default());
+        let used = self.sessions.jar.set_login(slot, "", 0, None);
         Answer::redirect(302, away.back).cookies(cookies.unwrap_or_default()).cookies([used])
     }
 }

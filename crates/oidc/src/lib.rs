@@ -15,6 +15,7 @@ pub mod ask;
 mod audit;
 pub mod cli;
 pub mod clock;
+mod configured;
 pub mod cookie;
 mod exchange;
 mod grpc;

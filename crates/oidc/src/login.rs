@@ -57,6 +57,9 @@ pub(crate) struct Begun {
     provider: String,
     pub(crate) wish: Wish,
     pub(crate) until: Seconds,
+    /// The domain of its cookie, when it comes back to another host of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
 }
 
 impl Service {
@@ -113,7 +116,10 @@ impl Service {
         let slot = jar.free_slot(cookies, usize::from(random::hash(&secret)[0]));
         let state = format!("{slot}.{secret}");
         let own = || runtime.url(jar.scheme(), &ask.host, "/callback");
-        let redirect = provider.settings.redirect_url.clone().unwrap_or_else(own);
+        let wanted = profile.callback(jar.scheme(), &ask.host).or_else(|| provider.settings.redirect_url.clone());
+        let redirect = wanted.unwrap_or_else(own);
+        let domain = profile.settings.cookies.domain.clone().filter(|_| !is_at(&redirect, &ask.host));
+        let lasts = profile.settings.login_timeout.map_or(LASTS, |timeout| timeout.0.as_secs());
         let authorization = provider.authorization(&state, &redirect, &parameters(ask, wish))?;
         let begun = Begun {
             state,
@@ -123,15 +129,23 @@ impl Service {
             profile: profile.name.clone(),
             provider: provider.name.to_string(),
             wish: wish.clone(),
-            until: now + LASTS,
+            domain: domain.clone(),
+            until: now + lasts,
         };
-        Ok(Answer::redirect(302, authorization.url).cookies([self.begun_cookie(slot, &begun)]))
+        let cookie = self.begun_cookie(slot, &begun, lasts, domain.as_deref());
+        Ok(Answer::redirect(302, authorization.url).cookies([cookie]))
     }
 
-    pub(crate) fn begun_cookie(&self, slot: usize, begun: &impl Serialize) -> String {
+    pub(crate) fn begun_cookie(
+        &self,
+        slot: usize,
+        begun: &impl Serialize,
+        lasts: Seconds,
+        domain: Option<&str>,
+    ) -> String {
         let jar = &self.sessions.jar;
         let sealed = self.sessions.keys().seal_text(Purpose::Login, &jar.login_name(slot), begun);
-        jar.set_login(slot, &sealed, LASTS)
+        jar.set_login(slot, &sealed, lasts, domain)
     }
 
     /// `/login`: a link that begins a login, or a choice that was made.
@@ -170,7 +184,7 @@ impl Service {
             let text = "This login is not known here: it took too long, or it was begun in another browser.";
             return runtime.pages.error(400, text, Some("/"), ask.id());
         };
-        let used = self.sessions.jar.set_login(slot, "", 0);
+        let used = self.sessions.jar.set_login(slot, "", 0, begun.domain.as_deref());
         let answer = match self.finish(runtime, ask, &begun, now).await {
             Ok(answer) => answer,
             Err(failed) => self.failed(runtime, ask, &begun, &failed),
@@ -190,7 +204,12 @@ impl Service {
         if !provider.is_issuer_of(ask.parameter("iss").as_deref()) {
             return Err(Failed::Issuer);
         }
-        if !self.sessions.first(&format!("state {}", begun.state), LASTS, now).await.unwrap_or(true) {
+        if !self
+            .sessions
+            .first(&format!("state {}", begun.state), begun.until.saturating_sub(now), now)
+            .await
+            .unwrap_or(true)
+        {
             return Err(Failed::Replayed);
         }
         if let Some(error) = ask.parameter("error") {
@@ -198,13 +217,14 @@ impl Service {
         }
         let code = ask.parameter("code").ok_or(Failed::NoCode)?;
         let granted = provider.redeem(&code, &begun.verifier, &begun.redirect, &begun.nonce).await?;
-        let session = self.session(provider, granted, now).await?;
+        let session = self.session(profile, provider, granted, now).await?;
         if begun.wish.step.as_ref().is_some_and(|step| !fulfils(step, &session.claims, session.authenticated, now)) {
             return Err(Failed::Step);
         }
         let cookies = ask.header("cookie").unwrap_or_default();
         audit::login(ask, &session);
-        let (value, cookies) = self.sessions.begin(session, cookies, now).await.map_err(Failed::Store)?;
+        let begun_session = self.sessions.begin(&self.jar(Some(profile)), session, cookies, now).await;
+        let (value, cookies) = begun_session.map_err(Failed::Store)?;
         self.count_login(provider, "done");
         let to = match &begun.wish.home {
             Some(home) => self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?,
@@ -213,7 +233,16 @@ impl Service {
         Ok(Answer::redirect(302, to).cookies(cookies))
     }
 
-    async fn session(&self, provider: &Provider, granted: Granted, now: Seconds) -> Result<Session, Error> {
+    async fn session(
+        &self,
+        profile: &Profile,
+        provider: &Provider,
+        mut granted: Granted,
+        now: Seconds,
+    ) -> Result<Session, Error> {
+        let wanted = &profile.settings.tokens;
+        granted.tokens.refresh = granted.tokens.refresh.filter(|_| wanted.refresh);
+        granted.tokens.expires = granted.tokens.expires.or(wanted.lifetime.map(|lasts| now + lasts.0.as_secs()));
         let mut claims = granted.claims.unwrap_or_default();
         let text = |claims: &Claims, name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         let subject = text(&claims, "sub").ok_or_else(|| Error::Invalid("the ID token names nobody".to_owned()))?;
@@ -316,6 +345,12 @@ impl Failed {
 fn not_done(runtime: &Runtime, ask: &Ask, begun: &Begun, status: u16, text: &str) -> Answer {
     let again = if begun.wish.back.is_empty() { "/" } else { &begun.wish.back };
     runtime.pages.error(status, text, Some(again), ask.id())
+}
+
+/// Whether a URL is at a host.
+fn is_at(url: &str, host: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split('/').next() == Some(host)
 }
 
 /// More parameters of the authorization request.

@@ -38,22 +38,28 @@ impl Service {
                 Some(profile) => self.login_page(runtime, profile, ask, now),
                 None => runtime.pages.error(404, "There is no such page.", None, ask.id()),
             },
-            Own::Logout => self.log_out(runtime, ask, now).await,
+            Own::Logout => self.log_out(runtime, profile, ask, now).await,
             Own::SignedOut if get => runtime.pages.signed_out(ask.id()),
             Own::Start if get => self.start(runtime, ask, now).await,
-            Own::Handover if get => self.take_over(runtime, ask, now).await,
+            Own::Handover if get => self.take_over(runtime, profile, ask, now).await,
             Own::BackChannel if ask.method == "POST" => self.back_channel(runtime, ask, now).await,
-            Own::FrontChannel if get => self.front_channel(runtime, ask, now).await,
+            Own::FrontChannel if get => self.front_channel(runtime, profile, ask, now).await,
             Own::Unknown => runtime.pages.error(404, "There is no such page.", None, ask.id()),
             _ => pages::json(405, "method", "this method is not for this page", ask.id()),
         }
     }
 
     /// `/logout`: ends the session here and leads to the provider's own logout, where it has one.
-    pub(crate) async fn log_out(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
-        let jar = &self.sessions.jar;
+    pub(crate) async fn log_out(
+        &self,
+        runtime: &Runtime,
+        profile: Option<&Arc<Profile>>,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Answer {
+        let jar = self.jar(profile);
         let cookies = ask.header("cookie").unwrap_or_default();
-        let found = match self.sessions.find(cookies, now).await {
+        let found = match self.sessions.find(&jar, cookies, now).await {
             Ok(found) => found,
             Err(error) => return self.no_store(ask, error),
         };
@@ -146,7 +152,13 @@ impl Service {
 
     /// `/frontchannel`: the provider's page loads this in a frame. Session cookies do not come with it; the provider names its
     /// session, which nobody else knows.
-    async fn front_channel(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+    async fn front_channel(
+        &self,
+        runtime: &Runtime,
+        profile: Option<&Arc<Profile>>,
+        ask: &Ask,
+        now: Seconds,
+    ) -> Answer {
         let (issuer, sid) = (ask.parameter("iss"), ask.parameter("sid").filter(|sid| sid.len() >= 8));
         let provider = issuer.as_deref().and_then(|issuer| runtime.provider_of(issuer));
         let (Some(provider), Some(sid)) = (provider, sid) else {
@@ -162,7 +174,7 @@ impl Service {
         Answer::new(200)
             .header("content-type", "text/html; charset=utf-8")
             .header("content-security-policy", frames)
-            .cookies(self.sessions.jar.clear_session(ask.header("cookie").unwrap_or_default()))
+            .cookies(self.jar(profile).clear_session(ask.header("cookie").unwrap_or_default()))
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Profile {
     choose: Vec<(settings::Choice, Vec<Pattern>, Arc<Provider>)>,
     anonymous: Vec<(Pattern, Vec<String>)>,
     logout: Option<Pattern>,
+    no_redirect: Vec<(settings::HeaderMatch, Option<regex::Regex>)>,
     /// Hosts with ports, and paths, that providers send people back to beside our own callback.
     callbacks: Vec<(String, String)>,
 }
@@ -48,7 +49,17 @@ impl Profile {
             settings.providers.iter().map(|name| provider(name)).collect::<Option<_>>()?;
         Some(Self {
             name: name.to_owned(),
-            callbacks: providers.iter().filter_map(|provider| callback(provider)).collect(),
+            callbacks: providers
+                .iter()
+                .filter_map(|provider| provider.settings.redirect_url.as_ref())
+                .chain(&settings.callback)
+                .filter_map(|url| callback(url))
+                .collect(),
+            no_redirect: settings
+                .no_redirect
+                .iter()
+                .map(|header| Some((header.clone(), header.expression().transpose().ok()?)))
+                .collect::<Option<_>>()?,
             providers,
             rules: settings
                 .rules
@@ -91,7 +102,27 @@ impl Profile {
     /// Whether a provider sends people back to where this request goes.
     pub fn is_callback(&self, ask: &Ask) -> bool {
         let path = ask.path().sure();
+        let at_any_host = self.settings.callback.as_deref().filter(|callback| callback.starts_with('/'));
         self.callbacks.iter().any(|(host, target)| *host == ask.host && path == Some(target))
+            || at_any_host.is_some() && path == at_any_host
+    }
+
+    /// Where the provider sends people back to, when the profile says that.
+    pub fn callback(&self, scheme: &str, host: &str) -> Option<String> {
+        let callback = self.settings.callback.as_ref()?;
+        Some(if callback.starts_with('/') { format!("{scheme}://{host}{callback}") } else { callback.clone() })
+    }
+
+    /// Whether a request is not to be sent to log in.
+    pub fn is_told_only(&self, ask: &Ask) -> bool {
+        self.no_redirect.iter().any(|(header, expression)| {
+            ask.header(&header.name).is_some_and(|value| {
+                header.exact.as_deref().is_some_and(|exact| value == exact)
+                    || header.prefix.as_deref().is_some_and(|prefix| value.starts_with(prefix))
+                    || header.suffix.as_deref().is_some_and(|suffix| value.ends_with(suffix))
+                    || expression.as_ref().is_some_and(|expression| expression.is_match(value))
+            })
+        })
     }
 
     /// The provider that a request is for; nothing when the person has to choose.
@@ -119,9 +150,9 @@ impl Profile {
     }
 }
 
-/// Host and path of a provider's own redirect URL.
-fn callback(provider: &Provider) -> Option<(String, String)> {
-    let url = url::Url::parse(provider.settings.redirect_url.as_ref()?).ok()?;
+/// Host and path of a redirect URL.
+fn callback(url: &str) -> Option<(String, String)> {
+    let url = url::Url::parse(url).ok()?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some((format!("{}{port}", url.host_str()?), url.path().to_owned()))
 }

@@ -178,7 +178,9 @@ impl Service {
                 let mut renewed = Session { tokens: granted.tokens, ..(**session).clone() };
                 renewed.claims.extend(granted.claims.into_iter().flatten());
                 let kept = match found.place {
-                    Place::Stored(_) => self.sessions.replace(found.place, &renewed, "", clock::now()).await,
+                    Place::Stored(_) => {
+                        self.sessions.replace(&self.sessions.jar, found.place, &renewed, "", clock::now()).await
+                    }
                     Place::Cookie { .. } => Ok(Some(Vec::new())),
                 };
                 match kept {

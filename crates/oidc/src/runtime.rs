@@ -74,7 +74,11 @@ impl Runtime {
             let provider = match known {
                 Some(known) => Arc::clone(known),
                 None => {
-                    let provider = Arc::new(Provider::new(name, wanted.clone(), metrics)?);
+                    let provider = Provider::new(name, wanted.clone(), metrics)?;
+                    if let Some(before) = before.and_then(|before| before.providers.get(name)) {
+                        provider.take_over(before);
+                    }
+                    let provider = Arc::new(provider);
                     fresh.push(Arc::clone(&provider));
                     provider
                 }

@@ -7,6 +7,7 @@ use kit::Kit;
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
 
+use crate::configured::{self, Configured};
 use crate::cookie::Jar;
 use crate::metrics::Metrics;
 use crate::runtime::Runtime;
@@ -28,7 +29,11 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     let (runtime, fresh) = Runtime::new(&settings, None, &metrics)?;
     Runtime::start(&kit, &fresh);
     let service = Arc::new(Service::new(runtime, sessions, metrics));
-    follow(&kit, following, &service);
+    let configured = Arc::new(Configured::new(&kit, &settings, &service));
+    follow(&kit, following, &configured);
+    if let Some(xds) = &settings.xds {
+        configured::follow(&kit, xds, &configured, kit.gates.gate("profiles")).await?;
+    }
     sweep(&kit, &service);
     settings.http.serve(&kit, http::router(Arc::clone(&service))).await?;
     let service = grpc::Service { service, traced: settings.telemetry.traces.is_some() };
@@ -70,19 +75,12 @@ pub(crate) fn read_keys(files: &[std::path::PathBuf]) -> Result<Keys, BoxError> 
 }
 
 /// Takes over new configurations. One that cannot be used leaves the old one in force.
-fn follow(kit: &Kit, mut following: Reloading<Settings>, service: &Arc<Service>) {
-    let (service, kit_, shutdown) = (Arc::clone(service), kit.clone(), kit.shutdown.clone());
+fn follow(kit: &Kit, mut following: Reloading<Settings>, configured: &Arc<Configured>) {
+    let (configured, shutdown) = (Arc::clone(configured), kit.shutdown.clone());
     kit.tasks.spawn("configuration", async move {
         while let Some(settings) = shutdown.unless_stopping(following.changed()).await {
-            let before = service.runtime.load_full();
-            match Runtime::new(&settings, Some(&before), &service.metrics) {
-                Ok((runtime, fresh)) => {
-                    Runtime::start(&kit_, &fresh);
-                    service.runtime.store(Arc::new(runtime));
-                }
-                Err(error) => {
-                    tracing::error!("the new configuration is not usable, the last good one stays in force: {error}")
-                }
+            if let Err(error) = configured.take_file(&settings) {
+                tracing::error!("the new configuration is not usable, the last good one stays in force: {error}");
             }
         }
         Ok::<(), BoxError>(())

@@ -5,6 +5,7 @@
 //!                                   └─ neither: anonymous path, login (browser), 401 (program)
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,6 +13,7 @@ use arc_swap::ArcSwap;
 use crate::ask::{Ask, Caller};
 use crate::audit;
 use crate::clock::{self, Seconds};
+use crate::cookie::Jar;
 use crate::exchange::Exchanged;
 use crate::jwt::{Claims, LEEWAY};
 use crate::login::Wish;
@@ -119,7 +121,7 @@ impl Service {
             return ("own", self.own(&runtime, Some(profile), Own::Callback, ask, now).await.into());
         }
         if profile.is_logout(ask.path()) {
-            return ("own", self.log_out(&runtime, ask, now).await.into());
+            return ("own", self.log_out(&runtime, Some(profile), ask, now).await.into());
         }
         let anonymous = profile.is_anonymous(&ask.method, ask.path());
         match self.who(profile, ask, now).await {
@@ -131,7 +133,7 @@ impl Service {
             },
             // Whoever is not known gets what all get.
             Ok(None) | Err(_) if anonymous => {
-                ("anonymous", Verdict::Pass(Box::new(upstream::pass(ask, profile, &self.sessions.jar, None))))
+                ("anonymous", Verdict::Pass(Box::new(upstream::pass(ask, profile, &self.jar(Some(profile)), None))))
             }
             Ok(None) => self.ask_to_log_in(&runtime, profile, ask, &Wish::default(), now),
             Err(answer) => ("denied", (*answer).into()),
@@ -161,21 +163,24 @@ impl Service {
             return Err(Box::new(unauthorized(ask, "invalid_token", &format!("the token does not count: {what}"))));
         }
         let cookies = ask.header("cookie").unwrap_or_default();
-        let found = self.sessions.find(cookies, now).await.map_err(|error| Box::new(self.no_store(ask, error)))?;
+        let jar = self.jar(Some(profile));
+        let found =
+            self.sessions.find(&jar, cookies, now).await.map_err(|error| Box::new(self.no_store(ask, error)))?;
         let Some(found) = found else { return Ok(None) };
         // A login at a provider that this route does not trust counts for nothing here.
         let Some(provider) = profile.provider(&found.session.provider) else { return Ok(None) };
         match self.refreshed(provider, found, now).await {
+            Refreshed::Goes(found, _) if profile.settings.tokens.bind_session && found.has_ended(now) => Ok(None),
             Refreshed::Goes(found, changed) => {
                 let cookies = match changed {
                     true => self
                         .sessions
-                        .replace(found.place, &found.session, cookies, now)
+                        .replace(&jar, found.place, &found.session, cookies, now)
                         .await
                         .ok()
                         .flatten()
                         .unwrap_or_default(),
-                    false => self.sessions.touch(&found, cookies, now),
+                    false => self.sessions.touch(&jar, &found, cookies, now),
                 };
                 Ok(Some((Who::Session(found), cookies)))
             }
@@ -227,17 +232,19 @@ impl Service {
     }
 
     /// Sends a request on, with what the server behind is told.
-    async fn let_pass(&self, profile: &Profile, ask: &Ask, who: &Who, cookies: Vec<String>) -> Decision {
+    async fn let_pass(&self, profile: &Arc<Profile>, ask: &Ask, who: &Who, cookies: Vec<String>) -> Decision {
         let access = match self.access(profile, who).await {
             Ok(access) => access,
             Err(error) => return self.refuse("exchange", self.provider_down(ask, &error)),
         };
-        let (outcome, id) = match who {
-            Who::Session(found) => ("session", found.session.tokens.id.as_deref()),
-            Who::Bearer { .. } => ("bearer", None),
+        let (outcome, token, id) = match who {
+            Who::Session(Found { session, .. }) => {
+                ("session", Some(session.tokens.access.as_str()), session.tokens.id.as_deref())
+            }
+            Who::Bearer { token, .. } => ("bearer", Some(token.as_str()), None),
         };
-        let told = Told { claims: who.claims(), provider: who.provider(), access: access.as_deref(), id };
-        let mut pass = upstream::pass(ask, profile, &self.sessions.jar, Some(told));
+        let told = Told { claims: who.claims(), provider: who.provider(), access: access.as_deref(), token, id };
+        let mut pass = upstream::pass(ask, profile, &self.jar(Some(profile)), Some(told));
         pass.cookies = cookies;
         (outcome, Verdict::Pass(Box::new(pass)))
     }
@@ -264,7 +271,7 @@ impl Service {
         wish: &Wish,
         now: Seconds,
     ) -> Decision {
-        if ask.caller() == Caller::Browser {
+        if ask.caller() == Caller::Browser && !profile.is_told_only(ask) {
             let jar = &self.sessions.jar;
             let back = format!("{}://{}{}", jar.scheme(), ask.host, return_url::kept(&ask.target));
             let wish = Wish { back, ..wish.clone() };
@@ -275,6 +282,11 @@ impl Service {
             None => unauthorized(ask, "", "a login is needed"),
         };
         self.refuse("login", answer)
+    }
+
+    /// The cookies of a profile.
+    pub(crate) fn jar(&self, profile: Option<&Arc<Profile>>) -> Cow<'_, Jar> {
+        profile.map_or(Cow::Borrowed(&self.sessions.jar), |profile| self.sessions.jar.of(&profile.settings.cookies))
     }
 
     pub(crate) fn refuse(&self, reason: &'static str, answer: Answer) -> Decision {

@@ -9,6 +9,7 @@ use crate::ask::Ask;
 use crate::cookie::Jar;
 use crate::jwt::Claims;
 use crate::profile::Profile;
+use crate::settings::Upstream;
 use crate::verdict::Pass;
 
 /// Who asks, as far as the server behind is told.
@@ -20,6 +21,8 @@ pub(crate) struct Told<'a> {
     pub(crate) provider: &'a str,
     /// The token to forward as `Authorization`.
     pub(crate) access: Option<&'a str>,
+    /// The access token of the session.
+    pub(crate) token: Option<&'a str>,
     /// The ID token.
     pub(crate) id: Option<&'a str>,
 }
@@ -53,7 +56,7 @@ pub(crate) fn pass(ask: &Ask, profile: &Profile, jar: &Jar, told: Option<Told<'_
     remove.sort_unstable();
     remove.dedup();
     pass.remove = remove;
-    if let Some(cookies) = ask.header("cookie").and_then(|header| jar.without_ours(header)) {
+    if let Some(cookies) = cookies(ask.header("cookie").unwrap_or_default(), upstream, jar, told) {
         if cookies.is_empty() {
             pass.remove.push("cookie".to_owned());
         } else {
@@ -61,6 +64,28 @@ pub(crate) fn pass(ask: &Ask, profile: &Profile, jar: &Jar, told: Option<Told<'_
         }
     }
     pass
+}
+
+/// The cookies that the server behind gets, when they are others than those of the client.
+fn cookies(header: &str, upstream: &Upstream, jar: &Jar, told: Option<Told<'_>>) -> Option<String> {
+    let others = jar.without_ours(header);
+    let names = [&upstream.access_token_cookie, &upstream.id_token_cookie];
+    if names == [&None, &None] {
+        return others;
+    }
+    let is_kept = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name).trim();
+        !name.is_empty() && !names.into_iter().flatten().any(|set| set == name)
+    };
+    let kept = others.as_deref().unwrap_or(header).split(';').map(str::trim).filter(is_kept).map(str::to_owned);
+    let values = [told.and_then(|told| told.token), told.and_then(|told| told.id)];
+    let fits = |value: &str| value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
+    let set = names
+        .into_iter()
+        .zip(values)
+        .filter_map(|(name, value)| Some(format!("{}={}", name.as_ref()?, value.filter(|value| fits(value))?)));
+    let all = kept.chain(set).collect::<Vec<_>>().join("; ");
+    (all != header).then_some(all)
 }
 
 /// Whether two names are one for a server that reads names leniently.
@@ -150,7 +175,8 @@ mod tests {
         let claims = json!({
             "sub": "ann", "groups": ["a", "b,c"], "address": { "locality": "Bern" }, "email": "a@b.c", "tid": 7,
         });
-        let told = Told { claims: claims.as_object().unwrap(), provider: "main", access: Some("t"), id: None };
+        let told =
+            Told { claims: claims.as_object().unwrap(), provider: "main", access: Some("t"), token: None, id: None };
         let pass = pass(&ask(&[("x-user", "root"), ("x_email", "root@b.c")]), &profile(), &jar(), Some(told));
         let set: Vec<(&str, &str)> = pass.set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
@@ -168,7 +194,8 @@ mod tests {
     fn a_claim_cannot_break_out_of_its_header() {
         for evil in ["a\r\nx-admin: 1", "a\nb", "a\0b", " a", "a ", "", "\u{85}"] {
             let claims = json!({ "sub": evil });
-            let told = Told { claims: claims.as_object().unwrap(), provider: "main", access: None, id: None };
+            let told =
+                Told { claims: claims.as_object().unwrap(), provider: "main", access: None, token: None, id: None };
             let pass = pass(&ask(&[("x-user", "root")]), &profile(), &jar(), Some(told));
             assert!(pass.set.is_empty() && pass.remove.contains(&"x-user".to_owned()), "{evil:?}");
         }
@@ -190,6 +217,31 @@ mod tests {
         );
         assert_eq!(pass.set, []);
         assert_eq!(pass.remove, ["authorization", "x-city", "x-email", "x-groups", "x-user", "x_user", "cookie"]);
+    }
+
+    #[test]
+    fn tokens_may_lie_in_cookies_and_nobody_else_puts_them_there() {
+        let mut profile = profile();
+        profile.settings.upstream.id_token_cookie = Some("id".into());
+        profile.settings.upstream.access_token_cookie = Some("access".into());
+        let claims = json!({ "sub": "ann" });
+        let told = |id| Told {
+            claims: claims.as_object().unwrap(),
+            provider: "main",
+            access: None,
+            token: Some("t.1"),
+            id: Some(id),
+        };
+        let cookie = |header: &str, told| {
+            let pass = pass(&ask(&[("cookie", header)]), &profile, &jar(), told);
+            let set = pass.set.into_iter().find(|(name, _)| name == "cookie").map(|(_, value)| value);
+            (set.unwrap_or_default(), pass.remove.contains(&"cookie".to_owned()))
+        };
+        let header = "a=1; id=mine; __Host-portcullis=x";
+        assert_eq!(cookie(header, Some(told("h.p.s"))), ("a=1; access=t.1; id=h.p.s".to_owned(), false));
+        assert_eq!(cookie(header, Some(told("x; admin=1"))), ("a=1; access=t.1".to_owned(), false));
+        assert_eq!(cookie("id=mine; access=mine", None), (String::new(), true));
+        assert_eq!(cookie("a=1", None), (String::new(), false));
     }
 
     proptest! {

@@ -55,14 +55,16 @@ pub struct Options {
     /// The addresses at which Envoys can be reached: the host's in standalone mode. Empty when unknown.
     pub addresses: Vec<std::net::IpAddr>,
     /// The rate limit service, if there is one.
-    pub rate_limit_service: Option<RateLimitService>,
+    pub rate_limit_service: Option<ServiceAddress>,
+    /// The single sign-on service, if there is one.
+    pub single_sign_on: Option<ServiceAddress>,
     /// Whether Envoys can be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`.
     pub check_bootstrap: Option<CheckBootstrap>,
 }
 
-/// Where the rate limit service is.
+/// Where one of the services is that Envoys ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateLimitService {
+pub struct ServiceAddress {
     /// Its name or address.
     pub host: String,
     /// Its port.

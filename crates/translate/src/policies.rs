@@ -7,7 +7,9 @@
 pub(crate) mod ext_auth;
 mod ext_proc;
 mod merge;
+mod oidc;
 mod rate_limit;
+mod security;
 mod status;
 
 use std::{collections::HashMap, sync::Arc};
@@ -38,14 +40,19 @@ pub(crate) trait Policy: Stored {
     /// What it says.
     type Spec: PolicySpec + Serialize + DeserializeOwned + Clone;
 
+    /// Whether requests must not pass where it cannot be had.
+    const GUARDS: bool;
+
     /// What this one says.
     fn spec(&self) -> &Self::Spec;
 }
 
 macro_rules! policies {
-    ($($field:ident: $policy:ident { $spec:ident } from $table:ident, $apply:path;)*) => {
+    ($($field:ident: $policy:ident { $spec:ident } from $table:ident, $apply:path, guards: $guards:literal;)*) => {
         $(impl Policy for $policy {
             type Spec = api::ext::$spec;
+
+            const GUARDS: bool = $guards;
 
             fn spec(&self) -> &Self::Spec {
                 &self.spec
@@ -97,9 +104,9 @@ macro_rules! policies {
 
 policies! {
     // What decides who may pass comes before what counts, and what counts before what looks inside.
-    security: SecurityPolicy { SecurityPolicySpec } from security_policies, ext_auth::apply;
-    traffic: BackendTrafficPolicy { BackendTrafficPolicySpec } from backend_traffic_policies, rate_limit::apply;
-    extension: EnvoyExtensionPolicy { EnvoyExtensionPolicySpec } from envoy_extension_policies, ext_proc::apply;
+    security: SecurityPolicy { SecurityPolicySpec } from security_policies, security::apply, guards: true;
+    traffic: BackendTrafficPolicy { BackendTrafficPolicySpec } from backend_traffic_policies, rate_limit::apply, guards: false;
+    extension: EnvoyExtensionPolicy { EnvoyExtensionPolicySpec } from envoy_extension_policies, ext_proc::apply, guards: true;
 }
 
 /// Puts what a policy of one kind says into the features of a rule.
@@ -287,7 +294,11 @@ impl<'a> Effective<'a> {
         let policy = &index.policies[*first];
         out.policies.note(policy.reference(), chain[1..].iter().map(|other| index.policies[*other].reference()));
         let rejected = rejection(rule.scope.resources, &**policy).map_or(Ok(()), Err);
-        let applied = rejected.and_then(|()| index.merged(&chain).transpose()).and_then(|spec| match spec {
+        let spec = rejected.and_then(|()| index.merged(&chain).transpose());
+        if P::GUARDS && spec.is_err() {
+            out.fail(rule);
+        }
+        let applied = spec.and_then(|spec| match spec {
             Some(spec) => apply(policy, &spec, rule, features, out),
             None => Ok(()),
         });

@@ -1,6 +1,8 @@
-//! What Envoy refused: it is left out, and its status has Envoy's words.
+//! What Envoy refused: it is left out, and its status has Envoy's words. And what the single sign-on service refused.
 
-use api::{Resources, Stored};
+use std::collections::BTreeMap;
+
+use api::{ObjectRef, Rejection, Resources, Stored};
 
 use crate::problem::Problem;
 
@@ -9,7 +11,16 @@ pub(crate) fn rejection<T: Stored>(resources: &Resources, resource: &T) -> Optio
     if resources.facts.rejected.is_empty() {
         return None;
     }
-    let rejection = resources.facts.rejected.get(&resource.reference())?;
+    words(&resources.facts.rejected, resource, "Envoy refused it")
+}
+
+/// The words of the single sign-on service about this generation of a policy, if it refused it.
+pub(crate) fn refused_login<T: Stored>(resources: &Resources, policy: &T) -> Option<Problem> {
+    words(&resources.facts.refused_logins, policy, "the single sign-on service refused it")
+}
+
+fn words<T: Stored>(all: &BTreeMap<ObjectRef, Rejection>, resource: &T, who: &str) -> Option<Problem> {
+    let rejection = all.get(&resource.reference())?;
     (rejection.generation == resource.generation())
-        .then(|| Problem::new("UnsupportedValue", format!("Envoy refused it: {}", rejection.message)))
+        .then(|| Problem::new("UnsupportedValue", format!("{who}: {}", rejection.message)))
 }

@@ -8,7 +8,7 @@ use ir::{
 };
 
 use crate::{
-    Options, RateLimitService,
+    Options, ServiceAddress,
     plan::Plan,
     routes::{Attachment, Outcome, RouteScope},
     standing::Change,
@@ -146,17 +146,23 @@ fn is_limited(attachment: &Attachment) -> bool {
 
 /// The cluster of the rate limit service.
 fn rate_limit_cluster(options: &Options) -> Option<Arc<Cluster>> {
-    let RateLimitService { host: hostname, port, certified_name } = options.rate_limit_service.clone()?;
+    let address = options.rate_limit_service.as_ref()?;
+    Some(Arc::new(service_cluster("rate-limit-service", address)))
+}
+
+/// The cluster of one of the services that Envoys ask.
+pub(crate) fn service_cluster(name: &str, address: &ServiceAddress) -> Cluster {
+    let ServiceAddress { host: hostname, port, certified_name } = address.clone();
     let endpoint = DnsEndpoint { hostname, port, zone: None, priority: 0, weight: None };
-    Some(Arc::new(Cluster {
-        name: "rate-limit-service".into(),
+    Cluster {
+        name: name.into(),
         discovery: Discovery::Dns { endpoints: vec![endpoint], family: None },
         protocol: UpstreamProtocol::Http2,
         tls: certified_name.map(certified),
         connect_timeout: Duration::from_secs(1),
         ejects_failing: false,
         sources: Vec::new(),
-    }))
+    }
 }
 
 /// TLS to a service that knows Envoys by the certificates that they have for the controller.

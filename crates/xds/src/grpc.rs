@@ -3,6 +3,7 @@
 //! Each stream is one task that owns a [`crate::session::Session`] and wakes for a request, a new snapshot, the end of a
 //! wait or the end of the process.
 
+pub(crate) mod plane;
 mod stream;
 mod wire;
 

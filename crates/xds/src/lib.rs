@@ -12,9 +12,11 @@
 //!   shares what did not change with the one before.
 //! - A [`session::Session`] is the protocol as a plain state machine, for the delta and the state-of-the-world form: no
 //!   I/O, no clock of its own. [`grpc`] connects it to tonic and is the only module that names it.
+//! - [`client`] is the other end, for services that are told by the controller what to do.
 //! - The [`Ledger`] is a value on a watch channel; acknowledgements are also [`Event`]s, with their times.
 
 mod cache;
+pub mod client;
 pub mod grpc;
 mod ledger;
 mod order;

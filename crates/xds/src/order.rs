@@ -74,7 +74,7 @@ impl Kind {
     /// Whether a state-of-the-world response holds all resources, so that a missing one is a removed one. Of the other
     /// types a response may hold some, and a removal cannot be said.
     pub(crate) fn is_whole_in_sotw(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener | Self::ScopedRoute | Self::RateLimit)
+        matches!(self, Self::Cluster | Self::Extension | Self::Listener | Self::ScopedRoute | Self::RateLimit)
     }
 
     /// Whether Envoy asks for every resource of this type that a sound snapshot has. Only then a revision is settled

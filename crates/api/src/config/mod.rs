@@ -10,6 +10,7 @@ mod logging;
 mod provider;
 mod rate_limit;
 mod rate_limit_backend;
+mod single_sign_on;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use self::{
         RateLimitBackend, RateLimitBackendType, RateLimitMetrics, RateLimitRedis, RateLimitTelemetry, RateLimitTracing,
         RateLimitTracingProvider, RateLimitTracingProviderType, RedisTls, RedisUrlRef,
     },
+    single_sign_on::{SingleSignOn, SingleSignOnService},
 };
 use crate::ext::{Duration, EnvoyProxySpec, GROUP, VERSION};
 
@@ -70,6 +72,9 @@ pub struct EnvoyGateway {
     /// The rate limit service; without it no policy can have a global rate limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// The single sign-on service; without it no policy can have people log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub single_sign_on: Option<SingleSignOn>,
     /// How Envoys are run whose Gateway and GatewayClass name no EnvoyProxy.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
     pub envoy_proxy: Option<EnvoyProxySpec>,
@@ -88,6 +93,7 @@ impl Default for EnvoyGateway {
             telemetry: Telemetry::default(),
             xds_server: XdsServer::default(),
             rate_limit: None,
+            single_sign_on: None,
             envoy_proxy: None,
         }
     }
@@ -113,6 +119,10 @@ impl EnvoyGateway {
         self.provider.validate(&mut found);
         if let Some(rate_limit) = &self.rate_limit {
             rate_limit.validate(self.provider.r#type == ProviderType::Kubernetes, &mut found);
+        }
+        if let Some(single_sign_on) = &self.single_sign_on {
+            let other = self.rate_limit.as_ref().and_then(|limit| limit.config_address.as_deref());
+            single_sign_on.validate(self.provider.r#type == ProviderType::Kubernetes, other, &mut found);
         }
         if self.admin.enable_pprof {
             found.push("admin.enablePprof: there is no Go runtime to profile; leave it out".to_owned());

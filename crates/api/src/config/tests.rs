@@ -178,3 +178,23 @@ fn a_rate_limit_service_to_run_is_read_and_checked() {
     let shaped = read(json!({"provider": {"type": "Kubernetes", "kubernetes": {"rateLimitDeployment": {}}}})).unwrap();
     assert!(shaped.without_effect()[0].starts_with("provider.kubernetes.rateLimitDeployment"));
 }
+
+#[test]
+fn a_single_sign_on_service_is_read_and_checked() {
+    let custom = json!({"type": "Custom", "custom": {"resource": {"type": "File", "file": {"paths": ["a"]}}}});
+    let found = |provider: &Value, fields: Value| {
+        let fields = json!({"provider": provider, "singleSignOn": fields, "rateLimit": {"service": {"host": "a"},
+            "configAddress": "127.0.0.1:1"}});
+        read(fields).unwrap().validate()
+    };
+    assert_eq!(found(&json!({"type": "Kubernetes"}), json!({})), Vec::<String>::new());
+    assert_eq!(found(&custom, json!({"service": {"host": "a"}, "configAddress": "127.0.0.1:1"})), Vec::<String>::new());
+    for (fields, field) in [
+        (json!({}), "singleSignOn: names no service"),
+        (json!({"service": {"host": ""}}), "singleSignOn.service.host: "),
+        (json!({"service": {"host": "a"}, "configAddress": "127.0.0.1:2"}), "singleSignOn.configAddress: differs"),
+    ] {
+        let found = found(&custom, fields.clone());
+        assert!(found.len() == 1 && found[0].starts_with(field), "{fields}: {found:?}");
+    }
+}

@@ -10,8 +10,15 @@ use crate::pipeline::{Fleet, Output};
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
 /// The fields that hold secrets, wherever they stand.
-const SECRETS: [&str; 6] =
-    ["private_key", "password", "session_ticket_keys", "generic_secret", "hmac_secret", "private_key_provider"];
+const SECRETS: [&str; 7] = [
+    "private_key",
+    "password",
+    "session_ticket_keys",
+    "generic_secret",
+    "hmac_secret",
+    "private_key_provider",
+    "clientSecret",
+];
 /// The fields that hold values by name, some of which may come from a Secret.
 const MAPS_WITH_SECRETS: [&str; 1] = ["context_extensions"];
 

@@ -18,12 +18,13 @@ use crate::{
 
 /// Makes an authority and certificates for the xDS server and for Envoys, so that each can be sure of the other.
 ///
-/// Writes ca.crt and ca.key, and tls.crt and tls.key into the directories server, envoy and ratelimit. The certificate in
+/// Writes ca.crt and ca.key, and tls.crt and tls.key into the directories server, envoy, ratelimit and oidc. The certificate in
 /// envoy is good for the configuration of every Gateway; those of --fleet are good for one, and the authority that is there
-/// signs them. The one in ratelimit is good for the rate limit service's, which may serve Envoys with it.
+/// signs them. The one in ratelimit is good for the rate limit service's, which may serve Envoys with it, and so is the one in
+/// oidc for the single sign-on service.
 ///
-/// With --kubernetes they are kept in the Secrets envoy-gateway-ca, envoy-gateway and envoy-rate-limit of its own namespace,
-/// for the server and the rate limit service: the controller signs for Envoys. What is missing is made, what is near its end is
+/// With --kubernetes they are kept in the Secrets envoy-gateway-ca, envoy-gateway, envoy-rate-limit and portcullis-oidc of its own
+/// namespace, for the server and both services: the controller signs for Envoys. What is missing is made, what is near its end is
 /// renewed, so it may be run at any time. Secrets that others have made are left alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -115,6 +116,7 @@ fn make(args: &Args) -> anyhow::Result<Authority> {
     issue(&authority, &args.dir.join("server"), Holder::Server(&args.names()), args.days)?;
     issue(&authority, &args.dir.join("envoy"), Holder::AnyFleet, args.days)?;
     issue(&authority, &args.dir.join("ratelimit"), Holder::RateLimit(&args.names()), args.days)?;
+    issue(&authority, &args.dir.join("oidc"), Holder::SingleSignOn(&args.names()), args.days)?;
     Ok(authority)
 }
 

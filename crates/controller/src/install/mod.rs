@@ -27,6 +27,8 @@ pub const AUTHORITY: &str = "envoy-gateway-ca";
 pub const RATE_LIMIT_NAME: &str = authority::RATE_LIMIT_NAME;
 /// The Secret with its certificate.
 pub const RATE_LIMIT_SECRET: &str = "envoy-rate-limit";
+/// The Secret with the certificate of the single sign-on service.
+pub const SINGLE_SIGN_ON_SECRET: &str = authority::SINGLE_SIGN_ON_NAME;
 /// The name of all that makes certificates.
 const CERTGEN: &str = "envoy-gateway-certgen";
 /// The ConfigMap with the controller's configuration.
@@ -43,7 +45,7 @@ pub const NAMESPACE: &str = "envoy-gateway-system";
 
 /// The port of the Service at which Envoys get their configuration.
 pub const XDS_PORT: u16 = 18000;
-/// The port of the Service at which the rate limit service gets its configuration.
+/// The port of the Service at which the services that Envoys ask get their configuration.
 pub const RATE_LIMIT_PORT: u16 = 18001;
 
 /// The ports of the Deployment and its Service.

@@ -3,7 +3,7 @@
 use api::{KINDS, Kind, Scope, config::KubernetesDeployType};
 use serde_json::{Value, json};
 
-use super::{AUTHORITY, CERTGEN, NAME, Options, RATE_LIMIT_SECRET, cluster_meta};
+use super::{AUTHORITY, CERTGEN, NAME, Options, RATE_LIMIT_SECRET, SINGLE_SIGN_ON_SECRET, cluster_meta};
 use crate::{
     infra, leader,
     source::kube::{CRDS, verbs},
@@ -61,7 +61,12 @@ pub(super) fn certgen(options: &Options) -> Vec<Value> {
     // Who may create cannot be held to a name.
     let rights = [
         Right::new("", "secrets", &["create"]),
-        Right::new("", "secrets", &["get", "update"]).named(&[AUTHORITY, NAME, RATE_LIMIT_SECRET]),
+        Right::new("", "secrets", &["get", "update"]).named(&[
+            AUTHORITY,
+            NAME,
+            RATE_LIMIT_SECRET,
+            SINGLE_SIGN_ON_SECRET,
+        ]),
     ];
     let mut objects = vec![account(options, CERTGEN)];
     objects.extend(role(options, &options.namespace, CERTGEN, CERTGEN, &rights));

@@ -4,6 +4,7 @@
 //! envoy-gateway-ca   tls.crt tls.key         the authority; signs the server's certificate here, and Envoys' in the controller
 //! envoy-gateway      tls.crt tls.key ca.crt  the server's certificate
 //! envoy-rate-limit   tls.crt tls.key ca.crt  the rate limit service's
+//! portcullis-oidc    tls.crt tls.key ca.crt  the single sign-on service's
 //! ```
 //!
 //! Only what we have made is ever renewed: Secrets of cert-manager, or by hand, are theirs to keep.
@@ -26,8 +27,8 @@ use kube::{Api, Client};
 
 use crate::{
     api_server::{code, words, writes},
-    authority::{self, Authority, Holder, Issued},
-    install::{AUTHORITY, NAME, RATE_LIMIT_NAME, RATE_LIMIT_SECRET},
+    authority::{self, Authority, Holder, Issued, SINGLE_SIGN_ON_NAME},
+    install::{AUTHORITY, NAME, RATE_LIMIT_NAME, RATE_LIMIT_SECRET, SINGLE_SIGN_ON_SECRET},
 };
 use leaf::Leaf;
 
@@ -189,11 +190,14 @@ fn authority_wanted(there: Option<&Secret>, wish: &Wish) -> Result<Wanted, autho
 type Holds = fn(&[String]) -> Holder<'_>;
 
 /// The Secrets with certificates of the authority: name, whose names they bear, and who holds them.
-fn leaves(wish: &Wish) -> [(&'static str, Vec<String>, Holds); 2] {
+fn leaves(wish: &Wish) -> [(&'static str, Vec<String>, Holds); 3] {
     let server = service_names(NAME, wish).chain(wish.names.iter().cloned()).collect();
     [
         (NAME, server, |names| Holder::Server(names)),
         (RATE_LIMIT_SECRET, service_names(RATE_LIMIT_NAME, wish).collect(), |names| Holder::RateLimit(names)),
+        (SINGLE_SIGN_ON_SECRET, service_names(SINGLE_SIGN_ON_NAME, wish).collect(), |names| {
+            Holder::SingleSignOn(names)
+        }),
     ]
 }
 

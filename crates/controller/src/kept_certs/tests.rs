@@ -16,7 +16,7 @@ fn stays(wanted: Result<Wanted, authority::Error>) -> bool {
 }
 
 fn server_wanted(there: Option<&Secret>, authority: &Authority, wish: &Wish) -> Result<Wanted, authority::Error> {
-    let [(_, names, holder), _] = leaves(wish);
+    let [(_, names, holder), ..] = leaves(wish);
     leaf_wanted(there, authority, wish, &names, holder)
 }
 
@@ -41,7 +41,7 @@ fn what_is_valid_stays_unless_it_is_forced() {
 #[test]
 fn a_certificate_near_its_end_is_renewed() {
     let (_, authority, _) = all();
-    let [(_, names, _), _] = leaves(&wish());
+    let [(_, names, _), ..] = leaves(&wish());
     let mut renewed = Vec::new();
     for days in [29, 31] {
         let issued = authority.issue(Holder::Server(&names), days).unwrap();
@@ -103,7 +103,7 @@ fn a_server_has_the_names_of_its_service() {
 #[test]
 fn the_rate_limit_service_may_ask_and_serve() {
     let (_, authority, _) = all();
-    let [_, (name, names, holder)] = leaves(&wish());
+    let [_, (name, names, holder), ..] = leaves(&wish());
     assert_eq!(name, "envoy-rate-limit");
     let secret = made(name, leaf_wanted(None, &authority, &wish(), &names, holder).unwrap());
     assert!(stays(leaf_wanted(Some(&secret), &authority, &wish(), &names, holder)));

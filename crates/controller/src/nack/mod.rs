@@ -64,6 +64,15 @@ impl Nacks {
         true
     }
 
+    /// Takes note of what the single sign-on service refuses. True when that is something else than before.
+    pub fn take_refused_logins(&mut self, refused_logins: &BTreeMap<ObjectRef, Rejection>) -> bool {
+        if *refused_logins == self.facts.refused_logins {
+            return false;
+        }
+        self.facts = Arc::new(Facts { refused_logins: refused_logins.clone(), ..Facts::clone(&self.facts) });
+        true
+    }
+
     /// Why, by fleet, where Envoy refuses something that no single resource can be blamed for.
     pub fn refused(&self) -> &BTreeMap<Arc<str>, String> {
         &self.refused

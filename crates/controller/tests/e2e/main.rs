@@ -17,4 +17,5 @@ mod grpc;
 mod http;
 mod limits;
 mod listener_sets;
+mod logins;
 mod policies;

@@ -10,7 +10,8 @@ use controller::{
 };
 use serde_json::Value;
 
-/// What comes of a text of resources, by the way of `portcullis translate`; there is a rate limit service.
+/// What comes of a text of resources, by the way of `portcullis translate`; there are a rate limit and a single
+/// sign-on service.
 pub(crate) struct Outcome {
     pub(crate) output: Output,
     pub(crate) once: Once,
@@ -25,11 +26,10 @@ impl Outcome {
         let once = read_once(&[directory.path().to_owned()]).unwrap();
         let settings = config::offline();
         let mut pipeline = config::pipeline_settings(&settings, Vec::new());
-        pipeline.translate.rate_limit_service = Some(translate::RateLimitService {
-            host: "ratelimit.internal".to_owned(),
-            port: 8081,
-            certified_name: None,
-        });
+        pipeline.translate.rate_limit_service =
+            Some(translate::ServiceAddress { host: "ratelimit.internal".to_owned(), port: 8081, certified_name: None });
+        pipeline.translate.single_sign_on =
+            Some(translate::ServiceAddress { host: "oidc.internal".to_owned(), port: 9191, certified_name: None });
         Self { output: compile(&once.seen.resources, &mut State::new(pipeline)), once, settings }
     }
 

@@ -65,7 +65,7 @@ impl Served {
 async fn an_installed_controller_can_do_its_work() -> Result<()> {
     let site = Site::install(Options::default()).await?;
     let first = site.certgen(&[]).await?;
-    let secrets = ["envoy-gateway-ca", "envoy-gateway", "envoy-rate-limit"];
+    let secrets = ["envoy-gateway-ca", "envoy-gateway", "envoy-rate-limit", "portcullis-oidc"];
     assert_eq!(first, secrets.map(|name| format!("the Secret {name} is made\n")).concat());
     let second = site.certgen(&[]).await?;
     assert_eq!(second, first.replace("is made", "stays: it is valid"));

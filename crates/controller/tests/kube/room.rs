@@ -108,7 +108,7 @@ impl Controller {
         let translate = translate::Options {
             controller_name: name.to_owned(),
             enable_backend: true,
-            rate_limit_service: Some(translate::RateLimitService {
+            rate_limit_service: Some(translate::ServiceAddress {
                 host: "limits.example".to_owned(),
                 port: 8081,
                 certified_name: None,

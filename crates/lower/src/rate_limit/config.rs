@@ -7,7 +7,7 @@ use envoy::{
     rls_conf::{RateLimitConfig, RateLimitDescriptor, RateLimitPolicy, RateLimitUnit},
 };
 use ir::{
-    Gateway, Protocol, Transport,
+    Gateway,
     api::ext::backend_traffic_policy::rate_limit::{RateLimitRule, RateLimitUnit as Unit},
     features::{CountingAlgorithm, GlobalRateLimit},
 };
@@ -34,16 +34,7 @@ pub fn rate_limit_config(gateway: &Gateway) -> Vec<RateLimitConfig> {
 }
 
 fn limits(gateway: &Gateway) -> impl Iterator<Item = &GlobalRateLimit> {
-    let chains = gateway.listeners.iter().flat_map(|listener| match &listener.transport {
-        Transport::Tcp(chains) => chains.as_slice(),
-        Transport::Udp(_) => &[],
-    });
-    let tables = chains.filter_map(|chain| match &chain.protocol {
-        Protocol::Http(http) => Some(&http.routes),
-        Protocol::Tcp(_) => None,
-    });
-    let routes = tables.flat_map(|table| &table.hosts).flat_map(|host| &host.routes);
-    routes.filter_map(|route| route.features.rate_limit.as_deref())
+    gateway.routes().filter_map(|route| route.features.rate_limit.as_deref())
 }
 
 /// Descriptors that share their first entries share their first nodes.

@@ -43,6 +43,14 @@ pub struct Found {
     pub place: Place,
 }
 
+impl Found {
+    /// Whether its tokens have ended and cannot be renewed.
+    pub fn has_ended(&self, now: Seconds) -> bool {
+        let tokens = &self.session.tokens;
+        tokens.refresh.is_none() && tokens.expires.is_some_and(|end| end <= now)
+    }
+}
+
 /// Where a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -75,15 +83,15 @@ impl Sessions {
     }
 
     /// The session that the cookies of a request name.
-    pub async fn find(&self, cookies: &str, now: Seconds) -> Result<Option<Found>, Error> {
-        let Value::One(value) = self.jar.session(cookies) else { return Ok(None) };
+    pub async fn find(&self, jar: &Jar, cookies: &str, now: Seconds) -> Result<Option<Found>, Error> {
+        let Value::One(value) = jar.session(cookies) else { return Ok(None) };
         match (value.split_at_checked(1), &self.store) {
             (Some(("s", id)), Store::Memory(_) | Store::Redis(..)) => {
                 let key = Key::of(id);
                 let found = self.load(&key, now).await?;
                 Ok(found.map(|session| Found { session, place: Place::Stored(key) }))
             }
-            (Some(("c", sealed)), Store::Cookie | Store::Redis(_, true)) => Ok(self.carried(sealed, now)),
+            (Some(("c", sealed)), Store::Cookie | Store::Redis(_, true)) => Ok(self.carried(jar, sealed, now)),
             _ => Ok(None),
         }
     }
@@ -97,8 +105,8 @@ impl Sessions {
         })
     }
 
-    fn carried(&self, sealed: &str, now: Seconds) -> Option<Found> {
-        let carried: Carried<Session> = self.keys.get().open_text(Purpose::Cookie, self.jar.session_name(), sealed)?;
+    fn carried(&self, jar: &Jar, sealed: &str, now: Seconds) -> Option<Found> {
+        let carried: Carried<Session> = self.keys.get().open_text(Purpose::Cookie, jar.session_name(), sealed)?;
         let (idle, lifetime) = self.times;
         let Carried { session, seen } = carried;
         let over = now >= seen.saturating_add(idle) || now >= session.created.saturating_add(lifetime);
@@ -111,8 +119,14 @@ impl Sessions {
 
     /// Begins a session under a new id, ends the one that the cookies named before, and gives its value and
     /// the cookies that carry it.
-    pub async fn begin(&self, session: Session, cookies: &str, now: Seconds) -> Result<(String, Vec<String>), Error> {
-        if let Ok(Some(old)) = self.find(cookies, now).await {
+    pub async fn begin(
+        &self,
+        jar: &Jar,
+        session: Session,
+        cookies: &str,
+        now: Seconds,
+    ) -> Result<(String, Vec<String>), Error> {
+        if let Ok(Some(old)) = self.find(jar, cookies, now).await {
             self.end(&old, now).await?;
         }
         let id = random::token();
@@ -123,28 +137,28 @@ impl Sessions {
             Store::Redis(redis, in_cookies) => {
                 let kept = redis.create(&key, &session, &self.keys.get(), self.times, now).await;
                 if kept.is_err() && *in_cookies {
-                    return Ok((String::new(), self.carry(&session, cookies, now)?));
+                    return Ok((String::new(), self.carry(jar, &session, cookies, now)?));
                 }
                 kept?;
             }
-            Store::Cookie => return Ok((String::new(), self.carry(&session, cookies, now)?)),
+            Store::Cookie => return Ok((String::new(), self.carry(jar, &session, cookies, now)?)),
         }
         let value = format!("s{id}");
-        let cookies = self.jar.set_session(&value, lifetime, cookies).ok_or(Error::TooLarge)?;
+        let cookies = jar.set_session(&value, lifetime, cookies).ok_or(Error::TooLarge)?;
         Ok((value, cookies))
     }
 
-    fn carry(&self, session: &Session, cookies: &str, now: Seconds) -> Result<Vec<String>, Error> {
+    fn carry(&self, jar: &Jar, session: &Session, cookies: &str, now: Seconds) -> Result<Vec<String>, Error> {
         let carried = Carried { session, seen: now };
-        let sealed = self.keys.get().seal_text(Purpose::Cookie, self.jar.session_name(), &carried);
+        let sealed = self.keys.get().seal_text(Purpose::Cookie, jar.session_name(), &carried);
         let left = (session.created + self.times.1).saturating_sub(now);
-        self.jar.set_session(&format!("c{sealed}"), left, cookies).ok_or(Error::TooLarge)
+        jar.set_session(&format!("c{sealed}"), left, cookies).ok_or(Error::TooLarge)
     }
 
     /// Cookies that say that a session in cookies is in use, when it is time to.
-    pub fn touch(&self, found: &Found, cookies: &str, now: Seconds) -> Vec<String> {
+    pub fn touch(&self, jar: &Jar, found: &Found, cookies: &str, now: Seconds) -> Vec<String> {
         match found.place {
-            Place::Cookie { stale: true } => self.carry(&found.session, cookies, now).unwrap_or_default(),
+            Place::Cookie { stale: true } => self.carry(jar, &found.session, cookies, now).unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -152,6 +166,7 @@ impl Sessions {
     /// Puts renewed tokens in place, unless the session has ended meanwhile: then it is not there any more. Gives the cookies.
     pub async fn replace(
         &self,
+        jar: &Jar,
         place: Place,
         session: &Session,
         cookies: &str,
@@ -162,7 +177,7 @@ impl Sessions {
             (Place::Stored(key), Store::Redis(redis, _)) => {
                 redis.replace(&key, session, &self.keys.get(), self.times, now).await?
             }
-            (Place::Cookie { .. }, _) => return self.carry(session, cookies, now).map(Some),
+            (Place::Cookie { .. }, _) => return self.carry(jar, session, cookies, now).map(Some),
             (Place::Stored(_), Store::Cookie) => false,
         };
         Ok(kept.then(Vec::new))

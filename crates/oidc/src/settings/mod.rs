@@ -1,6 +1,7 @@
 //! The service's configuration, one YAML file. Providers, profiles and pages are taken over while running; ports, store and
 //! cookies at the next start.
 
+mod delivered;
 mod profile;
 mod provider;
 mod sessions;
@@ -10,12 +11,16 @@ use std::path::PathBuf;
 
 use kit::Common;
 use kit::config::{Document, Finding};
+use kit::net::Address;
 use kit::ports::{Grpc, Http};
 use serde::{Deserialize, Serialize};
 
 use crate::cookie;
 
-pub use profile::{Anonymous, Bearer, Choice, Exchange, Profile, Rule, StepUp, Upstream};
+pub(crate) use delivered::Delivered;
+pub use profile::{
+    Anonymous, Bearer, Choice, Cookies, Exchange, HeaderMatch, Profile, Rule, SameSite, StepUp, Tokens, Upstream,
+};
 pub use provider::{ClientAuth, Endpoints, Provider};
 pub use sessions::{CookieStore, MemoryStore, OnFailure, RedisStore, Sessions, Store};
 
@@ -39,6 +44,9 @@ pub struct Settings {
     pub providers: BTreeMap<String, Provider>,
     /// What routes want, by name: a route names its profile in the context extension `profile`.
     pub profiles: BTreeMap<String, Profile>,
+    /// A control plane that sends more profiles, with their providers: those of policies (`SecurityPolicy.oidc`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xds: Option<xds::client::Settings>,
     /// The profile of routes that name none; without it they are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<String>,
@@ -81,6 +89,7 @@ impl Default for Settings {
             path_prefix: "/oauth2".to_owned(),
             providers: BTreeMap::new(),
             profiles: BTreeMap::new(),
+            xds: None,
             default_profile: None,
             sessions: Sessions::default(),
             cookies: cookie::Settings::default(),
@@ -133,6 +142,9 @@ impl Settings {
         if let Some(name) = self.default_profile.as_ref().filter(|name| !self.profiles.contains_key(*name)) {
             return Some(("defaultProfile".into(), format!("there is no profile `{name}`, {}", known(&self.profiles))));
         }
+        if self.xds.as_ref().is_some_and(|xds| xds.tls.is_none() && !is_local(&xds.address)) {
+            return Some(("xds.tls".into(), "is missing: secrets come by TLS, or from this machine".into()));
+        }
         if self.login_host.is_some() && matches!(self.sessions.store, Store::Cookie(_)) {
             let what = "needs sessions in memory or in redis, from which another host can take them over";
             return Some(("loginHost".into(), what.into()));
@@ -143,6 +155,13 @@ impl Settings {
         }
         self.sessions.problem().map(|(field, what)| (format!("sessions.{field}"), what))
     }
+}
+
+/// Whether an address is one of this machine's own.
+fn is_local(address: &Address) -> bool {
+    let Address::Tcp(address) = address else { return true };
+    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// `allowed: a, b`, for errors about names.
@@ -185,6 +204,7 @@ mod tests {
             ("defaultProfile: web", "oidc.yaml:3:1: defaultProfile", "no profile `web`"),
             ("sessions: {store: {cookie: {}}}", "keys", "needs a file"),
             ("pathPrefix: /", "oidc.yaml:3:1: pathPrefix", "is no path"),
+            ("xds: {address: 'controller:18001'}", "oidc.yaml:3:", "secrets come by TLS"),
         ] {
             let error = error(&format!("{PROVIDER}{more}"));
             assert!(error.contains(place) && error.contains(what), "{more}: {error}");

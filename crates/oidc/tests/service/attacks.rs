@@ -5,14 +5,14 @@ use testbed::client::Response;
 use testbed::idp::Event;
 use url::Url;
 
-use crate::browser::target;
 use crate::edge::raw;
 use crate::house::{House, WEB};
+use testbed::client::target;
 
 /// The answer of our callback when a browser comes with these parameters.
 async fn call_back(
     house: &House,
-    browser: &mut crate::browser::Browser,
+    browser: &mut testbed::client::Browser,
     change: impl FnOnce(&mut Vec<(String, String)>),
 ) -> Response {
     let url = browser.until("https://app.example/private", "https://app.example/oauth2/callback").await;

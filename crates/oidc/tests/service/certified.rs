@@ -9,9 +9,9 @@ use testbed::idp::Certified;
 use testbed::wait::wait_until;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::browser::Browser;
 use crate::edge;
 use crate::house::{Service, WEB};
+use testbed::client::Browser;
 
 /// An address that is known before what it leads to.
 struct Passage {

@@ -3,8 +3,8 @@
 use testbed::idp::Event;
 use url::Url;
 
-use crate::browser::Browser;
 use crate::house::{House, WEB};
+use testbed::client::Browser;
 
 async fn house() -> House {
     House::start(&format!("{WEB}loginHost: login.example\n")).await

@@ -13,8 +13,8 @@ use testbed::process::Process;
 use testbed::service::{self, field, listening};
 use testbed::wait::wait_until;
 
-use crate::browser::Browser;
 use crate::edge;
+use testbed::client::Browser;
 
 /// A running service. Dropping it ends it.
 pub(crate) struct Service {

@@ -2,9 +2,9 @@
 
 use testbed::echo::Echo;
 
-use crate::browser::Browser;
 use crate::edge;
 use crate::house::{House, WEB};
+use testbed::client::Browser;
 
 #[tokio::test]
 async fn envoy_asks_by_http() {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use testbed::client::Request;
 use testbed::idp::Event;
 
-use crate::browser::Browser;
 use crate::house::{House, WEB};
+use testbed::client::Browser;
 
 fn claims_of(token: &str) -> Value {
     use base64::Engine as _;

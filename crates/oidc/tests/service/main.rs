@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attacks;
-mod browser;
 mod certified;
 mod edge;
 mod faults;

@@ -117,7 +117,7 @@ async fn two_replicas_on_one_redis_renew_once() {
         knobs.lifetime = Duration::from_secs(7200);
         knobs.delay = Duration::from_millis(300);
     });
-    let mut elsewhere = crate::browser::Browser::new(second);
+    let mut elsewhere = testbed::client::Browser::new(second);
     elsewhere.cookies = browser.cookies.clone();
     let all = (0..100).map(|number| {
         let mut browser = if number % 2 == 0 { browser.clone() } else { elsewhere.clone() };

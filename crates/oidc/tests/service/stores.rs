@@ -101,7 +101,7 @@ async fn the_back_channel_ends_a_session_on_every_replica() {
     let two = Service::start_in(dir, &settings).await.reached().await;
     let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
     let here = one.logged_in().await;
-    let mut there = crate::browser::Browser::new(second);
+    let mut there = testbed::client::Browser::new(second);
     there.cookies = here.cookies.clone();
     assert_eq!(there.get("https://app.example/").await.status, 200);
     let token = one.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
@@ -161,7 +161,7 @@ async fn keys_are_replaced_while_people_stay_logged_in() {
     std::fs::write(dir.path().join("new"), "another secret that has more than thirty-two bytes").unwrap();
     let second = Service::start_in(dir, &text("[DIR/new, DIR/key]")).await.reached().await;
     let (_envoy, address) = edge::start(&second.grpc, house.backend.address()).await;
-    let mut there = crate::browser::Browser::new(address);
+    let mut there = testbed::client::Browser::new(address);
     there.cookies = browser.cookies.clone();
     assert_eq!(there.get("https://app.example/").await.status, 200, "the old key opens");
     there.open("https://app.example/oauth2/login").await;

@@ -14,9 +14,10 @@ use kit::telemetry::Format;
 use kit::tls::PeerPolicy;
 
 use super::redis::RedisSettings;
-use super::{RulesFrom, Settings, StoreSettings, XdsSettings};
+use super::{RulesFrom, Settings, StoreSettings};
 use crate::algorithm::Counting;
 use crate::respond::Standard;
+use xds::client::Settings as XdsSettings;
 
 /// Finds a variable that is set.
 type Get<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -98,22 +98,9 @@ pub struct RulesFrom {
     /// Files, or directories with all that is in them. They are followed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,
-    /// A control plane, instead of files.
+    /// A control plane that sends them (`ratelimit.config.ratelimit.v3.RateLimitConfig` by ADS), instead of files.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub xds: Option<XdsSettings>,
-}
-
-/// A control plane that sends the rules (`ratelimit.config.ratelimit.v3.RateLimitConfig` by ADS).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct XdsSettings {
-    /// Its address. Default 127.0.0.1:18001, the controller's.
-    pub address: Address,
-    /// As what this service introduces itself. Default `default`.
-    pub node_id: String,
-    /// TLS; plain text when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<kit::tls::ClientSettings>,
+    pub xds: Option<xds::client::Settings>,
 }
 
 /// Where counters are kept.
@@ -167,13 +154,6 @@ impl Default for Settings {
             local_cache: LocalCache::default(),
             statsd: None,
         }
-    }
-}
-
-impl Default for XdsSettings {
-    fn default() -> Self {
-        let address = Address::Tcp("127.0.0.1:18001".to_owned());
-        Self { address, node_id: "default".to_owned(), tls: None }
     }
 }
 

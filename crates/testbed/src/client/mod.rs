@@ -1,4 +1,4 @@
-//! Clients for tests: HTTP/1.1, h2c, HTTPS, gRPC, WebSocket, and plain TCP, TLS and UDP.
+//! Clients for tests: HTTP/1.1, h2c, HTTPS, gRPC, WebSocket, a browser as far as logging in needs one, and plain TCP, TLS and UDP.
 //!
 //! What a request says (URL, `Host`, SNI) and where it goes (an address, a Unix socket) are separate, since a gateway under test
 //! listens on a port of its own and serves names that no DNS knows.
@@ -12,12 +12,14 @@
 //! # Ok(()) }
 //! ```
 
+mod browser;
 mod connect;
 mod grpc;
 mod http;
 mod raw;
 mod websocket;
 
+pub use browser::{Browser, target};
 pub(crate) use connect::Stream;
 pub use connect::{Connection, Target};
 pub(crate) use grpc::frame;

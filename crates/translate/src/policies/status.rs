@@ -217,7 +217,8 @@ fn conditions<P: Policy>(index: &Index<P>, number: usize, target: &Named, ancest
     let conflict = conflict(index, number, target, ancestry);
     let missing = section_missing(target, ancestry);
     let rejected = crate::rejections::rejection(ancestry.resources, &**policy);
-    let own: Vec<Problem> = conflict.into_iter().chain(missing).chain(rejected).collect();
+    let refused = crate::rejections::refused_login(ancestry.resources, &**policy);
+    let own: Vec<Problem> = conflict.into_iter().chain(missing).chain(rejected).chain(refused).collect();
     let problems: Vec<Problem> = ancestry
         .problems
         .get(&reference)

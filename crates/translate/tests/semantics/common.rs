@@ -32,7 +32,7 @@ pub(crate) fn options() -> Options {
     Options {
         controller_name: CONTROLLER.to_owned(),
         enable_backend: true,
-        rate_limit_service: Some(translate::RateLimitService {
+        rate_limit_service: Some(translate::ServiceAddress {
             host: "127.0.0.1".to_owned(),
             port: 8081,
             certified_name: None,

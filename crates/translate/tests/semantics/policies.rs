@@ -1,6 +1,11 @@
 //! Policies: precedence, conflict, merge, selectors, and what their status says.
 
-use crate::common::{conditions, problems, status, translate};
+use std::sync::Arc;
+
+use api::{ObjectRef, Rejection};
+use translate::Translator;
+
+use crate::common::{BASE, conditions, options, problems, resources, status, translate};
 
 const GATEWAY: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [
@@ -150,4 +155,26 @@ fn limits_and_processors_arrive() {
     assert_eq!(features.rate_limit.as_ref().map(|limit| &*limit.domain), Some("default/g"));
     assert_eq!(features.ext_proc[0].source.to_string(), "EnvoyExtensionPolicy default/p");
     assert!(gateway.clusters.keys().any(|name| name.starts_with("service/default/auth/9000")));
+}
+
+#[test]
+fn nobody_passes_where_a_policy_was_refused() {
+    let yaml = [GATEWAY, &auth("p", &named("HTTPRoute", "r", ""))].concat();
+    let mut resources = resources(&format!("{BASE}{yaml}"));
+    let policy = ObjectRef::new("gateway.envoyproxy.io", "SecurityPolicy", "default", "p");
+    let rejection = Rejection { generation: 0, message: "no good".to_owned() };
+    Arc::make_mut(&mut resources.facts).rejected.insert(policy.clone(), rejection.clone());
+    let translation = Translator::new(options()).translate(&resources);
+    assert!(status(&translation, "SecurityPolicy", "p").to_string().contains("Envoy refused it: no good"));
+    let answers = |route: &ir::Route| matches!(&*route.action, ir::Action::Respond(respond) if respond.status == 500);
+    assert_eq!(translation.gateways[0].routes().filter(|route| answers(route)).count(), 2);
+
+    // What the service refuses is its own affair: it goes on with what it had.
+    let facts = Arc::make_mut(&mut resources.facts);
+    facts.rejected.clear();
+    facts.refused_logins.insert(policy, rejection);
+    let translation = Translator::new(options()).translate(&resources);
+    let status = status(&translation, "SecurityPolicy", "p").to_string();
+    assert!(status.contains("the single sign-on service refused it: no good"), "{status}");
+    assert!(!translation.gateways[0].routes().any(answers));
 }

@@ -1,11 +1,12 @@
 //! `SecurityPolicy`: who may come in.
 
 pub mod ext_auth;
+pub mod oidc;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use self::ext_auth::ExtAuth;
+use self::{ext_auth::ExtAuth, oidc::Oidc};
 use super::policy::{
     MergeType, PolicyTargetRef, SECURED, TargetSelector, merge_is_not_replace, merges_routes_only, names_targets,
     policy_spec, targets_are, targets_are_gateway_api,
@@ -49,6 +50,9 @@ pub struct SecurityPolicySpec {
     /// A service that is asked about each request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ext_auth: Option<ExtAuth>,
+    /// Whoever is not logged in is sent to log in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Oidc>,
 }
 
 policy_spec!(SecurityPolicySpec);

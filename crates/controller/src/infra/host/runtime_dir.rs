@@ -140,6 +140,11 @@ impl RuntimeDir {
         self.path.join("ratelimit.sock")
     }
 
+    /// Where the single sign-on service gets its profiles.
+    pub fn single_sign_on_socket(&self) -> PathBuf {
+        self.path.join("oidc.sock")
+    }
+
     /// The socket of the admin interface.
     pub fn admin_socket(&self) -> PathBuf {
         admin_socket(&self.path)

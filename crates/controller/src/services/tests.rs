@@ -39,8 +39,8 @@ fn limits_of(snapshot: &Snapshot) -> Vec<u32> {
 fn what_is_the_same_is_not_sent_again() {
     let mut settings = config::pipeline_settings(&config::offline(), Vec::new());
     settings.translate.rate_limit_service =
-        Some(translate::RateLimitService { host: "localhost".to_owned(), port: 8081, certified_name: None });
-    let (mut state, mut limits) = (State::new(settings), Limits::default());
+        Some(translate::ServiceAddress { host: "localhost".to_owned(), port: 8081, certified_name: None });
+    let (mut state, mut limits) = (State::new(settings), Told::limits());
     let mut sent = |requests| limits.take(&compile(&resources(requests), &mut state)).map(|sent| limits_of(&sent));
     assert_eq!(sent(0), Some(vec![]));
     assert_eq!(sent(0), None);
@@ -55,7 +55,7 @@ fn refusals_are_counted() {
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry);
     let event = |outcome| Event {
-        group: GROUP.into(),
+        group: LIMITS.into(),
         stream: xds::StreamId(1),
         type_url: RATE_LIMIT_CONFIG.into(),
         revision: 1,
@@ -68,4 +68,18 @@ fn refusals_are_counted() {
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let counted = r#"fleet="ratelimit",outcome="nack",type="RateLimitConfig"} 1"#;
     assert!(text.contains(counted), "{text}");
+}
+
+#[test]
+fn a_service_gets_what_its_certificate_is_for() {
+    let admitted = |uri: Option<&str>, cluster: &str| {
+        let identity = uri.map(|uri| Arc::new(kit::tls::Identity { uris: vec![uri.to_owned()], ..Default::default() }));
+        let peer = kit::incoming::Peer { address: None, identity };
+        admission()(&peer, &envoy::core::Node { cluster: cluster.to_owned(), ..Default::default() })
+    };
+    assert_eq!(admitted(Some(SINGLE_SIGN_ON), "ratelimit"), Ok(Arc::from(LOGINS)));
+    assert_eq!(admitted(Some(RATE_LIMIT), "oidc"), Ok(Arc::from(LIMITS)));
+    assert!(admitted(Some("spiffe://portcullis/fleets"), "oidc").is_err());
+    assert_eq!(admitted(None, "oidc"), Ok(Arc::from(LOGINS)));
+    assert_eq!(admitted(None, ""), Ok(Arc::from(LIMITS)));
 }

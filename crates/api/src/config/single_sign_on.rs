@@ -1,0 +1,63 @@
+//! The single sign-on service, which serves `SecurityPolicy.oidc`: where it is.
+
+use serde::{Deserialize, Serialize};
+
+use super::kubernetes_listen::is_address;
+
+/// The single sign-on service that Envoys ask about requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SingleSignOn {
+    /// Where it is; in a cluster `portcullis-oidc` in the controller's namespace unless set, which it and Envoys reach by TLS
+    /// with the controller's certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<SingleSignOnService>,
+    /// Host and port at which the service gets its profiles: the server of `rateLimit.configAddress`, with the same defaults.
+    /// On a machine it gets them by the Unix socket `oidc.sock` in the runtime directory, and at this address too where it is
+    /// set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_address: Option<String>,
+}
+
+/// A service by name or address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SingleSignOnService {
+    /// A DNS name or an address.
+    pub host: String,
+    /// The port; 9191 unless set.
+    #[serde(default = "port")]
+    pub port: u16,
+}
+
+fn port() -> u16 {
+    9191
+}
+
+impl SingleSignOn {
+    /// `in_cluster`: whether there is a namespace to look for it in. `other` is the address at which the rate limit service
+    /// gets its configuration.
+    pub(super) fn validate(&self, in_cluster: bool, other: Option<&str>, found: &mut Vec<String>) {
+        match &self.service {
+            None if !in_cluster => found.push(
+                "singleSignOn: names no service; start portcullis-oidc and name its host and port in singleSignOn.service"
+                    .to_owned(),
+            ),
+            Some(service) if service.host.is_empty() => {
+                found.push("singleSignOn.service.host: is empty; write a name or an address".to_owned());
+            }
+            _ => {}
+        }
+        let Some(address) = &self.config_address else { return };
+        if !is_address(address) {
+            found.push(format!(
+                "singleSignOn.configAddress: {address:?} is not a host and a port, such as 0.0.0.0:18001"
+            ));
+        }
+        if other.is_some_and(|other| other != address) {
+            let message = "singleSignOn.configAddress: differs from rateLimit.configAddress, and both are one server; leave \
+                           one of them out";
+            found.push(message.to_owned());
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Logins from a policy to a request of somebody known: the real single sign-on service, told by the controller, asked by Envoy,
+//! and an identity provider.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use serde_json::{Value, json};
+use testbed::PATIENCE;
+use testbed::client::{Browser, Response};
+use testbed::idp::{Client, Event, Provider};
+use testbed::process::{Process, Spec};
+use testbed::wait::wait_for;
+
+use crate::harness::{Case, free_port, local};
+use crate::objects::{gateway, listener};
+use crate::scene::{Scene, http_route};
+
+/// The provider's secret for us.
+const SECRET: &str = "s3cret";
+
+/// A house with two routes, each with a host of its own.
+struct House {
+    scene: Scene,
+    provider: Arc<Provider>,
+    service: Option<Process>,
+    port: u16,
+}
+
+impl House {
+    /// Everything but the service, and no policy yet.
+    async fn start() -> Result<Self> {
+        let client = Client { id: "edge".into(), secret: Some(SECRET.into()), ..Client::default() };
+        let provider = Arc::new(Provider::start(vec![client]).await?);
+        provider.log_in_as(&json!({ "sub": "ann", "email": "ann@example.com", "email_verified": true }));
+        let port = free_port();
+        let config = format!("singleSignOn: {{service: {{host: 127.0.0.1, port: {port}}}}}\n");
+        let gateway = gateway(&[listener("http", "HTTP", free_port(), "")]);
+        let route = |name: &str| {
+            let fields =
+                format!("hostnames: [{name}.shop.example]\n  rules: [{{backendRefs: [{{name: a, port: 80}}]}}]");
+            http_route(name, &fields)
+        };
+        let scene = Scene::configured(&config, &gateway, &["a"], &(route("one") + &route("two"))).await?;
+        let house = Self { scene, provider, service: None, port };
+        house.secret(SECRET)?;
+        Ok(house)
+    }
+
+    /// The service, which gets its profiles from the controller.
+    fn serve(&mut self) -> Result<()> {
+        let file = self.case().path().join("oidc.yaml");
+        let settings = format!(
+            "grpc: {{address: '{}'}}\nhttp: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\n\
+             xds: {{address: 'unix:{}'}}\ncookies: {{insecure: true}}\n",
+            local(self.port),
+            self.case().path().join("run/oidc.sock").display()
+        );
+        std::fs::write(&file, settings)?;
+        let program = testbed::binary::binary("oidc", "portcullis-oidc")?;
+        self.service = Some(Spec::new(program).arg("--config-path").arg(file).start()?);
+        Ok(())
+    }
+
+    fn case(&self) -> &Case {
+        &self.scene.case
+    }
+
+    fn secret(&self, value: &str) -> Result<()> {
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: client, namespace: default}\n";
+        self.case().write("secret", &format!("{secret}stringData: {{client-secret: '{value}'}}\n"))
+    }
+
+    /// Ten lines, and more of `oidc` in YAML's flow style.
+    fn policy(&self, route: &str, more: &str) -> Result<()> {
+        let issuer = self.provider.issuer();
+        let text = format!(
+            "apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: SecurityPolicy
+metadata: {{name: {route}, namespace: default, annotations: {{portcullis.dev/oidc: service}}}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}]
+  oidc: {{provider: {{issuer: '{issuer}'}}, clientID: edge, clientSecret: {{name: client}}, forwardIDToken: {{header: x-id}}{more}}}
+"
+        );
+        self.case().write(route, &text)
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new(local(self.scene.port))
+    }
+
+    /// Opens a page with a new browser until somebody is known there.
+    async fn logged_in(&self, url: &str) -> Result<Browser> {
+        let open = async || {
+            let mut browser = self.browser();
+            let answer = browser.open(url).await;
+            (answer.status == 200).then_some(browser)
+        };
+        wait_for(&format!("a login at {url}"), PATIENCE, open).await.with_context(|| self.words())
+    }
+
+    /// Waits until a page that a browser opens has something.
+    async fn until(&self, browser: &Browser, url: &str, what: &str, fits: impl Fn(&Response) -> bool) -> Result<()> {
+        let look = async || fits(&browser.clone().open(url).await).then_some(());
+        wait_for(&format!("{what} at {url}"), PATIENCE, look).await.with_context(|| self.words())
+    }
+
+    /// The end of both logs.
+    fn words(&self) -> String {
+        let tail = |process: &Option<Process>| process.as_ref().map(Process::tail).unwrap_or_default();
+        format!("service:\n{}\ncontroller:\n{}", tail(&self.service), tail(&self.case().server))
+    }
+}
+
+/// Who the back end was told, by the ID token in a header.
+fn told(answer: &Response, header: &str) -> Option<Value> {
+    let seen = answer.echoed().ok()?;
+    let token = seen.header(header)?.split('.').nth(1)?.to_owned();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).ok()?).ok()
+}
+
+const ONE: &str = "http://one.shop.example/basket?n=1";
+const TWO: &str = "http://two.shop.example/orders";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_has_people_log_in_until_it_is_gone() -> Result<()> {
+    let mut house = House::start().await?;
+    house.policy("one", "")?;
+    house.case().condition("SecurityPolicy", "one", "Accepted", "True").await?;
+    // Nobody can log in yet, nobody passes.
+    house.scene.until("one.shop.example/basket", "503").await?;
+    house.scene.expect(&[("two.shop.example/", "a")]).await?;
+    house.serve()?;
+
+    let browser = house.logged_in(ONE).await?;
+    let answer = browser.clone().open(ONE).await;
+    ensure!(told(&answer, "x-id").is_some_and(|claims| claims["sub"] == "ann"), "{}", answer.text());
+    ensure!(answer.echoed()?.path == "/basket?n=1", "{}", answer.text());
+    // Programs are told, and nobody passes for somebody.
+    house.scene.expect(&[("one.shop.example/", "401")]).await?;
+    house.scene.expect_of(house.scene.get("one.shop.example/").header("x-id", "a.b.c"), "401").await?;
+
+    // A change is live while all go on, and whoever is logged in stays so.
+    house.policy("one", ", forwardAccessToken: true, cookieNames: {idToken: id}, logoutPath: /bye")?;
+    let seen = |answer: &Response| {
+        let Ok(seen) = answer.echoed() else { return false };
+        let has = |name: &str, what: &str| seen.header(name).is_some_and(|value| value.contains(what));
+        has("authorization", "Bearer ") && has("cookie", "id=ey")
+    };
+    house.until(&browser, ONE, "both tokens", seen).await?;
+    ensure!(browser.clone().open(ONE).await.status == 200);
+
+    // The controller goes: what it said stays in force.
+    house.scene.case.server = None;
+    house.logged_in(ONE).await?;
+    house.scene.case.restart()?;
+
+    let mut leaving = browser.clone();
+    leaving.get("http://one.shop.example/bye").await;
+    ensure!(leaving.get(ONE).await.status == 302, "the session has not ended");
+
+    // Without the annotation nobody serves it, and nobody passes.
+    house.policy("one", "")?;
+    let text = std::fs::read_to_string(house.case().file("one"))?;
+    house.case().write("one", &text.replace(", annotations: {portcullis.dev/oidc: service}", ""))?;
+    house.case().condition("SecurityPolicy", "one", "Accepted", "False").await?;
+    house.scene.until("one.shop.example/", "500").await?;
+    house.case().remove("one")?;
+    house.scene.until("one.shop.example/", "a").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_login_is_good_for_all_policies_of_a_provider_and_domain() -> Result<()> {
+    let mut house = House::start().await?;
+    house.policy("one", ", cookieDomain: shop.example")?;
+    house.policy("two", ", cookieDomain: shop.example, redirectURL: 'http://%REQ(:authority)%/back'")?;
+    house.serve()?;
+    let browser = house.logged_in(ONE).await?;
+    let logins = house.provider.count(Event::Authorize);
+    house.until(&browser, TWO, "the same login", |answer| told(answer, "x-id").is_some()).await?;
+    ensure!(house.provider.count(Event::Authorize) == logins, "somebody had to log in again");
+    // The other way round, by a callback of one's own.
+    let other = house.logged_in(TWO).await?;
+    let logins = house.provider.count(Event::Authorize);
+    ensure!(told(&other.clone().open(ONE).await, "x-id").is_some());
+    ensure!(house.provider.count(Event::Authorize) == logins, "somebody had to log in again");
+
+    // All may come back by one host.
+    let back = "http://one.shop.example/oauth2/callback";
+    house.policy("two", &format!(", cookieDomain: shop.example, redirectURL: '{back}'"))?;
+    let by_one = async || {
+        let mut browser = house.browser();
+        let answer = browser.open(TWO).await;
+        (told(&answer, "x-id").is_some() && browser.visited.iter().any(|url| url.starts_with(back))).then_some(())
+    };
+    wait_for("a login that comes back by another host", PATIENCE, by_one).await.with_context(|| house.words())?;
+
+    // What is asked for differently is another login, beside the first one.
+    house.policy("two", ", cookieDomain: shop.example, scopes: [email]")?;
+    let logins = house.provider.count(Event::Authorize);
+    house.until(&browser, TWO, "another login", |_| house.provider.count(Event::Authorize) > logins).await?;
+    let mut both = browser.clone();
+    ensure!(both.open(TWO).await.status == 200 && both.get(ONE).await.status == 200, "{}", house.words());
+    ensure!(both.get(TWO).await.status == 200, "one login took the place of the other");
+    Ok(())
+}
+
+/// The controller takes this expression for one; the service finds it too large.
+const TOO_LARGE: &str = ", denyRedirect: {headers: [{name: x-a, type: RegularExpression, value: '((a{99}){99}){99}'}]}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_service_refuses_is_said_by_the_policy_and_harms_no_other() -> Result<()> {
+    let mut house = House::start().await?;
+    house.policy("one", "")?;
+    house.policy("two", "")?;
+    house.serve()?;
+    let browser = house.logged_in(TWO).await?;
+    house.policy("two", TOO_LARGE)?;
+    house.case().condition("SecurityPolicy", "two", "Accepted", "False").await?;
+    let status = house.case().status("SecurityPolicy", "two").await?.to_string();
+    ensure!(status.contains("the single sign-on service refused it: noRedirect[0]"), "{status}");
+    // What it said before stays in force, and others go on and may change.
+    ensure!(browser.clone().get(TWO).await.status == 200);
+    house.policy("one", ", logoutPath: /bye")?;
+    let left = |answer: &Response| answer.echoed().is_err();
+    house.until(&house.logged_in(ONE).await?, "http://one.shop.example/bye", "the new path", left).await?;
+    house.policy("two", "")?;
+    house.case().condition("SecurityPolicy", "two", "Accepted", "True").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_rotated_under_those_who_are_logged_in() -> Result<()> {
+    let mut house = House::start().await?;
+    house.policy("one", "")?;
+    house.serve()?;
+    let browser = house.logged_in(ONE).await?;
+    house.secret("another")?;
+    house.until(&house.browser(), ONE, "a refused client", |answer| answer.status == 502).await?;
+    ensure!(browser.clone().get(ONE).await.status == 200, "a session ended with the secret");
+    house.secret(SECRET)?;
+    house.logged_in(ONE).await?;
+    let log = house.words();
+    ensure!(!log.contains(SECRET) && !log.contains("another"), "{log}");
+    let shown = house.case().ask("/config_dump").await.map(|shown| shown.to_string()).unwrap_or_default();
+    ensure!(!shown.contains(SECRET), "{shown}");
+    Ok(())
+}

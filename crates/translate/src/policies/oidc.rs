@@ -1,0 +1,150 @@
+//! People log in: `SecurityPolicy.oidc`, served by the single sign-on service.
+//!
+//! ```text
+//! policy ─▶ annotation ─▶ check: what the service has no such thing for is refused ─▶ secrets ─▶ ir::Login
+//! ```
+//!
+//! A login counts wherever the same is asked of the same provider with the same Secret: so whoever may not use the Secret
+//! cannot have the logins either.
+
+mod check;
+
+use std::sync::Arc;
+
+use api::{
+    Secret, Stored,
+    ext::{
+        SecurityPolicy, SecurityPolicySpec,
+        common::SecretObjectReference,
+        security_policy::oidc::{Oidc, OidcProvider},
+    },
+};
+use ir::{
+    Features,
+    features::{Hidden, Login},
+    names::fingerprint,
+};
+
+use crate::{
+    certificates::field,
+    grants::{Referent, Referrer, permits, refusal},
+    problem::Problem,
+    rules::{Compiled, RuleScope},
+    usage::service_cluster,
+};
+
+/// Who serves it: `service`.
+const ANNOTATION: &str = "portcullis.dev/oidc";
+
+/// The name of the service's cluster.
+const CLUSTER: &str = "single-sign-on-service";
+
+/// Puts a policy's login into a rule's features.
+pub(super) fn apply(
+    policy: &SecurityPolicy,
+    spec: &SecurityPolicySpec,
+    rule: RuleScope<'_>,
+    features: &mut Features,
+    out: &mut Compiled,
+) -> Result<(), Problem> {
+    let Some(settings) = &spec.oidc else { return Ok(()) };
+    let login = login(policy, settings, rule, out);
+    match login {
+        Ok(login) => {
+            features.login = Some(Arc::new(login));
+            Ok(())
+        }
+        Err(problem) => {
+            // Nobody can log in, so nobody may pass.
+            out.fail(rule);
+            Err(problem)
+        }
+    }
+}
+
+fn login(policy: &SecurityPolicy, settings: &Oidc, rule: RuleScope<'_>, out: &mut Compiled) -> Result<Login, Problem> {
+    let invalid = |message: &str| Problem::new("Invalid", message);
+    match policy.meta().annotations.as_ref().and_then(|all| all.get(ANNOTATION)).map(String::as_str) {
+        Some("service") => {}
+        Some(other) => return Err(invalid(&format!("the annotation {ANNOTATION} is {other:?}, allowed: service"))),
+        None => {
+            return Err(invalid(
+                "oidc is not served by Envoy's own OAuth2 filter yet; add the annotation portcullis.dev/oidc: service to \
+                 have the single sign-on service serve it",
+            ));
+        }
+    }
+    let address = rule.scope.options.single_sign_on.as_ref().ok_or_else(|| {
+        invalid("oidc needs the single sign-on service; name one in the controller's configuration (singleSignOn)")
+    })?;
+    check::supported(settings)?;
+    let client_id = match (&settings.client_id, &settings.client_id_ref) {
+        (Some(id), None) => id.clone(),
+        (None, Some(reference)) => secret(policy, rule, ("clientIDRef", "client-id"), reference)?,
+        _ => return Err(invalid("oidc needs exactly one of clientID and clientIDRef")),
+    };
+    let client_secret = secret(policy, rule, ("clientSecret", "client-secret"), &settings.client_secret)?;
+    let callback = settings.redirect_url.as_deref().map(check::callback).transpose()?.flatten();
+    Ok(Login {
+        source: policy.reference(),
+        cluster: out.used.note_cluster(Arc::new(service_cluster(CLUSTER, address))),
+        profile: profile_name(policy, settings),
+        provider: provider_name(policy, settings, &client_id),
+        client_id,
+        client_secret: Hidden(client_secret),
+        callback,
+        settings: settings.clone(),
+    })
+}
+
+/// The policy's name. Merged into different parents it may say different things, so that it needs one for each.
+fn profile_name(policy: &SecurityPolicy, settings: &Oidc) -> String {
+    let name = format!("{}/{}", policy.namespace(), policy.name());
+    match policy.spec.merge_type {
+        Some(_) => format!("{name}/{:08x}", fingerprint(&format!("{settings:?}"))),
+        None => name,
+    }
+}
+
+/// Where people log in, as what and for what. It begins with the Secret, which nobody else may use.
+fn provider_name(policy: &SecurityPolicy, settings: &Oidc, client_id: &str) -> String {
+    let OidcProvider { issuer, authorization_endpoint, token_endpoint, end_session_endpoint, .. } = &settings.provider;
+    let endpoints = (authorization_endpoint, token_endpoint, end_session_endpoint);
+    let rest = (issuer, client_id, endpoints, &settings.scopes, &settings.resources);
+    let SecretObjectReference { namespace, name, .. } = &settings.client_secret;
+    let namespace = namespace.as_deref().unwrap_or(policy.namespace());
+    format!("{namespace}/{name}/{:08x}", fingerprint(&format!("{rest:?}")))
+}
+
+/// The value of a key of a Secret.
+fn secret(
+    policy: &SecurityPolicy,
+    rule: RuleScope<'_>,
+    (what, key): (&str, &str),
+    reference: &SecretObjectReference,
+) -> Result<String, Problem> {
+    let from = Referrer::of(policy);
+    let to = Referent {
+        group: &reference.group,
+        kind: &reference.kind,
+        namespace: reference.namespace.as_deref().unwrap_or(from.namespace),
+        name: &reference.name,
+    };
+    let bad = |reason, text: String| Problem::new(reason, format!("oidc.{what}: {text}"));
+    if (to.group, to.kind) != (Secret::GROUP, Secret::KIND) {
+        return Err(bad("InvalidKind", format!("{} {} is not a Secret", to.kind, to.name)));
+    }
+    if !permits(rule.scope.resources, from, to) {
+        return Err(bad("RefNotPermitted", refusal(from, to)));
+    }
+    let invalid = |text: &str| bad("Invalid", format!("Secret {}/{} {text}", to.namespace, to.name));
+    let secret = rule.scope.resources.secrets.get(to.namespace, to.name).ok_or_else(|| invalid("does not exist"))?;
+    let value = field(secret, key).ok_or_else(|| invalid(&format!("has no key {key}")))?;
+    let value = String::from_utf8(value.to_vec()).map_err(|_| invalid(&format!("has no text under {key}")))?;
+    if value.is_empty() || value.chars().any(char::is_control) {
+        return Err(invalid(&format!(
+            "has nothing, or more than one line, under {key}: write the value and nothing after it"
+        )));
+    }
+    Ok(value)
+}
