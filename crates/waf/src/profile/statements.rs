@@ -59,7 +59,8 @@ fn check(statement: &str, numbers: RuleRange, in_chain: bool) -> Result<bool, St
     let Some(actions) = SHAPE.captures(statement).and_then(|found| found.get(1)) else {
         let word = statement.split_whitespace().next().unwrap_or_default();
         return Err(format!(
-            "`{word}` is not allowed here, or not so written, allowed: SecRule VARIABLES \"operator\" \"actions\" and SecAction \"actions\""
+            "`{word}` is not allowed here, or not so written, \
+             allowed: SecRule VARIABLES \"operator\" \"actions\" and SecAction \"actions\""
         ));
     };
     let (mut number, mut chains) = (None, false);
@@ -135,7 +136,8 @@ mod tests {
 
     #[test]
     fn rules_that_only_add_are_taken() {
-        let text = "# ours\nSecRule ARGS:coupon \"!@rx ^[A-Z0-9]{0,12}$\" \\\n  \"id:10001,phase:2,deny,status:400,msg:'odd, very'\"\n\
+        let text = "# ours\nSecRule ARGS:coupon \"!@rx ^[A-Z0-9]{0,12}$\" \\\n  \"id:10001,phase:2,deny,\
+                    status:400,msg:'odd, very'\"\n\
                     SecRule REQUEST_METHOD \"@streq POST\" \"id:10002,phase:1,chain,deny\"\n  SecRule &ARGS \"@eq 0\" \"t:none\"\n";
         assert_eq!(first(text), None);
     }

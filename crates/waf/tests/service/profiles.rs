@@ -63,7 +63,8 @@ async fn routes_have_profiles_of_their_own() {
     service.reaches("waf_unknown_profile_total", 1.0).await;
 }
 
-const OWN: &str = "name: own\ncoreRules: {version: none}\ndirectives: |\n  SecRule ARGS:a \"@streq x\" \"id:1,phase:1,deny,status:STATUS\"\n";
+const OWN: &str = "name: own\ncoreRules: {version: none}\ndirectives: |\n  SecRule ARGS:a \"@streq x\" \
+    \"id:1,phase:1,deny,status:STATUS\"\n";
 
 #[tokio::test]
 async fn profiles_change_while_running_and_a_wrong_one_changes_nothing() {

@@ -79,9 +79,17 @@ directives: |
 ";
     service.rewrite("leaks.yaml", profile);
     service.reaches("waf_profiles", 4.0).await;
-    let edge = Edge::with(&service, &json!({
-        "grpc_service": { "envoy_grpc": { "cluster_name": "waf" }, "initial_metadata": [{ "key": "portcullis-waf-profile", "value": "leaks" }] },
-    }), &json!({})).await;
+    let edge = Edge::with(
+        &service,
+        &json!({
+            "grpc_service": {
+                "envoy_grpc": { "cluster_name": "waf" },
+                "initial_metadata": [{ "key": "portcullis-waf-profile", "value": "leaks" }],
+            },
+        }),
+        &json!({}),
+    )
+    .await;
     let send = async |value: &str| Request::get(&edge.url("/")).header("x-note", value).send().await.unwrap();
     assert_eq!(send("fine").await.status, StatusCode::OK);
     let refused = send(leak).await;

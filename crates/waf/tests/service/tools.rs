@@ -88,7 +88,8 @@ fn a_request_is_explained() {
         run(&["explain", "--request", request.to_str().unwrap()])
     };
     let attack = explain(&format!(
-        "POST /login HTTP/1.1\n{head}Content-Type: application/x-www-form-urlencoded\nContent-Length: 25\n\nuser=1' OR '1'='1'-- -&a=b"
+        "POST /login HTTP/1.1\n{head}Content-Type: application/x-www-form-urlencoded\nContent-Length: 25\n\n\
+         user=1' OR '1'='1'-- -&a=b"
     ));
     let said = text(&attack.stdout);
     assert_eq!(attack.status.code(), Some(1), "{said}");
