@@ -73,9 +73,9 @@ impl Contender {
     pub(crate) async fn modsecurity(backend: SocketAddr) -> Result<Self> {
         let dir = TempDir::with_prefix("nginx-")?;
         let (program, module) = tools::nginx()?;
-        let rules = tools::core_rules("rules")?.join("@owasp_crs");
         let file = |name: &str| dir.path().join(name);
-        fs::write(file("modsecurity.conf"), directives(&rules))?;
+        copy_rules(&tools::core_rules("rules")?.join("@owasp_crs"), &file("rules"))?;
+        fs::write(file("modsecurity.conf"), directives(&file("rules")))?;
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {:?};", file(kind)))
             .concat();
@@ -118,6 +118,22 @@ impl Contender {
     pub(crate) fn memory(&self) -> Result<f64> {
         self.process().resident_mebibytes()
     }
+}
+
+/// ModSecurity takes no path with an `@` in it, and a rule without actions for one with the next line as its actions, unless that
+/// is empty.
+fn copy_rules(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let mut text = fs::read_to_string(&path)?;
+        if path.extension().is_some_and(|extension| extension == "conf") {
+            let spaced = |line: &str| if line.ends_with('\\') { format!("{line}\n") } else { format!("{line}\n\n") };
+            text = text.lines().map(spaced).collect();
+        }
+        fs::write(to.join(path.file_name().context("a file has a name")?), text)?;
+    }
+    Ok(())
 }
 
 /// The same rules and settings for ModSecurity, which reads the Core Rule Set from a disk.
