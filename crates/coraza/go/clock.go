@@ -15,7 +15,7 @@ var longestStep atomic.Int64
 var errLate = errors.New("the time for a step is up")
 
 // lookEvery is how often the clock is looked at: one of so many times that it is asked.
-const lookEvery = 64
+const lookEvery = 16
 
 // clock ends steps that take too long. The engine cannot be told to stop, but it asks the debug log of its transaction for a line
 // before every rule, and after every value that a rule has looked at: that is where we look at the time, and leave by a panic.

@@ -26,10 +26,11 @@ mod requests;
 use std::time::Duration;
 
 use anyhow::Result;
-use calls::{Load, Taken, Until};
+use calls::Client;
 use contender::Contender;
 use requests::{KINDS, Kind};
 use serde_json::{Value, json};
+use testbed::calls::{Caller as _, Load, Taken};
 
 /// How long requests at a pace are measured each time, and requests as fast as they are answered.
 const TIMES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
@@ -68,19 +69,20 @@ async fn compare(figures: &mut Figures, contenders: &[Contender; 3], kind: Kind)
     let mut peaks = Vec::new();
     for contender in contenders {
         let request = kind.request(&contender.target);
-        let fast = Load { connections: CONNECTIONS, until: Until::Time(TIMES.1), pace: None };
-        Load { until: Until::Time(TIMES.1 / 4), ..fast }.run(&request).await?;
-        let peak = fast.run(&request).await?.rate();
+        let fast = Load { connections: CONNECTIONS, time: TIMES.1, pace: None };
+        fast.warm(|_| Ok(Client::new(&request))).await?;
+        let peak = fast.run(|_| Ok(Client::new(&request))).await?.rate();
         eprintln!("    {}: {peak:.0} a second", contender.name);
         peaks.push(peak);
     }
     let pace = Some(PACE * peaks.iter().copied().fold(f64::INFINITY, f64::min));
-    let paced = Load { connections: CONNECTIONS, until: Until::Time(TIMES.0), pace };
+    let paced = Load { connections: CONNECTIONS, time: TIMES.0, pace };
     let mut costs: [Cost; 3] = Default::default();
     for _ in 0..TURNS {
         for (contender, cost) in contenders.iter().zip(&mut costs) {
             let before = contender.processor_time()?;
-            cost.taken.merge(paced.run(&kind.request(&contender.target)).await?);
+            let request = kind.request(&contender.target);
+            cost.taken.merge(paced.run(|_| Ok(Client::new(&request))).await?);
             let after = contender.processor_time()?;
             cost.engine += after[0] - before[0];
             cost.edge += after[1] - before[1];
@@ -103,11 +105,14 @@ async fn compare(figures: &mut Figures, contenders: &[Contender; 3], kind: Kind)
 async fn memory(figures: &mut Figures, contenders: &[Contender; 3]) -> Result<()> {
     eprintln!("  memory");
     let send = async |count: u32| -> Result<()> {
-        for kind in [Kind::Get, Kind::Json] {
-            let load = Load { connections: CONNECTIONS, until: Until::Count(count / 2), pace: None };
-            load.run(&kind.request(&contenders[0].target)).await?;
-        }
-        Ok(())
+        let requests = [Kind::Get, Kind::Json].map(|kind| kind.request(&contenders[0].target));
+        let clients = (0..CONNECTIONS).flat_map(|_| requests.iter().map(Client::new)).map(async |mut client| {
+            for _ in 0..count / 2 {
+                client.call(()).await?;
+            }
+            anyhow::Ok(())
+        });
+        futures::future::try_join_all(clients).await.map(drop)
     };
     send(FLAT.1).await?;
     let before = contenders[0].memory()?;

@@ -116,7 +116,7 @@ impl Maker<'_> {
                 "body": format!("{}\n\n{}", self.text().to_owned(), self.text()),
                 "tags": tags,
                 "created_at": format!("2026-0{}-1{}T0{}:12:45.123Z", 1 + number % 9, number % 10, number % 10),
-                "published": number % 2 == 0,
+                "published": number.is_multiple_of(2),
             }},
             "included": [{ "id": self.id(), "type": "people", "attributes": { "name": self.name(), "twitter": null } }],
         });
