@@ -127,7 +127,8 @@ impl Maker<'_> {
         let items: Vec<_> = (0..1 + number % 5)
             .map(|line| {
                 let price = format!("{}.{:02}", self.number(500), self.number(100));
-                json!({ "sku": format!("AB-{}", self.number(9999)), "name": self.words(4).join(" "), "quantity": line + 1, "price": price })
+                let (sku, name) = (format!("AB-{}", self.number(9999)), self.words(4).join(" "));
+                json!({ "sku": sku, "name": name, "quantity": line + 1, "price": price })
             })
             .collect();
         let body = json!({
