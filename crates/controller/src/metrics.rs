@@ -253,7 +253,8 @@ mod tests {
         metrics.fleets(&[("gone".into(), failed.clone())].into());
         metrics.fleets(&[("default/eg".into(), FleetState::default()), ("default/bad".into(), failed)].into());
         let told = registry.gather().into_iter().find(|family| family.name() == "portcullis_fleet_objects_failed");
-        let told = told.expect("it is told").get_metric().iter().map(|one| one.get_gauge().value()).collect::<Vec<_>>();
+        let told = told.expect("it is told");
+        let told: Vec<_> = told.get_metric().iter().map(|one| one.get_gauge().get_value()).collect();
         assert_eq!(told, [1.0, 0.0], "the bad one comes first by name, and the one that is gone is not told");
         let families: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
         assert!(families.contains(&"portcullis_snapshots_total".to_owned()), "{families:?}");
