@@ -100,6 +100,7 @@ type listener struct {
 	directive string
 	times     int
 	seen      map[string]int
+	silent
 }
 
 func (l *listener) parsing(directive string) {
@@ -113,11 +114,7 @@ func (l *listener) parsing(directive string) {
 func (l *listener) WithOutput(io.Writer) debuglog.Logger          { return l }
 func (l *listener) WithLevel(debuglog.Level) debuglog.Logger      { return l }
 func (l *listener) With(...debuglog.ContextField) debuglog.Logger { return l }
-func (l *listener) Trace() debuglog.Event                         { return quiet{} }
 func (l *listener) Debug() debuglog.Event                         { return &event{listener: l} }
-func (l *listener) Info() debuglog.Event                          { return quiet{} }
-func (l *listener) Warn() debuglog.Event                          { return quiet{} }
-func (l *listener) Error() debuglog.Event                         { return quiet{} }
 
 // event is a line of the log that may be about parsing.
 type event struct {

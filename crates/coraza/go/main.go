@@ -18,7 +18,7 @@ typedef struct {
 // How a step of a transaction ended.
 typedef struct {
 	// 0 it goes on, 1 a rule decided, 2 the engine failed (text says why), 3 it goes on because rules only detect: else this one had
-	// decided.
+	// decided, 4 it took too long and was ended.
 	uint8_t state;
 	// With state 1 or 3: 0 deny, 1 redirect, 2 drop, 3 anything else.
 	uint8_t action;
@@ -44,6 +44,7 @@ import (
 	"runtime"
 	"runtime/cgo"
 	"runtime/debug"
+	"time"
 	"unsafe"
 )
 
@@ -54,13 +55,15 @@ const (
 	decided
 	failed
 	detected
+	late
 )
 
 // coraza_limits bounds the Go runtime: threads that run Go code, bytes of memory that the collector aims at, and how much
-// the heap may grow between collections in percent. 0 leaves a setting as it is.
+// the heap may grow between collections in percent; and the milliseconds that a step of a transaction may take. 0 leaves a setting
+// as it is.
 //
 //export coraza_limits
-func coraza_limits(threads C.int32_t, memory C.int64_t, growth C.int32_t) {
+func coraza_limits(threads C.int32_t, memory C.int64_t, growth C.int32_t, step C.uint32_t) {
 	if threads > 0 {
 		runtime.GOMAXPROCS(int(threads))
 	}
@@ -69,6 +72,9 @@ func coraza_limits(threads C.int32_t, memory C.int64_t, growth C.int32_t) {
 	}
 	if growth > 0 {
 		debug.SetGCPercent(int(growth))
+	}
+	if step > 0 {
+		longestStep.Store(int64(time.Duration(step) * time.Millisecond))
 	}
 }
 
@@ -192,6 +198,7 @@ func coraza_end(number C.uintptr_t) {
 func step(tx *transaction, outcome *C.coraza_outcome, run func() error) {
 	*outcome = C.coraza_outcome{}
 	if tx.broken == nil {
+		tx.clock.begin()
 		tx.broken = contained(func() error {
 			if err := run(); err != nil {
 				return err
@@ -200,7 +207,9 @@ func step(tx *transaction, outcome *C.coraza_outcome, run func() error) {
 			return nil
 		})
 	}
-	if tx.broken != nil {
+	if tx.broken == errLate {
+		*outcome = C.coraza_outcome{state: late}
+	} else if tx.broken != nil {
 		*outcome = C.coraza_outcome{state: failed, text: give([]byte(tx.broken.Error()))}
 	}
 }
@@ -238,7 +247,9 @@ func describe(tx *transaction, outcome *C.coraza_outcome) {
 // contained turns a panic into an error: one transaction fails, not the process.
 func contained(run func() error) (err error) {
 	defer func() {
-		if cause := recover(); cause != nil {
+		if cause := recover(); cause == errLate {
+			err = errLate
+		} else if cause != nil {
 			err = fmt.Errorf("panic: %v", cause)
 		}
 	}()

@@ -74,7 +74,7 @@ func compile(batch reader) (*ruleSet, error) {
 	if files.core == nil {
 		return nil, fmt.Errorf("there is no Core Rule Set %q inside", core)
 	}
-	config := coraza.NewWAFConfig().WithRootFS(files)
+	config := coraza.NewWAFConfig().WithRootFS(files).WithDebugLogger(clocks{})
 	for _, name := range load {
 		config = config.WithDirectivesFromFile(name)
 	}

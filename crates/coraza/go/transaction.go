@@ -17,7 +17,8 @@ const (
 )
 
 type transaction struct {
-	tx types.Transaction
+	tx    types.Transaction
+	clock *clock
 	// Why it takes no more steps.
 	broken error
 }
@@ -26,6 +27,8 @@ type transaction struct {
 // of headers.
 func (t *transaction) begin(rules *ruleSet, batch reader, done bool) error {
 	t.tx = rules.waf.NewTransactionWithOptions(experimental.Options{ID: batch.text()})
+	t.clock, _ = t.tx.DebugLogger().(*clock)
+	t.clock.begin()
 	client, clientPort := batch.text(), batch.number()
 	server, serverPort := batch.text(), batch.number()
 	t.tx.ProcessConnection(client, int(clientPort), server, int(serverPort))

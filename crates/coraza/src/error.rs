@@ -29,8 +29,13 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The engine failed on a transaction: it panicked, or could not go on. The transaction takes no more steps; others are not
-/// concerned.
+/// Why a transaction takes no more steps; others are not concerned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the engine failed: {0}")]
-pub struct Broken(pub String);
+pub enum Broken {
+    /// The engine panicked, or could not go on.
+    #[error("the engine failed: {0}")]
+    Failed(String),
+    /// A step took longer than it may (see [`limit`](crate::limit)).
+    #[error("the engine took too long")]
+    Late,
+}

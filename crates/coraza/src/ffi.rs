@@ -4,6 +4,8 @@
 //! this very archive. Go copies what it keeps of a buffer, and keeps no pointer after a call. They may be called from any thread
 //! and at any time: Go starts its runtime before `main` and waits for it. A panic does not leave them.
 
+use std::time::Duration;
+
 use crate::error::{Broken, Problem};
 use crate::transaction::{Action, Interruption, Reads, Step};
 use crate::wire::Reader;
@@ -57,10 +59,13 @@ pub struct Memory {
 }
 
 /// Bounds the Go runtime: threads that compute at a time, bytes that its memory shall not exceed (the collector works harder
-/// near it; it is no hard limit), and how much the heap may grow between collections, in percent. Zeros change nothing.
-pub fn limit(threads: u16, memory: u64, growth: u16) {
+/// near it; it is no hard limit), and how much the heap may grow between collections, in percent. A step of a transaction that
+/// takes longer than `step` is ended at the next rule, or the next value that a rule looks at. Zeros change nothing.
+pub fn limit(threads: u16, memory: u64, growth: u16, step: Duration) {
+    let memory = i64::try_from(memory).unwrap_or(i64::MAX);
+    let step = u32::try_from(step.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: takes numbers only.
-    unsafe { declared::coraza_limits(threads.into(), i64::try_from(memory).unwrap_or(i64::MAX), growth.into()) }
+    unsafe { declared::coraza_limits(threads.into(), memory, growth.into(), step) }
 }
 
 /// Collects garbage, gives memory back to the system, and says what is left. Takes some milliseconds.
@@ -179,8 +184,10 @@ impl Drop for Transaction {
 /// The numbers of `go/main.go` as values.
 fn step(outcome: coraza_outcome) -> Result<Step, Broken> {
     let text = Given(outcome.text);
-    if outcome.state == 2 {
-        return Err(Broken(text.text()));
+    match outcome.state {
+        2 => return Err(Broken::Failed(text.text())),
+        4 => return Err(Broken::Late),
+        _ => {}
     }
     let decided = || Interruption {
         rule: outcome.rule,

@@ -29,6 +29,11 @@ impl Source {
         self
     }
 
+    /// The contents of the files that are loaded, in their order.
+    pub fn loaded(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(|(name, _)| name.starts_with('+')).map(|(_, content)| content.as_str())
+    }
+
     pub(crate) fn encode(&self) -> Writer {
         let size = self.files.iter().map(|(name, content)| name.len() + content.len() + 8).sum::<usize>();
         let mut batch = Writer::with_capacity(size + 32);

@@ -61,6 +61,11 @@ impl Head {
         }
     }
 
+    /// How many bytes its names and values are.
+    pub fn size(&self) -> u64 {
+        self.0.iter().map(|field| (field.key.len() + value(field).len()) as u64).sum()
+    }
+
     /// The length that is announced for the body.
     pub fn content_length(&self) -> Option<u64> {
         std::str::from_utf8(self.get("content-length")?).ok()?.trim().parse().ok()

@@ -1,18 +1,31 @@
 //! Where rules run: a bounded number of threads that may compute, apart from those that serve.
+//!
+//! What is large has seats of its own, half as many: rules take time with every byte, and a few requests made for that would
+//! otherwise keep all others waiting. The engine's threads are shared in turns of some milliseconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Runs jobs, so many at a time, and lets so many wait.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    seats: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    small: Seats,
+    large: Seats,
     most_waiting: usize,
 }
+
+/// Seats, and how many wait for one.
+#[derive(Debug, Clone)]
+struct Seats {
+    free: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// From how many bytes on a job is large. A request as browsers send them has a few hundred, a form some thousand.
+const LARGE: u64 = 16 << 10;
 
 /// Why a job has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,21 +53,20 @@ impl NoResult {
 }
 
 impl Pool {
-    /// `threads` jobs at a time, `most_waiting` before they are turned away.
+    /// `threads` jobs at a time and half as many large ones, `most_waiting` of either before they are turned away.
     pub(crate) fn new(threads: usize, most_waiting: usize) -> Self {
-        Self { seats: Arc::new(Semaphore::new(threads)), waiting: Arc::default(), most_waiting }
+        Self { small: Seats::new(threads), large: Seats::new(threads.div_ceil(2)), most_waiting }
     }
 
-    /// Runs a job to its end, or until `deadline` for who waits.
+    /// Runs a job on so many bytes to its end, or until `deadline` for who waits.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
+        bytes: u64,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NoResult> {
-        let seat = match Arc::clone(&self.seats).try_acquire_owned() {
-            Ok(seat) => seat,
-            Err(_) => self.wait_for_seat(deadline).await?,
-        };
+        let seats = if bytes < LARGE { &self.small } else { &self.large };
+        let seat = seats.take(deadline, self.most_waiting).await?;
         let running = tokio::task::spawn_blocking(move || {
             let _seat = seat;
             job()
@@ -71,7 +83,7 @@ impl Pool {
     pub(crate) fn later(&self, job: impl FnOnce() + Send + 'static) {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
-                let seats = Arc::clone(&self.seats);
+                let seats = Arc::clone(&self.small.free);
                 drop(runtime.spawn(async move {
                     let seat = seats.acquire_owned().await.expect("the semaphore is never closed");
                     drop(tokio::task::spawn_blocking(move || {
@@ -83,13 +95,22 @@ impl Pool {
             Err(_) => job(),
         }
     }
+}
 
-    async fn wait_for_seat(&self, deadline: Instant) -> Result<tokio::sync::OwnedSemaphorePermit, NoResult> {
+impl Seats {
+    fn new(count: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), waiting: Arc::default() }
+    }
+
+    async fn take(&self, deadline: Instant, most_waiting: usize) -> Result<OwnedSemaphorePermit, NoResult> {
+        if let Ok(seat) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(seat);
+        }
         let waiting = Waiting::enter(&self.waiting);
-        if waiting.before >= self.most_waiting {
+        if waiting.before >= most_waiting {
             return Err(NoResult::Busy);
         }
-        let seat = tokio::time::timeout_at(deadline, Arc::clone(&self.seats).acquire_owned()).await;
+        let seat = tokio::time::timeout_at(deadline, Arc::clone(&self.free).acquire_owned()).await;
         let seat = seat.map_err(|_| NoResult::Late)?;
         Ok(seat.expect("the semaphore is never closed"))
     }
@@ -130,23 +151,23 @@ mod tests {
         let (release, held) = channel::<()>();
         let first = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run(soon(), move || held.recv().is_ok()).await }
+            async move { pool.run(soon(), 1, move || held.recv().is_ok()).await }
         });
         let enters = async |wanted: usize| {
-            while pool.seats.available_permits() > 0 || pool.waiting.load(Ordering::Relaxed) < wanted {
+            while pool.small.free.available_permits() > 0 || pool.small.waiting.load(Ordering::Relaxed) < wanted {
                 tokio::task::yield_now().await;
             }
         };
         enters(0).await;
         let second = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run(soon(), || 2).await }
+            async move { pool.run(soon(), 1, || 2).await }
         });
         enters(1).await;
-        assert_eq!(pool.run(soon(), || 3).await, Err(NoResult::Busy));
+        assert_eq!(pool.run(soon(), 1, || 3).await, Err(NoResult::Busy));
         release.send(()).unwrap();
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(true), Ok(2)));
-        assert_eq!(pool.run(soon(), || 4).await, Ok(4));
+        assert_eq!(pool.run(soon(), 1, || 4).await, Ok(4));
     }
 
     #[tokio::test]
@@ -154,18 +175,36 @@ mod tests {
         let pool = Pool::new(1, 1);
         let (release, held) = channel::<()>();
         let now = Instant::now();
-        assert_eq!(pool.run(now, move || held.recv().is_ok()).await, Err(NoResult::Late));
+        assert_eq!(pool.run(now, 1, move || held.recv().is_ok()).await, Err(NoResult::Late));
         // The seat is taken as long as the job runs.
-        assert_eq!(pool.run(now, || ()).await, Err(NoResult::Late));
+        assert_eq!(pool.run(now, 1, || ()).await, Err(NoResult::Late));
         release.send(()).unwrap();
-        assert_eq!(pool.run(soon(), || 1).await, Ok(1));
+        assert_eq!(pool.run(soon(), 1, || 1).await, Ok(1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn large_jobs_keep_only_large_ones_waiting() {
+        let pool = Pool::new(2, 1);
+        let (release, held) = channel::<()>();
+        let large = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(soon(), LARGE, move || held.recv().is_ok()).await }
+        });
+        while pool.large.free.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.run(soon(), LARGE - 1, || 1).await, Ok(1));
+        assert_eq!(pool.run(Instant::now(), LARGE, || 1).await, Err(NoResult::Late));
+        release.send(()).unwrap();
+        assert_eq!(large.await.unwrap(), Ok(true));
+        assert_eq!(pool.run(soon(), LARGE, || 1).await, Ok(1));
     }
 
     #[tokio::test]
     async fn a_panic_is_the_job_s_alone() {
         let pool = Pool::new(1, 1);
         let panics = || -> u8 { std::panic::panic_any("on purpose") };
-        assert_eq!(pool.run(soon(), panics).await, Err(NoResult::Panicked));
-        assert_eq!(pool.run(soon(), || 1).await, Ok(1));
+        assert_eq!(pool.run(soon(), 1, panics).await, Err(NoResult::Panicked));
+        assert_eq!(pool.run(soon(), 1, || 1).await, Ok(1));
     }
 }

@@ -22,7 +22,8 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let (version, core_rules) = coraza::versions();
     tracing::info!(coraza = version, core_rules = core_rules.join(", "), "engine");
     let threads = settings.engine.threads.unwrap_or_else(processors);
-    coraza::limit(threads, settings.engine.memory_limit, settings.engine.memory_growth);
+    let engine = &settings.engine;
+    coraza::limit(threads, engine.memory_limit, engine.memory_growth, engine.deadline);
     let audit = settings.audit.clone().map(audit::Log::start).transpose()?;
     let observer = Arc::new(Observer::new(Metrics::register(kit.metrics.registry()), audit));
     let profiles = follow_profiles(&kit, &settings, &observer).await?;

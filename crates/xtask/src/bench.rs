@@ -7,6 +7,7 @@ mod machine;
 mod oidc;
 mod ratelimit;
 mod report;
+mod waf;
 
 use std::path::Path;
 
@@ -38,6 +39,8 @@ pub(crate) enum Bench {
     Ratelimit,
     /// The single sign-on service: time and processor time of checks, by where the session is; memory of 100,000 sessions.
     Oidc,
+    /// The firewall behind Envoy, with plain Coraza and ModSecurity beside it and the same rules: time, processor time, memory.
+    Waf,
 }
 
 /// Runs one benchmark and prints its table.
@@ -52,6 +55,7 @@ pub(crate) fn run(bench: &Bench, json: Option<&Path>) -> Result<()> {
         Bench::Kubernetes(options) => kubernetes::run(options)?,
         Bench::Ratelimit => ratelimit::run()?,
         Bench::Oidc => oidc::run()?,
+        Bench::Waf => waf::run()?,
     };
     print!("{}", report::table(&measures));
     println!("\nload average at the end: {}", machine::load());

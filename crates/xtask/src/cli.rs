@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, cluster, cluster_tests, conformance, crs, demo, generate, rooms, test};
+use crate::{bench, cluster, cluster_tests, conformance, crs, demo, generate, rooms, test, waf};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", after_help = EXAMPLES)]
@@ -65,6 +65,15 @@ enum Command {
     /// Runs the regression tests of the OWASP Core Rule Set through a real Envoy and the firewall.
     #[command(after_help = crs::EXAMPLES)]
     Crs(crs::Options),
+    /// Looks at the firewall beside plain Coraza, under the dearest requests, and with those of honest people.
+    #[command(after_help = waf::EXAMPLES)]
+    Waf {
+        #[command(subcommand)]
+        look: waf::Look,
+        /// The cargo profile to build with.
+        #[arg(long, value_name = "PROFILE", global = true)]
+        profile: Option<String>,
+    },
     /// Fetches the outside tools that are not there yet, and prints where each one is.
     Tools,
 }
@@ -81,6 +90,7 @@ pub(crate) fn run() -> ExitCode {
         Command::ClusterTests(options) => cluster_tests::run(&options),
         Command::Conformance(options) => conformance::run(&options),
         Command::Crs(options) => crs::run(&options),
+        Command::Waf { look, profile } => waf::run(&look, profile.as_deref()),
         Command::Tools => tools(),
     };
     match outcome {

@@ -12,6 +12,7 @@ mod install;
 mod interrupt;
 mod rooms;
 mod test;
+mod waf;
 mod workspace;
 
 fn main() -> std::process::ExitCode {

@@ -18,7 +18,7 @@ pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
     let by_hand = "run `apt-get update && apt-get install redis-server` as root, then try again";
     let dir = cache::entry("redis", |dir| {
         progress::step("redis-server: downloading (2 MB)", || unpack(packages, dir)).context(by_hand)?;
-        launcher(dir).context(by_hand)
+        launcher(dir, "redis-server", REDIS).context(by_hand)
     })?;
     Ok(dir.join("redis-server"))
 }
@@ -27,6 +27,16 @@ pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
 pub(super) fn redis_program(packages: &[String]) -> Result<(PathBuf, PathBuf)> {
     let root = redis(packages)?.with_file_name("root");
     Ok((root.join(REDIS), root))
+}
+
+/// An `nginx` that runs from the cache, and its module ModSecurity.
+pub(super) fn nginx(packages: &[String]) -> Result<(PathBuf, PathBuf)> {
+    let dir = cache::entry(&format!("nginx-{}", cache::key(&packages.join(" "))), |dir| {
+        progress::step("nginx, ModSecurity: downloading (12 MB)", || unpack(packages, dir))?;
+        launcher(dir, "nginx", "usr/sbin/nginx")
+    })?;
+    let module = dir.join("root/usr/lib/nginx/modules/ngx_http_modsecurity_module.so");
+    Ok((dir.join("nginx"), module))
 }
 
 /// A tree for `/usr` with what a Kubernetes node runs beside Kubernetes, to be laid over the machine's own.
@@ -91,18 +101,21 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A script beside the unpacked tree that lets the server find the libraries unpacked with it.
-fn launcher(dir: &Path) -> Result<()> {
-    let script = dir.join("redis-server");
-    let body = "#!/bin/sh\n\
-        root=\"$(dirname \"$0\")/root\"\n\
-        libraries=$(find \"$root\" -name '*.so*' -exec dirname {} + | sort -u | tr '\\n' ':')\n\
-        LD_LIBRARY_PATH=\"$libraries\" exec \"$root/usr/bin/redis-server\" \"$@\"\n";
+/// A script beside the unpacked tree that lets a program of it find the libraries unpacked with it.
+fn launcher(dir: &Path, name: &str, program: &str) -> Result<()> {
+    let script = dir.join(name);
+    let body = format!(
+        "#!/bin/sh\n\
+         root=\"$(dirname \"$0\")/root\"\n\
+         libraries=$(find \"$root\" -name '*.so*' -exec dirname {{}} + | sort -u | tr '\\n' ':')\n\
+         LD_LIBRARY_PATH=\"$libraries\" exec \"$root/{program}\" \"$@\"\n"
+    );
     fs::write(&script, body)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    let run = Command::new(&script).arg("--version").output()?;
+    // All of them understand this much of a version.
+    let run = Command::new(&script).arg("-v").output()?;
     if !run.status.success() {
-        bail!("the unpacked redis-server does not run: {}", text(&run));
+        bail!("the unpacked {name} does not run: {}", text(&run));
     }
     Ok(())
 }

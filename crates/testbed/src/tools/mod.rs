@@ -11,6 +11,7 @@ mod module;
 mod npm;
 mod ratelimit;
 mod versions;
+mod waf;
 mod wheel;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use cache::{entry as cached, key as cache_key};
 pub use kubernetes::{Program, kubernetes, module_dir, module_version};
 pub use ratelimit::ratelimit;
 pub use versions::versions;
+pub use waf::{core_rules, plain_coraza};
 
 /// The pinned Envoy. `PORTCULLIS_ENVOY` names another binary to use instead.
 pub fn envoy() -> Result<PathBuf> {
@@ -51,6 +53,11 @@ pub(crate) fn redis_program() -> Result<(PathBuf, Option<PathBuf>)> {
         Some(path) => Ok((path, None)),
         None => debian::redis_program(&versions().redis.packages).map(|(program, root)| (program, Some(root))),
     }
+}
+
+/// Debian's `nginx`, unpacked into the cache, and its module with ModSecurity.
+pub fn nginx() -> Result<(PathBuf, PathBuf)> {
+    debian::nginx(&versions().nginx.packages)
 }
 
 /// A tree for `/usr` with containerd, runc, CNI plugins, nftables, iptables and iproute2, to be laid over the machine's own.

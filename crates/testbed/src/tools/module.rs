@@ -52,7 +52,8 @@ impl Module {
 
     /// A copy of a directory of a pinned module.
     pub(super) fn dir(&self, module: &str, version: &str, dir: &str) -> Result<PathBuf> {
-        let leaf = module.rsplit('/').next().unwrap_or(module);
+        let is_major = |part: &str| part.strip_prefix('v').is_some_and(|major| major.parse::<u32>().is_ok());
+        let leaf = module.rsplit('/').find(|part| !is_major(part)).unwrap_or(module);
         let name = format!("{leaf}-{}-{version}", dir.replace('/', "-"));
         cache::entry(&name, |into| {
             self.with_sources(into, |sources| {

@@ -16,6 +16,8 @@ pub struct Versions {
     pub libclang: Wheel,
     /// The store of the rate limit service.
     pub redis: Packages,
+    /// What the firewall is measured beside.
+    pub nginx: Packages,
     /// What a Kubernetes node runs beside Kubernetes.
     pub node: Packages,
     /// The OpenID provider that single sign-on is tested with.

@@ -129,6 +129,11 @@ impl Inspection {
         if request { self.request_body.is_done() } else { self.response_body.is_done() }
     }
 
+    /// How many bytes have come of the request's body, or of the response's.
+    pub fn received(&self, request: bool) -> u64 {
+        if request { self.request_body.received() } else { self.response_body.received() }
+    }
+
     /// Where the engine is.
     pub fn step(&self) -> Option<&Step> {
         self.transaction.last().ok()
@@ -259,9 +264,11 @@ impl Inspection {
     }
 
     fn fail(&mut self, broken: &Broken) -> Verdict {
-        if self.failed.is_none() {
+        // Who waits no longer has counted it.
+        if self.failed.is_none() && !self.given_up.load(Ordering::Relaxed) {
             tracing::error!(id = self.exchange.id, profile = self.profile.plan.name, "{broken}");
-            self.observer.metrics.failure(&self.profile.plan, "engine");
+            let reason = if *broken == Broken::Late { "deadline" } else { "engine" };
+            self.observer.metrics.failure(&self.profile.plan, reason);
         }
         self.failed = Some(Reason::Failure);
         match self.profile.plan.on_failure {

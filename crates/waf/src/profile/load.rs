@@ -77,37 +77,7 @@ impl Read {
 impl Loader {
     /// All profiles of these places, over those that come with the program.
     pub fn load(&self, places: &[Place]) -> Result<Profiles, Error> {
-        let mut wrong = Vec::new();
-        let mut read: BTreeMap<String, Read> = BTreeMap::new();
-        for (file, text) in BUILTIN {
-            let one = parse(file, text, None, None).map_err(|finding| Error::Wrong(vec![finding.to_string()]))?;
-            read.insert(one.spec.name.clone(), one);
-        }
-        for one in read_places(places, &mut wrong)? {
-            let name = one.spec.name.clone();
-            match read.insert(name.clone(), one) {
-                Some(other) if other.directory.is_some() => {
-                    let twice = format!("is that of {} already", other.file);
-                    wrong.push(read[&name].finding(("name".to_owned(), twice)));
-                }
-                _ => {}
-            }
-        }
-        let plans = plans(&read, &mut wrong);
-        let sources: BTreeMap<&str, Source> = plans
-            .iter()
-            .filter_map(|(name, plan)| match source(plan, &read[*name], &read) {
-                Ok(source) => Some((*name, source)),
-                Err(error) => {
-                    wrong.push(error);
-                    None
-                }
-            })
-            .collect();
-        if !wrong.is_empty() {
-            return Err(Error::Wrong(wrong));
-        }
-        self.compile(plans, sources, &read)
+        with_sources(places, |plans, sources, read| self.compile(plans, sources, read))
     }
 
     fn compile(
@@ -137,6 +107,63 @@ impl Loader {
         *known = now;
         Ok(Profiles(profiles))
     }
+}
+
+/// What the profiles of these places, and those that come with the program, come to in SecLang, by name. They include the Core
+/// Rule Set as `@owasp_crs/…`.
+pub fn as_directives(places: &[Place]) -> Result<BTreeMap<String, String>, Error> {
+    let text = |source: &Source| source.loaded().collect();
+    with_sources(places, |_, sources, _| {
+        Ok(sources.iter().map(|(name, source)| ((*name).to_owned(), text(source))).collect())
+    })
+}
+
+/// Hands on plans and sources of all profiles, once everything is right.
+fn with_sources<T>(
+    places: &[Place],
+    then: impl FnOnce(BTreeMap<&str, Plan>, BTreeMap<&str, Source>, &BTreeMap<String, Read>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut wrong = Vec::new();
+    let read = read_all(places, &mut wrong)?;
+    let plans = plans(&read, &mut wrong);
+    let sources = sources(&read, &plans, &mut wrong);
+    if wrong.is_empty() { then(plans, sources, &read) } else { Err(Error::Wrong(wrong)) }
+}
+
+/// The profiles of these places, over those that come with the program, by name.
+fn read_all(places: &[Place], wrong: &mut Vec<String>) -> Result<BTreeMap<String, Read>, Error> {
+    let mut read: BTreeMap<String, Read> = BTreeMap::new();
+    for (file, text) in BUILTIN {
+        let one = parse(file, text, None, None).map_err(|finding| Error::Wrong(vec![finding.to_string()]))?;
+        read.insert(one.spec.name.clone(), one);
+    }
+    for one in read_places(places, wrong)? {
+        let name = one.spec.name.clone();
+        match read.insert(name.clone(), one) {
+            Some(other) if other.directory.is_some() => {
+                let twice = format!("is that of {} already", other.file);
+                wrong.push(read[&name].finding(("name".to_owned(), twice)));
+            }
+            _ => {}
+        }
+    }
+    Ok(read)
+}
+
+/// What each plan is compiled from.
+fn sources<'a>(
+    read: &'a BTreeMap<String, Read>,
+    plans: &BTreeMap<&'a str, Plan>,
+    wrong: &mut Vec<String>,
+) -> BTreeMap<&'a str, Source> {
+    let mut sources = BTreeMap::new();
+    for (name, plan) in plans {
+        match source(plan, &read[*name], read) {
+            Ok(source) => drop(sources.insert(*name, source)),
+            Err(error) => wrong.push(error),
+        }
+    }
+    sources
 }
 
 fn read_places(places: &[Place], wrong: &mut Vec<String>) -> Result<Vec<Read>, Error> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use coraza::Rules;
 
-pub use load::{Error, Loader, Place, builtin};
+pub use load::{Error, Loader, Place, as_directives, builtin};
 pub use plan::{BodyPlan, Core, Plan};
 pub use spec::{Body, CoreRules, Exclusion, Guardrails, Mode, OnFailure, OverLimit, Responses, RuleRange, Spec};
 

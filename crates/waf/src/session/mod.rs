@@ -107,13 +107,15 @@ impl Session {
             (Message::RequestBody(body), None) => self.body(Direction::Request, body).await?,
             (Message::RequestTrailers(trailers), None) => {
                 let trailers = Head::from(trailers.trailers.unwrap_or_default());
-                let verdict = self.run(move |inspection| inspection.request_trailers(&trailers)).await;
+                let bytes = trailers.size() + self.received(Direction::Request);
+                let verdict = self.run(bytes, move |inspection| inspection.request_trailers(&trailers)).await;
                 self.answer(&Reply::Trailers(Direction::Request), verdict)
             }
             (Message::ResponseHeaders(head), None) => self.response(head).await,
             (Message::ResponseBody(body), None) => self.body(Direction::Response, body).await?,
             (Message::ResponseTrailers(_), None) => {
-                let verdict = self.run(|inspection| inspection.response_body(Bytes::new(), End::Last)).await;
+                let bytes = self.received(Direction::Response);
+                let verdict = self.run(bytes, |inspection| inspection.response_body(Bytes::new(), End::Last)).await;
                 self.answer(&Reply::Trailers(Direction::Response), verdict)
             }
         };
@@ -165,6 +167,7 @@ impl Session {
         let observer = Arc::clone(&self.firewall.observer);
         let deadline = Instant::now() + self.firewall.deadline;
         let judge = Arc::clone(&profile);
+        let bytes = exchange.head.size();
         let job = move || {
             let done = body == Wanted::Nothing;
             let (mut inspection, verdict) = Inspection::begin(exchange, profile, shadow, done, observer);
@@ -175,7 +178,7 @@ impl Session {
             };
             (inspection, verdict)
         };
-        match self.firewall.pool.run(deadline, job).await {
+        match self.firewall.pool.run(deadline, bytes, job).await {
             Ok((inspection, verdict)) => {
                 self.state = State::Judging(Box::new(inspection));
                 verdict
@@ -195,7 +198,7 @@ impl Session {
             _ => true,
         };
         let verdict = self
-            .run(move |inspection| {
+            .run(head.size(), move |inspection| {
                 let verdict = inspection.response(head, done);
                 // The engine has its own list of types.
                 let over = verdict == Verdict::Pass && !done && !inspection.wants_response_body();
@@ -223,9 +226,9 @@ impl Session {
         if judged && mode == BodyMode::Buffered && !chunk.is_empty() {
             return Err(Malformed::AfterTheEnd);
         }
-        let piece = chunk.clone();
+        let (piece, bytes) = (chunk.clone(), self.received(direction) + chunk.len() as u64);
         let verdict = self
-            .run(move |inspection| match direction {
+            .run(bytes, move |inspection| match direction {
                 Direction::Request => inspection.request_body(chunk, end),
                 Direction::Response => inspection.response_body(chunk, end),
             })
@@ -249,8 +252,16 @@ impl Session {
         Ok(reply::pieces(direction, std::mem::take(&mut self.held), last))
     }
 
-    /// Runs a step where it may compute. What cannot be judged has its profile's answer.
-    async fn run(&mut self, step: impl FnOnce(&mut Inspection) -> Verdict + Send + 'static) -> Verdict {
+    /// How much of a body has come.
+    fn received(&self, direction: Direction) -> u64 {
+        match &self.state {
+            State::Judging(inspection) => inspection.received(direction == Direction::Request),
+            _ => 0,
+        }
+    }
+
+    /// Runs a step on so many bytes where it may compute. What cannot be judged has its profile's answer.
+    async fn run(&mut self, bytes: u64, step: impl FnOnce(&mut Inspection) -> Verdict + Send + 'static) -> Verdict {
         let State::Judging(mut inspection) = std::mem::replace(&mut self.state, State::Passing) else {
             return Verdict::Pass;
         };
@@ -260,7 +271,7 @@ impl Session {
             let verdict = step(&mut inspection);
             (inspection, verdict)
         };
-        match self.firewall.pool.run(deadline, job).await {
+        match self.firewall.pool.run(deadline, bytes, job).await {
             Ok((inspection, verdict)) => {
                 self.state = State::Judging(inspection);
                 verdict

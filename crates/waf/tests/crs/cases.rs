@@ -8,6 +8,25 @@ use std::process::Command;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+/// As the tests want it: all paranoia levels, nothing refused, the limits that they are written for.
+pub(crate) const PROFILE: &str = "
+name: crs
+mode: detect
+coreRules: {paranoia: 4}
+requestBody: {limit: 13107200, contentTypes: ['*/*']}
+response: {inspect: true, body: {inspect: true, limit: 1048576}}
+before: |
+  SecAction \"id:900005,phase:1,nolog,pass,\\
+    setvar:tx.crs_validate_utf8_encoding=1,\\
+    setvar:tx.arg_name_length=100,\\
+    setvar:tx.arg_length=400,\\
+    setvar:tx.total_arg_length=64000,\\
+    setvar:tx.max_num_args=255,\\
+    setvar:tx.max_file_size=64100,\\
+    setvar:tx.combined_file_sizes=65535,\\
+    setvar:tx.reporting_level=4\"
+";
+
 /// A case: requests, and what the log has to say of them.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {

@@ -37,32 +37,13 @@ use judge::{Fate, Listed};
 /// How many cases are under way at a time.
 const AT_A_TIME: usize = 8;
 
-/// As the tests want it: all paranoia levels, nothing refused, the limits that they are written for.
-const PROFILE: &str = "
-name: crs
-mode: detect
-coreRules: {paranoia: 4}
-requestBody: {limit: 13107200, contentTypes: ['*/*']}
-response: {inspect: true, body: {inspect: true, limit: 1048576}}
-before: |
-  SecAction \"id:900005,phase:1,nolog,pass,\\
-    setvar:tx.crs_validate_utf8_encoding=1,\\
-    setvar:tx.arg_name_length=100,\\
-    setvar:tx.arg_length=400,\\
-    setvar:tx.total_arg_length=64000,\\
-    setvar:tx.max_num_args=255,\\
-    setvar:tx.max_file_size=64100,\\
-    setvar:tx.combined_file_sizes=65535,\\
-    setvar:tx.reporting_level=4\"
-";
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| case.name.contains(&filter)).collect();
     let listed = Listed::read();
     let settings = "defaultProfile: crs\n";
-    let service = Service::start_with_audit(&[("crs.yaml", PROFILE)], settings, "when: always").await;
+    let service = Service::start_with_audit(&[("crs.yaml", cases::PROFILE)], settings, "when: always").await;
     let backend = backend::start().await;
     let bootstrap = envoy::bootstrap(service.grpc.parse().unwrap(), backend, &json!({}), &json!({}));
     let envoy = Spec::new(bootstrap.to_string()).start().await.unwrap();

@@ -39,7 +39,8 @@ fn is_whole(answer: &[u8]) -> bool {
     answer.windows(4).any(|window| window == b"\r\n\r\n")
 }
 
-fn bytes(input: &Input) -> Vec<u8> {
+/// The request as it is written.
+pub(crate) fn bytes(input: &Input) -> Vec<u8> {
     if let Some(encoded) = &input.encoded_request {
         let text: String = encoded.split_whitespace().collect();
         return BASE64_STANDARD.decode(text.replace("\\n", "")).unwrap();
