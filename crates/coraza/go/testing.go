@@ -3,6 +3,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/corazawaf/coraza/v3/experimental/plugins"
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 )
@@ -11,7 +13,7 @@ func init() {
 	plugins.RegisterOperator("panic", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) { return panics{}, nil })
 }
 
-// panics is the operator `@panic`: it panics on `panic`, and reads through a null pointer on `null`.
+// panics is the operator `@panic`: it panics on `panic`, reads through a null pointer on `null`, and takes a second on `slow`.
 type panics struct{}
 
 func (panics) Evaluate(_ plugintypes.TransactionState, value string) bool {
@@ -21,6 +23,8 @@ func (panics) Evaluate(_ plugintypes.TransactionState, value string) bool {
 		panic("on purpose")
 	case "null":
 		return *nowhere == 0
+	case "slow":
+		time.Sleep(time.Second)
 	}
 	return false
 }

@@ -85,6 +85,12 @@ impl Loader {
         }
         for one in read_places(places, &mut wrong)? {
             let name = one.spec.name.clone();
+            if let Some(base) = one.must_extend.as_ref().filter(|_| builtin().any(|inside| inside == name)) {
+                let taken =
+                    format!("`{name}` is inside already, and profiles that have to extend {base} cannot replace it");
+                wrong.push(one.finding(("name".to_owned(), taken)));
+                continue;
+            }
             match read.insert(name.clone(), one) {
                 Some(other) if other.directory.is_some() => {
                     let twice = format!("is that of {} already", other.file);

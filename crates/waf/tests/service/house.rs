@@ -35,9 +35,10 @@ impl Service {
         }
         let file = dir.path().join("waf.yaml");
         let audit = dir.path().join("audit.log");
+        let patience = if settings.contains("engine: ") { "" } else { "engine: {deadline: 20s}\n" };
         let settings = format!(
             "grpc: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\nprofiles: [{{path: {directory:?}}}]\n\
-             audit: {{file: {{path: {audit:?}}}, {more}}}\nengine: {{deadline: 20s}}\n{settings}"
+             audit: {{file: {{path: {audit:?}}}, {more}}}\n{patience}{settings}"
         );
         fs::write(&file, settings).unwrap();
         let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-waf"))

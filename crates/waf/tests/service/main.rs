@@ -4,6 +4,7 @@
 
 mod bodies;
 mod envoy;
+mod failures;
 mod house;
 mod profiles;
 mod requests;
