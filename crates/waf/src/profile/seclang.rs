@@ -54,6 +54,8 @@ SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:190011,phase:1,t:none,log,deny,statu
 SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:190012,phase:2,t:none,log,deny,status:400,severity:CRITICAL,msg:'Too many arguments'"
 SecRule REQBODY_ERROR "!@eq 0" "id:190013,phase:2,t:none,log,deny,status:400,severity:CRITICAL,msg:'The request body cannot be read',logdata:'%{REQBODY_ERROR_MSG}'"
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:190014,phase:2,t:none,log,deny,status:400,severity:CRITICAL,msg:'The multipart body is ambiguous'"
+SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*application/grpc\s*(?:[+;,]|$)" "id:190015,phase:1,t:none,log,deny,status:415,severity:CRITICAL,msg:'gRPC needs HTTP/2',chain"
+SecRule REQUEST_PROTOCOL "!@rx ^HTTP/[23]" "t:none"
 "#;
 
 /// The Core Rule Set's settings.

@@ -109,7 +109,7 @@ pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value
         "use_remote_address": true,
         "normalize_path": true,
         "merge_slashes": true,
-        "http_protocol_options": { "accept_http_10": true },
+        "http_protocol_options": { "accept_http_10": true, "enable_trailers": true },
         "access_log": [{ "name": "stdout", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": { "text_format_source": { "inline_string": "METADATA %DYNAMIC_METADATA(portcullis.waf)% %RESPONSE_CODE_DETAILS%\n" } },

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bodies;
+mod bypasses;
 mod envoy;
 mod failures;
 mod house;
