@@ -99,13 +99,21 @@ fn build_archive(go: &Path, archive: &Path) -> Result<()> {
     build.current_dir("go").env("CGO_ENABLED", "1").env("GOTOOLCHAIN", "local").env("GOWORK", "off");
     // The pins are complete, and no setting of the caller may change them.
     build.env("GOFLAGS", "-mod=readonly -buildvcs=false").env("GOOS", "linux").env("GOARCH", arch()?);
-    // no_fs_access: rules neither read nor write files of the machine.
-    build.args(["build", "-buildmode=c-archive", "-trimpath", "-ldflags=-s -w", "-tags=no_fs_access", "-o"]);
+    build.args(["build", "-buildmode=c-archive", "-trimpath", "-ldflags=-s -w", &tags(), "-o"]);
     let output = build.arg(archive).arg(".").output().with_context(|| format!("cannot run {}", go.display()))?;
     if !output.status.success() {
         bail!("{} build, in crates/coraza/go: {}", go.display(), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+/// Bodies are not put into files, and no operator runs a program or asks the network.
+fn tags() -> String {
+    let mut tags = "-tags=no_fs_access,coraza.disabled_operators.inspectFile,coraza.disabled_operators.rbl".to_owned();
+    if env::var_os("CARGO_FEATURE_TESTING").is_some() {
+        tags += ",portcullis_testing";
+    }
+    tags
 }
 
 fn arch() -> Result<&'static str> {

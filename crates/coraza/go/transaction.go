@@ -164,8 +164,8 @@ func (t *transaction) matches() int {
 	return count
 }
 
-// encodeMatches writes each match: rule, severity, phase, whether it was disruptive, file, line, version, message, data; the number of tags and
-// the tags; the number of places and, for each, variable, key and value.
+// encodeMatches writes each match: rule, severity, phase, whether it was disruptive, file, line, version, message, data; the
+// number of tags and the tags; the number of places and, for each, variable, key and value.
 func (t *transaction) encodeMatches() []byte {
 	w := writer{}
 	if t.tx == nil {

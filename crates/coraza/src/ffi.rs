@@ -44,9 +44,17 @@ impl Given {
 
 impl Drop for Given {
     fn drop(&mut self) {
-        // SAFETY: it is from Go, and freed once; free takes null as well.
-        unsafe { declared::coraza_free_bytes(self.0) }
+        if !self.0.data.is_null() {
+            // SAFETY: it is from Go, and freed once.
+            unsafe { declared::coraza_free_bytes(self.0) }
+        }
     }
+}
+
+/// A buffer for the time of a call; Go does not write to it. An empty one is at no address: that of an empty slice is a small
+/// number, and Go ends the process when it moves a stack that holds one.
+fn lent(buffer: &[u8]) -> *mut u8 {
+    if buffer.is_empty() { std::ptr::null_mut() } else { buffer.as_ptr().cast_mut() }
 }
 
 /// What the Go runtime takes.
@@ -96,9 +104,7 @@ impl Rules {
     pub(crate) fn compile(source: &[u8]) -> Result<Self, Problem> {
         let (mut count, mut problem) = (0, coraza_bytes::default());
         // SAFETY: the pointers are to live values of ours, and the length is that of the buffer.
-        let number = unsafe {
-            declared::coraza_compile(source.as_ptr().cast_mut(), source.len(), &raw mut count, &raw mut problem)
-        };
+        let number = unsafe { declared::coraza_compile(lent(source), source.len(), &raw mut count, &raw mut problem) };
         let problem = Given(problem);
         if number != 0 {
             return Ok(Self { number, count });
@@ -128,13 +134,7 @@ impl Transaction {
         let mut outcome = coraza_outcome::default();
         // SAFETY: the rules live; the pointers are to live values of ours, and the length is that of the buffer.
         let number = unsafe {
-            declared::coraza_begin(
-                rules.number,
-                request.as_ptr().cast_mut(),
-                request.len(),
-                done.into(),
-                &raw mut outcome,
-            )
+            declared::coraza_begin(rules.number, lent(request), request.len(), done.into(), &raw mut outcome)
         };
         (Self(number), step(outcome))
     }
@@ -167,7 +167,7 @@ impl Transaction {
         let mut outcome = coraza_outcome::default();
         // SAFETY: the number is from coraza_begin and not let go of; the pointers are to live values of ours, and the length is
         // that of the buffer, which Go does not write to.
-        unsafe { run(self.0, data.as_ptr().cast_mut(), data.len(), done.into(), &raw mut outcome) }
+        unsafe { run(self.0, lent(data), data.len(), done.into(), &raw mut outcome) }
         step(outcome)
     }
 }

@@ -109,6 +109,26 @@ fn what_is_wrong_is_named_with_file_line_and_directive() {
 }
 
 #[test]
+fn rules_run_no_programs_and_ask_no_network() {
+    for operator in ["@inspectFile /bin/true", "@rbl rbl.example"] {
+        let text = format!("SecRule ARGS \"{operator}\" \"id:1,phase:1,deny\"\n");
+        let problem = Rules::compile(&Source::new(newest()).load("a.conf", text)).unwrap_err().to_string();
+        assert!(problem.starts_with("a.conf:1: ") && problem.contains("operator"), "{problem}");
+    }
+}
+
+#[test]
+fn a_body_may_be_empty() {
+    let rules =
+        rules("SecRuleEngine On\nSecRequestBodyAccess On\nSecResponseBodyAccess On\nSecAction \"id:1,phase:4,deny\"");
+    let mut transaction = rules.begin(get("/"), false);
+    assert_eq!(transaction.request_body(b"", true).unwrap().interruption, None);
+    let response = Response { protocol: "HTTP/1.1", status: 204, headers: [] as [Field; 0] };
+    assert_eq!(transaction.response(response, false).unwrap().interruption, None);
+    assert!(transaction.response_body(b"", true).unwrap().interruption.is_some());
+}
+
+#[test]
 fn both_core_rule_sets_compile() {
     let versions = coraza::versions().1;
     assert_eq!(versions, ["4.25.0", "4.22.0"]);

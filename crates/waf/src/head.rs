@@ -33,6 +33,11 @@ impl Head {
         self.0.iter().filter(move |field| field.key == name).map(value)
     }
 
+    /// All values of that name, as one list.
+    pub fn list(&self, name: &str) -> Vec<u8> {
+        self.all(name).collect::<Vec<_>>().join(&b","[..])
+    }
+
     /// The value as text, replaced where it is none.
     pub fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(self.get(name).unwrap_or_default()).into_owned()
@@ -76,9 +81,22 @@ impl Head {
         let kind = self.text("content-type").to_ascii_lowercase();
         kind.starts_with("application/grpc")
             || kind.starts_with("text/event-stream")
-            || self.get("upgrade").is_some()
-            || self.get(":method") == Some(b"CONNECT")
+            || self.is_tunnel()
+            // A server may say in any response which protocols it would rather speak.
+            || (self.status() == 0 && self.get("upgrade").is_some())
             || self.status() == 101
+    }
+
+    /// Whether it asks for a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.get(":method") == Some(b"CONNECT")
+    }
+
+    /// Whether it asks for another protocol and announces a body nevertheless: an application that stays with HTTP would read
+    /// it.
+    pub fn upgrades_with_body(&self) -> bool {
+        let announced = self.get("content-length").is_some_and(|length| length != b"0");
+        self.get("upgrade").is_some() && (announced || self.get("transfer-encoding").is_some())
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Reason {
     UnknownEncoding,
     /// The body cannot be unpacked.
     BrokenEncoding,
+    /// It asks for another protocol, and has a body as well.
+    UpgradeWithBody,
     /// It could not be judged, and its profile is closed.
     Failure,
     /// The profile that its route names does not exist.
@@ -51,6 +53,7 @@ impl Reason {
             Self::BodyTooLong => "body_too_long",
             Self::UnknownEncoding => "unknown_encoding",
             Self::BrokenEncoding => "broken_encoding",
+            Self::UpgradeWithBody => "upgrade_with_body",
             Self::Failure => "failure",
             Self::NoProfile => "no_profile",
             Self::Overload => "overload",
@@ -62,7 +65,7 @@ impl Reason {
             Self::Rule => 403,
             Self::BodyTooLong => 413,
             Self::UnknownEncoding => 415,
-            Self::BrokenEncoding => 400,
+            Self::BrokenEncoding | Self::UpgradeWithBody => 400,
             Self::Failure | Self::NoProfile => 500,
             Self::Overload => 503,
         }

@@ -7,9 +7,12 @@ use kit::redact::MASK;
 use serde::{Deserialize, Serialize};
 
 use super::Part;
-use super::redact::{Redactor, cut};
+use super::redact::{Redactor, cut, is_copy};
 use crate::head::Head;
 use crate::inspect::Outcome;
+
+/// The most places that are told of a match: a request may have a thousand parameters, and all may match.
+const MOST_PLACES: usize = 32;
 
 /// An entry: the shape that `portcullis-waf tune` reads back.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -87,7 +90,7 @@ pub struct Found {
     pub data: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
-    /// What it matched on.
+    /// What it matched on, the first [`MOST_PLACES`] of it.
     pub places: Vec<Place>,
 }
 
@@ -143,12 +146,12 @@ impl Entry {
 
 impl Found {
     fn of(found: &Match, values: bool, redactor: &Redactor) -> Self {
-        let place = |place: &coraza::Place| {
-            let value =
-                || if redactor.hides(&place.variable, &place.key) { MASK.to_owned() } else { cut(&place.value) };
-            Place { name: place.to_string(), value: values.then(value) }
-        };
         let secret = found.places.iter().any(|place| redactor.hides(&place.variable, &place.key));
+        let place = |place: &coraza::Place| {
+            let hidden = redactor.hides(&place.variable, &place.key) || (secret && is_copy(&place.variable));
+            let value = || if hidden { MASK.to_owned() } else { cut(&place.value) };
+            Place { name: cut(&place.to_string()), value: values.then(value) }
+        };
         let data = || if secret { MASK.to_owned() } else { cut(&found.data) };
         Self {
             data: (values && !found.data.is_empty()).then(data),
@@ -156,7 +159,7 @@ impl Found {
             severity: found.severity.map_or("", coraza::Severity::name).to_owned(),
             message: found.message.clone(),
             tags: found.tags.clone(),
-            places: found.places.iter().map(place).collect(),
+            places: found.places.iter().take(MOST_PLACES).map(place).collect(),
         }
     }
 }
@@ -172,4 +175,48 @@ fn fields(head: &Head, redactor: &Redactor) -> BTreeMap<String, String> {
         }
     }
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Redact;
+
+    fn found(places: &[(&str, &str, &str)]) -> Found {
+        let place = |(variable, key, value): &(&str, &str, &str)| coraza::Place {
+            variable: (*variable).to_owned(),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let found = Match {
+            rule: 1,
+            severity: None,
+            phase: 2,
+            disruptive: false,
+            file: String::new(),
+            line: 0,
+            version: String::new(),
+            message: String::new(),
+            data: "canary".to_owned(),
+            tags: Vec::new(),
+            places: places.iter().map(place).collect(),
+        };
+        Found::of(&found, true, &Redactor::new(&Redact::default()))
+    }
+
+    #[test]
+    fn a_copy_of_a_secret_is_a_secret() {
+        let secret = found(&[("ARGS", "password", "canary"), ("MATCHED_VAR", "", "canary"), ("TX", "1", "canary")]);
+        assert!(!serde_json::to_string(&secret).unwrap().contains("canary"), "{secret:?}");
+        let open = found(&[("ARGS", "a", "b"), ("MATCHED_VAR", "", "b")]);
+        assert_eq!((open.data.as_deref(), open.places[1].value.as_deref()), (Some("canary"), Some("b")));
+    }
+
+    #[test]
+    fn an_entry_is_bounded() {
+        let long = "k".repeat(100_000);
+        let found = found(&vec![("ARGS", long.as_str(), long.as_str()); 1000]);
+        assert_eq!(found.places.len(), MOST_PLACES);
+        assert!(serde_json::to_string(&found).unwrap().len() < MOST_PLACES * 1200);
+    }
 }

@@ -11,7 +11,7 @@ pub(super) fn write(entry: &Entry) -> String {
     let mut part = |letter: char, body: &str| {
         let _ = write!(text, "--{boundary}-{letter}--\n{body}\n");
     };
-    part('A', &format!("[{}] {} {} {}\n", entry.time, entry.id, line(&entry.client), line(&entry.host)));
+    part('A', &format!("[{}] {} {} {}\n", entry.time, line(&entry.id), line(&entry.client), line(&entry.host)));
     let mut request = format!("{} {} {}\n", line(&entry.method), line(&entry.target), entry.protocol);
     for (name, value) in &entry.headers {
         let _ = writeln!(request, "{}: {}", line(name), line(value));

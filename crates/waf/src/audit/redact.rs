@@ -7,7 +7,7 @@ use super::Redact;
 /// A value of this length and more is cut.
 const LONGEST: usize = 512;
 /// Collections that hold whole bodies.
-const BODIES: [&str; 4] = ["REQUEST_BODY", "RESPONSE_BODY", "FULL_REQUEST", "FILES_TMP_CONTENT"];
+const BODIES: [&str; 6] = ["REQUEST_BODY", "RESPONSE_BODY", "FULL_REQUEST", "FILES_TMP_CONTENT", "XML", "RESPONSE_XML"];
 
 /// Masks what must not be read.
 #[derive(Debug)]
@@ -24,14 +24,22 @@ impl Redactor {
 
     /// The value of a header.
     pub(super) fn header(&self, name: &str, value: &[u8]) -> String {
-        if self.hides_header(name) { MASK.to_owned() } else { cut(&String::from_utf8_lossy(value)) }
+        let value = String::from_utf8_lossy(value);
+        match name {
+            _ if self.hides_header(name) => MASK.to_owned(),
+            // Addresses, with the parameters of other requests.
+            "referer" | "location" => self.target(&value),
+            _ => cut(&value),
+        }
     }
 
     /// Whether a value that a rule matched on must not be read.
     pub(super) fn hides(&self, variable: &str, key: &str) -> bool {
         BODIES.contains(&variable)
             || match variable {
-                "REQUEST_HEADERS" | "RESPONSE_HEADERS" => self.hides_header(key),
+                "REQUEST_HEADERS" | "RESPONSE_HEADERS" => {
+                    ["referer", "location"].contains(&key.to_ascii_lowercase().as_str()) || self.hides_header(key)
+                }
                 "REQUEST_COOKIES" => self.hides_header("cookie") || self.hides_parameter(key),
                 // Names in the key, values that hold names of others: a line has all.
                 "QUERY_STRING" | "REQUEST_URI" | "REQUEST_URI_RAW" | "REQUEST_LINE" => true,
@@ -43,7 +51,7 @@ impl Redactor {
     pub(super) fn target(&self, target: &str) -> String {
         let Some((path, query)) = target.split_once('?') else { return cut(target) };
         let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if self.hides_parameter(name) => format!("{name}={MASK}"),
+            Some((name, _)) if self.hides_parameter(&decoded(name)) => format!("{name}={MASK}"),
             _ => pair.to_owned(),
         });
         cut(&format!("{path}?{}", pairs.collect::<Vec<_>>().join("&")))
@@ -57,6 +65,31 @@ impl Redactor {
         let name = name.to_ascii_lowercase();
         self.parameters.iter().any(|part| name.contains(part.as_str()))
     }
+}
+
+/// A name as applications read it: without percent signs.
+fn decoded(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a variable holds what a rule found elsewhere: in another place of the same match.
+pub(super) fn is_copy(variable: &str) -> bool {
+    variable == "TX" || variable.starts_with("MATCHED_VAR")
 }
 
 /// The beginning of a long value.
@@ -76,14 +109,21 @@ mod tests {
         let redactor = Redactor::new(&Redact::default());
         assert_eq!(redactor.header("Authorization", b"Bearer x"), MASK);
         assert_eq!(redactor.header("accept", b"*/*"), "*/*");
+        assert_eq!(
+            redactor.header("referer", b"https://a.example/?token=x"),
+            format!("https://a.example/?token={MASK}")
+        );
+        assert_eq!(redactor.target("/a?pass%77ord=x&100%=y"), format!("/a?pass%77ord={MASK}&100%=y"));
         assert_eq!(redactor.target("/a?user=ann&new_Password=x&q=1"), format!("/a?user=ann&new_Password={MASK}&q=1"));
         for (variable, key, hidden) in [
             ("ARGS", "password", true),
             ("ARGS_POST", "json.card.number", true),
             ("ARGS", "comment", false),
             ("REQUEST_HEADERS", "Cookie", true),
+            ("REQUEST_HEADERS", "Referer", true),
             ("REQUEST_COOKIES", "session", true),
             ("REQUEST_BODY", "", true),
+            ("XML", "/*", true),
             ("REQUEST_URI", "", true),
             ("REQUEST_FILENAME", "", false),
         ] {

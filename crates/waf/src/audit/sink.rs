@@ -3,15 +3,22 @@
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::File;
 
+/// The most bytes that may wait to be written, however many entries are allowed to.
+const MOST_BYTES: usize = 64 << 20;
+
 /// The way to the thread that writes. Dropping it waits until everything is written.
 #[derive(Debug)]
 pub(super) struct Sink {
     queue: Option<SyncSender<String>>,
+    /// Bytes that wait to be written.
+    waiting: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -22,14 +29,24 @@ impl Sink {
             None => Box::new(Stdout),
         };
         let (sender, receiver) = sync_channel(queue.max(1));
-        let thread =
-            std::thread::Builder::new().name("audit".to_owned()).spawn(move || run(&receiver, &mut *target))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread) })
+        let waiting = Arc::<AtomicUsize>::default();
+        let written = Arc::clone(&waiting);
+        let thread = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || run(&receiver, &written, &mut *target))?;
+        Ok(Self { queue: Some(sender), waiting, thread: Some(thread) })
     }
 
     /// False when there was no room.
     pub(super) fn write(&self, text: String) -> bool {
-        self.queue.as_ref().is_some_and(|queue| queue.try_send(text).is_ok())
+        let size = text.len();
+        let before = self.waiting.fetch_add(size, Ordering::Relaxed);
+        let fits = before == 0 || before + size <= MOST_BYTES;
+        let sent = fits && self.queue.as_ref().is_some_and(|queue| queue.try_send(text).is_ok());
+        if !sent {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+        }
+        sent
     }
 }
 
@@ -44,11 +61,15 @@ impl Drop for Sink {
 }
 
 /// Writes in bursts: what is there is written, then flushed.
-fn run(queue: &Receiver<String>, target: &mut dyn Target) {
+fn run(queue: &Receiver<String>, waiting: &AtomicUsize, target: &mut dyn Target) {
     let mut failed = false;
     while let Ok(first) = queue.recv() {
         let texts = std::iter::once(first).chain(queue.try_iter());
-        let outcome = texts.into_iter().try_for_each(|text| target.write(&text)).and_then(|()| target.flush());
+        let write = |text: String| {
+            waiting.fetch_sub(text.len(), Ordering::Relaxed);
+            target.write(&text)
+        };
+        let outcome = texts.into_iter().try_for_each(write).and_then(|()| target.flush());
         match outcome {
             Err(error) if !failed => {
                 tracing::error!(%error, "the audit log cannot be written, entries are lost");
@@ -151,9 +172,13 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_refused() {
         let (sender, receiver) = sync_channel(1);
-        let sink = Sink { queue: Some(sender), thread: None };
+        let sink = Sink { queue: Some(sender), waiting: Arc::default(), thread: None };
         assert!(sink.write("a".to_owned()) && !sink.write("b".to_owned()));
         drop(receiver);
         assert!(!sink.write("c".to_owned()));
+        let (sender, receiver) = sync_channel(10);
+        let sink = Sink { queue: Some(sender), waiting: Arc::default(), thread: None };
+        assert!(sink.write("a".repeat(MOST_BYTES)) && !sink.write("b".to_owned()));
+        drop(receiver);
     }
 }

@@ -37,7 +37,7 @@ impl Default for Collected {
 }
 
 /// What is to happen after a chunk.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
     /// There is more to come.
     Wait,
@@ -80,12 +80,12 @@ impl Body {
         }
         self.state = State::Done;
         let packed = std::mem::take(&mut self.collected).finish();
-        let encodings = head.get("content-encoding").unwrap_or_default();
-        let (body, over) = if decode::is_encoded(encodings) {
-            // What was cut off cannot be unpacked.
-            match decode::decode(encodings, &packed, plan.limit) {
+        let encodings = head.list("content-encoding");
+        let (body, over) = if decode::is_encoded(&encodings) {
+            match decode::decode(&encodings, &packed, plan.limit) {
                 Ok(body) => (Bytes::from(body), over),
-                Err(_) if over => return over_limit(plan.over_limit.max(OverLimit::Reject), Bytes::new()),
+                // What was cut off cannot be unpacked.
+                Err(_) if over => return over_limit(plan.over_limit.unless_in_part(), Bytes::new()),
                 Err(why) => return Next::Refuse { reason: reason(why), body: Bytes::new() },
             }
         } else {
@@ -95,10 +95,10 @@ impl Body {
         if !over {
             return Next::Judge { body, cut: false };
         }
-        let structured = is_structured(head) && plan.over_limit == OverLimit::Partial;
+        let what = if is_structured(head) { plan.over_limit.unless_in_part() } else { plan.over_limit };
         let most = usize::try_from(plan.limit + 1).unwrap_or(usize::MAX);
         let beginning = body.slice(..body.len().min(most));
-        over_limit(if structured { OverLimit::Reject } else { plan.over_limit }, beginning)
+        over_limit(what, beginning)
     }
 }
 
@@ -213,6 +213,18 @@ mod tests {
     fn an_unknown_encoding_is_refused() {
         let odd = head(&[("content-encoding", "br")]);
         let next = fate(b"x", 1, &plan(16, OverLimit::Pass), &odd);
-        assert_eq!(next, Next::Refuse { reason: Reason::UnknownEncoding, body: Bytes::new() });
+        let refused = Next::Refuse { reason: Reason::UnknownEncoding, body: Bytes::new() };
+        assert_eq!(next, refused);
+        let twice = head(&[("content-encoding", "identity"), ("content-encoding", "br")]);
+        assert_eq!(fate(b"x", 1, &plan(16, OverLimit::Pass), &twice), refused);
+    }
+
+    #[test]
+    fn a_packed_body_that_was_cut_is_let_be_only_where_long_ones_are() {
+        let packed = head(&[("content-encoding", "gzip")]);
+        let next = |over_limit| Body::default().take(Bytes::new(), false, true, &plan(16, over_limit), &packed);
+        let refused = Next::Refuse { reason: Reason::BodyTooLong, body: Bytes::new() };
+        assert_eq!((next(OverLimit::Reject), next(OverLimit::Partial)), (refused.clone(), refused));
+        assert_eq!(next(OverLimit::Pass), Next::Judge { body: Bytes::new(), cut: true });
     }
 }

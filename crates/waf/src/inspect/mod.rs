@@ -44,7 +44,8 @@ pub struct Inspection {
     /// Why it was refused, or would have been.
     refused: Option<Refusal>,
     failed: Option<Reason>,
-    given_up: Arc<AtomicBool>,
+    /// Set by who waits no longer: then it counts as not judged.
+    pub given_up: Arc<AtomicBool>,
     observer: Arc<Observer>,
     begun: Instant,
 }
@@ -104,11 +105,6 @@ impl Inspection {
         &self.profile
     }
 
-    /// To be set by who waits no longer: then it counts as not judged.
-    pub fn given_up(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.given_up)
-    }
-
     /// The rules that have matched so far.
     pub fn matches(&self) -> Vec<Match> {
         self.transaction.matches()
@@ -132,6 +128,14 @@ impl Inspection {
     /// How many bytes have come of the request's body, or of the response's.
     pub fn received(&self, request: bool) -> u64 {
         if request { self.request_body.received() } else { self.response_body.received() }
+    }
+
+    /// Whether what is longer than may be looked at is refused, at least where a part tells nothing. Then a body that may be
+    /// a part is taken for one.
+    pub(crate) fn refuses_longer(&self, request: bool) -> bool {
+        let plan = &self.profile.plan;
+        let body = if request { &plan.request_body } else { &plan.response_body };
+        body.over_limit != OverLimit::Pass
     }
 
     /// Where the engine is.
@@ -258,7 +262,7 @@ impl Inspection {
     }
 
     /// Refuses, where the profile blocks; remembers that it would have otherwise.
-    fn refuse(&mut self, refusal: Refusal) -> Verdict {
+    pub fn refuse(&mut self, refusal: Refusal) -> Verdict {
         let refusal = self.refused.get_or_insert(refusal).clone();
         if self.profile.plan.blocks() { Verdict::Refuse(refusal) } else { Verdict::Pass }
     }

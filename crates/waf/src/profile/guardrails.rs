@@ -101,6 +101,13 @@ impl Breaches<'_> {
         } else {
             ("excludeParameters", &rails.exclude_parameters)
         };
+        // All of a collection, or what an expression says, may be as much as the whole rule.
+        for parameter in exclusion.parameters.iter().filter(|text| !text.contains(':') || text.contains(":/")) {
+            self.add(
+                &format!("{field}.parameters"),
+                format!("`{parameter}` is not one parameter, allowed: as ARGS:comment"),
+            );
+        }
         let within = |rules: &&RuleRange| !allowed.iter().any(|range| range.covers(**rules));
         for rules in exclusion.rules.iter().filter(within) {
             let what = format!("{rules} is not within guardrails.{name} of {}", self.base);

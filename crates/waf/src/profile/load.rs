@@ -139,6 +139,12 @@ fn read_all(places: &[Place], wrong: &mut Vec<String>) -> Result<BTreeMap<String
     }
     for one in read_places(places, wrong)? {
         let name = one.spec.name.clone();
+        if let Some(base) = one.must_extend.as_ref().filter(|_| builtin().any(|inside| inside == name)) {
+            let taken =
+                format!("`{name}` is inside already, and profiles that have to extend {base} cannot replace it");
+            wrong.push(one.finding(("name".to_owned(), taken)));
+            continue;
+        }
         match read.insert(name.clone(), one) {
             Some(other) if other.directory.is_some() => {
                 let twice = format!("is that of {} already", other.file);

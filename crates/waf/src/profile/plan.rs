@@ -156,18 +156,19 @@ impl BodyPlan {
         }
     }
 
-    /// Whether bodies of a content type are looked at. One without a type is: it may be anything.
+    /// Whether bodies of a content type are looked at. One without a type is: it may be anything. Of several types, the
+    /// application may take any.
     pub fn wants(&self, content_type: &[u8]) -> bool {
         if !self.inspect {
             return false;
         }
         let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();
-        let kind = text.split([';', ',']).next().unwrap_or_default().trim();
-        kind.is_empty()
-            || self.content_types.iter().any(|wanted| wanted == ANY)
-            || self.content_types.iter().any(|wanted| match wanted.strip_prefix('+') {
+        text.split(',').map(|one| one.split(';').next().unwrap_or_default().trim()).any(|kind| {
+            let is = |wanted: &String| match wanted.strip_prefix('+') {
                 Some(_) => kind.ends_with(wanted.as_str()),
-                None => kind == wanted,
-            })
+                None => kind == wanted || wanted == ANY,
+            };
+            kind.is_empty() || self.content_types.iter().any(is)
+        })
     }
 }

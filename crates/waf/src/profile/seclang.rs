@@ -30,14 +30,11 @@ pub(super) fn engine(plan: &Plan) -> String {
     let _ = writeln!(text, "SecRequestBodyLimit {most}\nSecRequestBodyInMemoryLimit {most}");
     let _ = writeln!(text, "SecResponseBodyLimit {most_back}");
     text += "SecRequestBodyLimitAction ProcessPartial\nSecResponseBodyLimitAction ProcessPartial\n";
-    let types: Vec<&str> =
-        response.content_types.iter().map(String::as_str).filter(|kind| !kind.starts_with('+')).collect();
-    let _ = writeln!(text, "SecResponseBodyMimeType {}", types.join(" "));
     text + READING
 }
 
-/// How bodies are read, and what is refused because it cannot be read: a body that the engine reads otherwise than the
-/// application would is the way round all rules.
+/// How bodies are read (which are at all, our own lists say), and what is refused because it cannot be read: a body that the
+/// engine reads otherwise than the application would is the way round all rules.
 const READING: &str = r#"
 SecArgumentsLimit 1000
 SecRequestBodyJsonDepthLimit 512
@@ -51,11 +48,14 @@ SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*(?:application/(?:[a-z0-9.-]+\
 SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*application/(?:[a-z0-9.-]+\+)?json" "id:190002,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=JSON"
 SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*text/plain" "id:190003,phase:1,t:none,pass,nolog,ctl:forceRequestBodyVariable=On"
 SecRule &REQUEST_HEADERS:Content-Type "@eq 0" "id:190004,phase:1,t:none,pass,nolog,ctl:forceRequestBodyVariable=On"
+SecAction "id:190005,phase:3,t:none,pass,nolog,ctl:forceResponseBodyVariable=On"
 SecRule URI_PARSE_ERROR "@eq 1" "id:190010,phase:1,t:none,log,deny,status:400,severity:CRITICAL,msg:'The request target cannot be read'"
 SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:190011,phase:1,t:none,log,deny,status:400,severity:CRITICAL,msg:'Too many arguments'"
 SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:190012,phase:2,t:none,log,deny,status:400,severity:CRITICAL,msg:'Too many arguments'"
 SecRule REQBODY_ERROR "!@eq 0" "id:190013,phase:2,t:none,log,deny,status:400,severity:CRITICAL,msg:'The request body cannot be read',logdata:'%{REQBODY_ERROR_MSG}'"
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" "id:190014,phase:2,t:none,log,deny,status:400,severity:CRITICAL,msg:'The multipart body is ambiguous'"
+SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*application/grpc\s*(?:[+;,]|$)" "id:190015,phase:1,t:none,log,deny,status:415,severity:CRITICAL,msg:'gRPC needs HTTP/2',chain"
+SecRule REQUEST_PROTOCOL "!@rx ^HTTP/[23]" "t:none"
 "#;
 
 /// The Core Rule Set's settings.
@@ -91,7 +91,7 @@ pub(super) fn exclusions_by_path(exclusions: &[Exclusion]) -> String {
         let _ = writeln!(
             text,
             "SecRule REQUEST_FILENAME \"@rx ^{path}(?:/|$)\" \"id:{number},phase:1,t:none,pass,nolog,chain\"\n \
-             SecRule REQUEST_FILENAME \"!@contains ..\" \"t:none,{actions}\""
+             SecRule REQUEST_FILENAME \"!@rx (?i)(?:\\.|%2e){{2}}\" \"t:none,{actions}\""
         );
     }
     text

@@ -129,6 +129,13 @@ pub enum OverLimit {
     Reject,
 }
 
+impl OverLimit {
+    /// The same for a body of which a part tells nothing.
+    pub fn unless_in_part(self) -> Self {
+        if self == Self::Partial { Self::Reject } else { self }
+    }
+}
+
 /// What happens to a request that cannot be judged: the engine failed, or took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -13,7 +13,7 @@ mod mode;
 mod reply;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use envoy::service::ext_proc::processing_request::Request as Message;
@@ -24,6 +24,7 @@ use crate::facts::Facts;
 use crate::firewall::Firewall;
 use crate::head::Head;
 use crate::inspect::{End, Exchange, Inspection};
+use crate::page::Reader;
 use crate::pool::NoResult;
 use crate::profile::{Mode, OnFailure, OverLimit, Profile};
 use crate::select::select;
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     /// The profile that the call itself names.
     called: Option<String>,
     state: State,
+    /// Who is told of a refusal.
+    reader: Reader,
     modes: Modes,
     /// Pieces of a duplex body that wait until they are judged.
     held: Vec<Bytes>,
@@ -84,7 +87,8 @@ impl Session {
     /// A stream that has just begun. `called` is the profile that the call itself names.
     pub(crate) fn new(firewall: Arc<Firewall>, called: Option<String>) -> Self {
         firewall.observer.metrics.streams.inc();
-        Self { firewall, called, state: State::New, modes: Modes::default(), held: Vec::new() }
+        let (state, reader) = (State::New, Reader::default());
+        Self { firewall, called, state, reader, modes: Modes::default(), held: Vec::new() }
     }
 
     /// Takes a message and gives the answers to it, none where it has to wait for more.
@@ -125,6 +129,7 @@ impl Session {
     async fn begin(&mut self, facts: Facts, message: HttpHeaders) -> Vec<ProcessingResponse> {
         let head = Head::from(message.headers.unwrap_or_default());
         tracing::debug!(?facts, "a request");
+        self.reader = Reader::of(&request_id(&head), &head);
         let profiles = self.firewall.profiles.get();
         let name = select(&self.firewall.choices, &self.firewall.usual, &facts, &head);
         let Some(profile) = profiles.get(name).cloned() else {
@@ -135,7 +140,7 @@ impl Session {
             );
             self.firewall.observer.metrics.unknown_profile.inc();
             self.state = State::Passing;
-            return vec![reply::refusal(&Refusal::plain(Reason::NoProfile), &request_id(&head), &head, false, None)];
+            return vec![reply::refusal(&Refusal::plain(Reason::NoProfile), &self.reader, false, None)];
         };
         if profile.plan.mode == Mode::Off {
             self.state = State::Passing;
@@ -143,9 +148,9 @@ impl Session {
         }
         let shadow = profile.plan.shadow.as_ref().and_then(|name| profiles.get(name)).cloned();
         let body = wanted_body(&profile, &head, message.end_of_stream);
-        self.modes.plan_request(&profile.plan, body == Wanted::Body);
+        self.modes.plan_request(&profile.plan, body == Wanted::Body, message.end_of_stream);
         let exchange = Exchange {
-            id: request_id(&head),
+            id: self.reader.id.clone(),
             client: facts.client,
             server: facts.server,
             protocol: facts.protocol,
@@ -166,14 +171,17 @@ impl Session {
     ) -> Verdict {
         let observer = Arc::clone(&self.firewall.observer);
         let deadline = Instant::now() + self.firewall.deadline;
-        let judge = Arc::clone(&profile);
         let bytes = exchange.head.size();
+        let (judge, given_up) = (Arc::clone(&profile), Arc::<AtomicBool>::default());
+        let waits = Arc::clone(&given_up);
         let job = move || {
             let done = body == Wanted::Nothing;
             let (mut inspection, verdict) = Inspection::begin(exchange, profile, shadow, done, observer);
-            // What is known to be too long need not be sent.
+            inspection.given_up = waits;
+            // What is known from the head need not be sent.
             let verdict = match (&verdict, body) {
                 (Verdict::Pass, Wanted::TooLong) => inspection.request_body(Bytes::new(), End::Cut),
+                (Verdict::Pass, Wanted::Never) => inspection.refuse(Refusal::plain(Reason::UpgradeWithBody)),
                 _ => verdict,
             };
             (inspection, verdict)
@@ -183,7 +191,10 @@ impl Session {
                 self.state = State::Judging(Box::new(inspection));
                 verdict
             }
-            Err(why) => self.not_judged(&judge, why),
+            Err(why) => {
+                given_up.store(true, Ordering::Relaxed);
+                self.not_judged(&judge, why)
+            }
         }
     }
 
@@ -192,15 +203,16 @@ impl Session {
         let done = match &self.state {
             State::Judging(inspection) => {
                 let plan = &inspection.profile().plan;
-                let kind = head.get("content-type").unwrap_or_default();
-                message.end_of_stream || head.is_stream() || !plan.responses || !plan.response_body.wants(kind)
+                let stream = head.is_stream() || inspection.exchange.head.is_tunnel();
+                let wants = plan.responses && plan.response_body.wants(&head.list("content-type"));
+                message.end_of_stream || stream || !wants
             }
             _ => true,
         };
         let verdict = self
             .run(head.size(), move |inspection| {
                 let verdict = inspection.response(head, done);
-                // The engine has its own list of types.
+                // A rule may have put the engine off.
                 let over = verdict == Verdict::Pass && !done && !inspection.wants_response_body();
                 if over { inspection.response_body(Bytes::new(), End::Last) } else { verdict }
             })
@@ -217,13 +229,22 @@ impl Session {
         let mode = self.modes.body(direction);
         let chunk = Bytes::from(message.body);
         let last = message.end_of_stream || message.end_of_stream_without_message;
-        let end = if last || mode == BodyMode::Buffered { End::Last } else { End::More };
+        let end = match (&self.state, mode) {
+            _ if last => End::Last,
+            (State::Judging(inspection), BodyMode::Part)
+                if inspection.refuses_longer(direction == Direction::Request) =>
+            {
+                End::Cut
+            }
+            (_, BodyMode::Buffered | BodyMode::Part) => End::Last,
+            _ => End::More,
+        };
         let judged = match &self.state {
             State::Judging(inspection) => inspection.is_judged(direction == Direction::Request),
             _ => false,
         };
         // More of what was to come as a whole: it was judged by a part of it.
-        if judged && mode == BodyMode::Buffered && !chunk.is_empty() {
+        if judged && matches!(mode, BodyMode::Buffered | BodyMode::Part) && !chunk.is_empty() {
             return Err(Malformed::AfterTheEnd);
         }
         let (piece, bytes) = (chunk.clone(), self.received(direction) + chunk.len() as u64);
@@ -265,7 +286,7 @@ impl Session {
         let State::Judging(mut inspection) = std::mem::replace(&mut self.state, State::Passing) else {
             return Verdict::Pass;
         };
-        let (given_up, deadline) = (inspection.given_up(), Instant::now() + self.firewall.deadline);
+        let (given_up, deadline) = (Arc::clone(&inspection.given_up), Instant::now() + self.firewall.deadline);
         let profile = inspection.shared_profile();
         let job = move || {
             let verdict = step(&mut inspection);
@@ -316,10 +337,7 @@ impl Session {
                 answers
             }
             Verdict::Refuse(refusal) => {
-                let none = Head::default();
-                let (id, head) =
-                    inspection.map_or(("", &none), |inspection| (&*inspection.exchange.id, &inspection.exchange.head));
-                vec![reply::refusal(&refusal, id, head, self.firewall.name_rules, metadata)]
+                vec![reply::refusal(&refusal, &self.reader, self.firewall.name_rules, metadata)]
             }
         }
     }
@@ -341,16 +359,17 @@ enum Wanted {
     Nothing,
     /// Its announced length decides.
     TooLong,
+    /// It must not be there.
+    Never,
     Body,
 }
 
 fn wanted_body(profile: &Profile, head: &Head, ended: bool) -> Wanted {
     let plan = &profile.plan.request_body;
-    let mut kinds = head.all("content-type");
-    let kind = kinds.next().unwrap_or_default();
-    // Of several types, the application may take any.
-    let wants = plan.wants(kind) || (plan.inspect && kinds.next().is_some());
-    if ended || !wants || head.is_stream() {
+    if plan.inspect && head.upgrades_with_body() {
+        return Wanted::Never;
+    }
+    if ended || !plan.wants(&head.list("content-type")) || head.is_stream() {
         return Wanted::Nothing;
     }
     let too_long = head.content_length().is_some_and(|length| length > plan.limit);

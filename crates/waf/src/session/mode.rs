@@ -17,6 +17,9 @@ pub(super) enum BodyMode {
     Streamed,
     /// In one message.
     Buffered,
+    /// In one message, with as much of it as Envoy could hold. It does not say whether that was all: a message that is not
+    /// the last one comes before trailers, too.
+    Part,
     /// In pieces that are handed over and back.
     Duplex,
 }
@@ -62,15 +65,17 @@ impl Modes {
         mode
     }
 
-    /// Asks for what a request needs.
-    pub(super) fn plan_request(&mut self, plan: &Plan, body: bool) {
+    /// Asks for what a request needs: its body, and unless it has `ended` its trailers.
+    pub(super) fn plan_request(&mut self, plan: &Plan, body: bool, ended: bool) {
         if self.is_fixed() {
             return;
         }
         let mut mode = skip();
         if body {
             mode.set_request_body_mode(send_mode(&plan.request_body, !plan.blocks()));
-            // A body whose end comes with trailers would otherwise never end here.
+        }
+        if !ended {
+            // A body whose end comes with them would otherwise never end here.
             mode.set_request_trailer_mode(HeaderSendMode::Send);
         }
         if plan.responses {
@@ -95,16 +100,17 @@ impl Modes {
     /// How a body comes.
     pub(super) fn body(&self, direction: Direction) -> BodyMode {
         let request = direction == Direction::Request;
-        let mode = match &self.asked {
-            Some(mode) if request => mode.request_body_mode(),
-            Some(mode) => mode.response_body_mode(),
-            None if request => self.configured.0,
-            None => self.configured.1,
-        };
-        match mode {
+        let configured = if request { self.configured.0 } else { self.configured.1 };
+        let asked = self.asked.as_ref();
+        let asked = asked.map(|mode| if request { mode.request_body_mode() } else { mode.response_body_mode() });
+        match asked.unwrap_or(configured) {
+            // It may come in pieces after all: Envoy does not say whether it does as it was asked.
+            BodySendMode::Buffered if configured == BodySendMode::Streamed => BodyMode::Streamed,
+            BodySendMode::Buffered if configured == BodySendMode::BufferedPartial => BodyMode::Part,
             BodySendMode::None => BodyMode::None,
             BodySendMode::Streamed | BodySendMode::Grpc => BodyMode::Streamed,
-            BodySendMode::Buffered | BodySendMode::BufferedPartial => BodyMode::Buffered,
+            BodySendMode::Buffered => BodyMode::Buffered,
+            BodySendMode::BufferedPartial => BodyMode::Part,
             BodySendMode::FullDuplexStreamed => BodyMode::Duplex,
         }
     }
@@ -118,5 +124,32 @@ fn send_mode(plan: &BodyPlan, only_detects: bool) -> BodySendMode {
         BodySendMode::Buffered
     } else {
         BodySendMode::BufferedPartial
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modes(configured: BodySendMode, body: bool, ended: bool) -> Modes {
+        let mut modes = Modes { configured: (configured, BodySendMode::None), asked: None };
+        modes.plan_request(&Plan::default(), body, ended);
+        modes
+    }
+
+    #[test]
+    fn a_body_may_come_in_pieces_although_all_of_it_was_asked_for() {
+        let mode = |configured| modes(configured, true, false).body(Direction::Request);
+        assert_eq!(mode(BodySendMode::None), BodyMode::Buffered);
+        assert_eq!(mode(BodySendMode::Streamed), BodyMode::Streamed);
+        assert_eq!(mode(BodySendMode::BufferedPartial), BodyMode::Part);
+        assert_eq!(mode(BodySendMode::FullDuplexStreamed), BodyMode::Duplex);
+    }
+
+    #[test]
+    fn trailers_are_asked_for_whenever_there_may_be_any() {
+        let asked = |body, ended| modes(BodySendMode::None, body, ended).asked().unwrap().request_trailer_mode();
+        assert_eq!((asked(true, false), asked(false, false)), (HeaderSendMode::Send, HeaderSendMode::Send));
+        assert_eq!(asked(false, true), HeaderSendMode::Skip);
     }
 }

@@ -14,9 +14,8 @@ use envoy::service::ext_proc::{
 use envoy::types::HttpStatus;
 use envoy::{ListValue, Struct, Value, ValueKind};
 
-use crate::head::Head;
 use crate::inspect::Inspection;
-use crate::page::page;
+use crate::page::{Reader, page};
 use crate::select::NAMESPACE;
 use crate::verdict::{Reason, Refusal, telling};
 
@@ -101,12 +100,11 @@ fn piece(direction: Direction, bytes: &Bytes, last: bool) -> ProcessingResponse 
 /// The answer in place of the upstream's.
 pub(super) fn refusal(
     refusal: &Refusal,
-    id: &str,
-    request: &Head,
+    reader: &Reader,
     name_rules: bool,
     metadata: Option<Struct>,
 ) -> ProcessingResponse {
-    let page = page(refusal, id, request, name_rules);
+    let page = page(refusal, reader, name_rules);
     let mut set_headers = vec![header("content-type", page.content_type), header("cache-control", "no-store")];
     set_headers.extend(refusal.location.as_ref().map(|to| header("location", to)));
     if refusal.reason == Reason::Overload {

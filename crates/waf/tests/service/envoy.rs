@@ -81,7 +81,7 @@ pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value
         .manager(&json!({
             "normalize_path": true,
             "merge_slashes": true,
-            "http_protocol_options": { "accept_http_10": true },
+            "http_protocol_options": { "accept_http_10": true, "enable_trailers": true },
         }))
         .bootstrap(backend)
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bodies;
+mod bypasses;
 mod envoy;
+mod failures;
 mod house;
 mod profiles;
 mod requests;

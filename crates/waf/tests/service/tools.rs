@@ -65,6 +65,11 @@ fn who_extends_a_profile_may_tighten_it_and_loosen_it_within_guardrails() {
         ("onFailure: open", "onFailure: is open"),
         ("exclusions: [{rules: [942100]}]", "exclusions[0].rules: 942100 is not within guardrails.excludeRules"),
         (
+            "exclusions: [{rules: [942100], parameters: [ARGS]}]",
+            "exclusions[0].parameters: `ARGS` is not one parameter",
+        ),
+        ("exclusions: [{rules: [942100], parameters: ['ARGS:/.*/']}]", "`ARGS:/.*/` is not one parameter"),
+        (
             "exclusions: [{rules: [920100], parameters: ['ARGS:x']}]",
             "920100 is not within guardrails.excludeParameters",
         ),
@@ -76,6 +81,17 @@ fn who_extends_a_profile_may_tighten_it_and_loosen_it_within_guardrails() {
         let (code, said) = extends(wrong);
         assert!(code == Some(1) && said.contains(wanted), "{wrong}: {said}");
     }
+}
+
+#[test]
+fn who_has_to_extend_a_profile_cannot_take_the_place_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("p.yaml"), "name: strict\nextends: baseline\nmode: detect\n").unwrap();
+    let path = dir.path().to_str().unwrap();
+    let forced = run(&["check", "--extends", "baseline", path]);
+    let said = text(&forced.stderr);
+    assert!(forced.status.code() == Some(1) && said.contains("p.yaml:1:1: name: `strict` is inside already"), "{said}");
+    assert!(run(&["check", path]).status.success());
 }
 
 #[test]
