@@ -13,10 +13,14 @@
 
 pub mod ask;
 mod audit;
+mod claims;
 pub mod cli;
 pub mod clock;
 pub mod cookie;
 mod exchange;
+mod fading;
+#[doc(hidden)]
+pub mod fuzz;
 mod grpc;
 mod handover;
 mod http;

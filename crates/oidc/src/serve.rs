@@ -13,6 +13,7 @@ use kit::tls::Protocols;
 
 use crate::cookie::Jar;
 use crate::metrics::Metrics;
+use crate::provider::Provider;
 use crate::runtime::Runtime;
 use crate::seal::Keys;
 use crate::service::Service;
@@ -40,6 +41,7 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     sweep(&kit, &service);
     serve_http(&kit, &settings, &service).await?;
     serve_grpc(&kit, &settings, service).await?;
+    learnt(&kit, &fresh).await;
     served.open();
     Ok(())
 }
@@ -82,6 +84,16 @@ pub(crate) fn read_keys(files: &[std::path::PathBuf]) -> Result<Keys, BoxError> 
     Ok(Keys::new(secrets.iter().map(Vec::as_slice))?)
 }
 
+/// Waits until providers were asked what they publish: who is ready can log people in and knows tokens, unless a provider is down.
+async fn learnt(kit: &Kit, providers: &[Arc<Provider>]) {
+    let all = async {
+        for provider in providers {
+            provider.tried().await;
+        }
+    };
+    kit.shutdown.unless_stopping(all).await;
+}
+
 /// Takes over new configurations. One that cannot be used leaves the old one in force.
 fn follow(kit: &Kit, mut following: Reloading<Settings>, service: &Arc<Service>) {
     let (service, kit_, shutdown) = (Arc::clone(service), kit.clone(), kit.shutdown.clone());
@@ -91,6 +103,7 @@ fn follow(kit: &Kit, mut following: Reloading<Settings>, service: &Arc<Service>)
             match Runtime::new(&settings, Some(&before), &service.metrics) {
                 Ok((runtime, fresh)) => {
                     Runtime::start(&kit_, &fresh);
+                    learnt(&kit_, &fresh).await;
                     service.runtime.store(Arc::new(runtime));
                 }
                 Err(error) => {

@@ -9,6 +9,7 @@
 //! ([`wait`]). No other room may be needed here: a test of any room can use this one.
 
 pub mod binary;
+pub mod chromium;
 pub mod client;
 pub mod cluster;
 pub mod echo;

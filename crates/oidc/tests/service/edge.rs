@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use testbed::envoy::{Envoy, Spec};
+use testbed::pki::Identity;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -45,7 +46,7 @@ const NAMED: &[&str] = &["api", "strict", "open", "step", "choice", "token", "ex
 
 const LOG_LINE: &str = "%RESPONSE_CODE% meta=%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n";
 
-fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAddr) -> Value {
+fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAddr, tls: Option<&Identity>) -> Value {
     let hosts = NAMED.iter().map(|name| host(&format!("{name}.example"), Some(name)));
     let hosts: Vec<Value> = hosts.chain([host("*", None)]).collect();
     let manager = json!({
@@ -68,11 +69,20 @@ fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAd
             "log_format": { "text_format_source": { "inline_string": LOG_LINE } },
         }}],
     });
+    let mut chain = json!({ "filters": [{ "name": "http", "typed_config": manager }] });
+    if let Some(identity) = tls {
+        let text = |text: &str| json!({ "inline_string": text });
+        let certificate = json!({ "certificate_chain": text(&identity.cert), "private_key": text(&identity.key) });
+        chain["transport_socket"] = json!({ "name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": { "tls_certificates": [certificate] },
+        }});
+    }
     json!({ "static_resources": {
         "listeners": [{
             "name": "http",
             "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
+            "filter_chains": [chain],
         }],
         "clusters": [endpoint("oidc", service, http2), endpoint("backend", backend, false)],
     }})
@@ -80,13 +90,21 @@ fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAd
 
 /// An Envoy that asks by gRPC.
 pub(crate) async fn start(service: &str, backend: SocketAddr) -> (Envoy, SocketAddr) {
-    let filter = json!({
+    launch(&bootstrap(&by_grpc(), service.parse().unwrap(), true, backend, None)).await
+}
+
+/// The same with TLS towards browsers.
+pub(crate) async fn start_tls(service: &str, backend: SocketAddr, identity: &Identity) -> (Envoy, SocketAddr) {
+    launch(&bootstrap(&by_grpc(), service.parse().unwrap(), true, backend, Some(identity))).await
+}
+
+fn by_grpc() -> Value {
+    json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "transport_api_version": "V3",
         "grpc_service": { "envoy_grpc": { "cluster_name": "oidc" }, "timeout": "20s" },
         "with_request_body": { "max_request_bytes": 16384, "allow_partial_message": true },
-    });
-    launch(&bootstrap(&filter, service.parse().unwrap(), true, backend)).await
+    })
 }
 
 /// An Envoy that asks by HTTP, for a profile.
@@ -109,7 +127,7 @@ pub(crate) async fn start_http(service: &str, profile: &str, backend: SocketAddr
             "cookie", "accept", "authorization", "sec-fetch-mode", "sec-fetch-dest", "x-user", "x_user", "x-request-id",
         ]),
     });
-    launch(&bootstrap(&filter, service.parse().unwrap(), false, backend)).await
+    launch(&bootstrap(&filter, service.parse().unwrap(), false, backend, None)).await
 }
 
 async fn launch(bootstrap: &Value) -> (Envoy, SocketAddr) {

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attacks;
+mod attacks_on_rules;
 mod browser;
 mod certified;
+mod chromium;
 mod edge;
 mod faults;
 mod handover;

@@ -12,15 +12,26 @@ use crate::progress;
 
 /// Where Redis is in its tree.
 const REDIS: &str = "usr/bin/redis-server";
+/// Where Chromium is.
+const CHROMIUM: &str = "usr/lib/chromium/chromium-headless-shell";
 
 /// A `redis-server` that runs from the cache.
 pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
     let by_hand = "run `apt-get update && apt-get install redis-server` as root, then try again";
     let dir = cache::entry("redis", |dir| {
         progress::step("redis-server: downloading (2 MB)", || unpack(packages, dir)).context(by_hand)?;
-        launcher(dir).context(by_hand)
+        launcher(dir, "redis-server", REDIS).context(by_hand)
     })?;
     Ok(dir.join("redis-server"))
+}
+
+/// A Chromium without a screen that runs from the cache.
+pub(super) fn chromium(packages: &[String]) -> Result<PathBuf> {
+    let dir = cache::entry(&format!("chromium-{}", cache::key(&packages.join(" "))), |dir| {
+        progress::step("chromium: downloading (90 MB)", || unpack(packages, dir))?;
+        launcher(dir, "chromium", CHROMIUM)
+    })?;
+    Ok(dir.join("chromium"))
 }
 
 /// The program that the launcher starts, and the tree with its libraries.
@@ -91,18 +102,20 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A script beside the unpacked tree that lets the server find the libraries unpacked with it.
-fn launcher(dir: &Path) -> Result<()> {
-    let script = dir.join("redis-server");
-    let body = "#!/bin/sh\n\
+/// A script beside the unpacked tree that lets a program of it find the libraries unpacked with it.
+fn launcher(dir: &Path, name: &str, program: &str) -> Result<()> {
+    let script = dir.join(name);
+    let body = format!(
+        "#!/bin/sh\n\
         root=\"$(dirname \"$0\")/root\"\n\
-        libraries=$(find \"$root\" -name '*.so*' -exec dirname {} + | sort -u | tr '\\n' ':')\n\
-        LD_LIBRARY_PATH=\"$libraries\" exec \"$root/usr/bin/redis-server\" \"$@\"\n";
+        libraries=$(find \"$root\" -name '*.so*' -exec dirname {{}} + | sort -u | tr '\\n' ':')\n\
+        LD_LIBRARY_PATH=\"$libraries\" exec \"$root/{program}\" \"$@\"\n"
+    );
     fs::write(&script, body)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     let run = Command::new(&script).arg("--version").output()?;
     if !run.status.success() {
-        bail!("the unpacked redis-server does not run: {}", text(&run));
+        bail!("the unpacked {name} does not run: {}", text(&run));
     }
     Ok(())
 }
