@@ -104,7 +104,7 @@ async fn a_session_whose_renewal_is_refused_ends_and_one_whose_provider_is_down_
 #[tokio::test]
 async fn two_replicas_on_one_redis_renew_once() {
     let redis = redis::Spec::new().start().await.unwrap();
-    let store = format!("store: {{redis: {{server: {{address: '{}'}}}}}}", redis.address());
+    let store = format!("store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}", redis.address());
     let one = house(&store).await;
     let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
     let two = Service::start_in(with_key(), &settings).await.reached().await;
