@@ -51,7 +51,8 @@ impl Kind {
 }
 
 macro_rules! kinds {
-    ($($field:ident, $variant:ident($stored:ty) <- $read:ty: $group:literal $plural:literal $versions:expr, $scope:ident, status $status:literal;)*) => {
+    ($($field:ident, $variant:ident($stored:ty) <- $read:ty: $group:literal $plural:literal $versions:expr, $scope:ident,
+       status $status:literal;)*) => {
         /// Every kind of resource that we read.
         pub const KINDS: &[Kind] = &[$(Kind {
             group: $group,
@@ -110,7 +111,9 @@ macro_rules! kinds {
             pub fn get(&self, reference: &ObjectRef) -> Option<Object> {
                 let (namespace, name) = (reference.namespace.as_str(), reference.name.as_str());
                 match (reference.group.as_str(), reference.kind.as_str()) {
-                    $(($group, stringify!($variant)) => self.$field.get(namespace, name).map(|object| Object::$variant(Arc::clone(object))),)*
+                    $(($group, stringify!($variant)) => {
+                        self.$field.get(namespace, name).map(|object| Object::$variant(Arc::clone(object)))
+                    })*
                     _ => None,
                 }
             }

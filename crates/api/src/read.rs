@@ -278,7 +278,8 @@ mod tests {
     #[test]
     fn all_shapes_are_read_as_serde_json_reads_them() {
         for choice in [json!(null), json!("Plain"), json!({"With": 3}), json!({"Fields": {"a": 1}})] {
-            let value = json!({"name": "n", "items": [{"number": -7, "choice": choice}], "map": {"x": 1, "y": 2.5}, "pair": [1, true]});
+            let value = json!({"name": "n", "items": [{"number": -7, "choice": choice}], "map": {"x": 1, "y": 2.5},
+                "pair": [1, true]});
             let (read, unknown) = read(value.clone());
             assert_eq!(read.unwrap(), serde_json::from_value::<Outer>(value).unwrap());
             assert_eq!(unknown, Vec::<String>::new());

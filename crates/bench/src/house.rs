@@ -89,8 +89,8 @@ impl House {
         fs::create_dir(&resources)?;
         let config = format!(
             "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyGateway\nprovider:\n  type: Custom\n  custom:\n    \
-             resource:\n      type: File\n      file:\n        paths: [{resources:?}]\n    infrastructure:\n      type: Host\n      \
-             host:\n        runtimeDir: {runtime:?}\nadmin:\n  address: {{host: 127.0.0.1, port: 0}}\n"
+             resource:\n      type: File\n      file:\n        paths: [{resources:?}]\n    infrastructure:\n      \
+             type: Host\n      host:\n        runtimeDir: {runtime:?}\nadmin:\n  address: {{host: 127.0.0.1, port: 0}}\n"
         );
         fs::write(self.dir.path().join("standalone.yaml"), config)?;
         fs::write(self.file("gateway"), manifests::gateway(self.port))?;

@@ -1,8 +1,12 @@
 //! What the controller counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
 
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
+use std::{collections::BTreeMap, sync::Arc};
+
+use kit::metrics::{Described, counters, doubling, gauges, histograms};
+use prometheus::{Histogram, IntCounterVec, IntGaugeVec, Registry};
 
 use crate::{
+    infra::kube::FleetState,
     pipeline::Times,
     source::{Problem, Severity},
 };
@@ -28,6 +32,8 @@ pub enum Name {
     Problems,
     /// Envoys that ended by themselves and were started again.
     Restarts,
+    /// Whether a fleet's objects cannot be written.
+    ObjectsFailed,
     /// Answers of the API server.
     ApiCalls,
     /// Writes of status.
@@ -40,7 +46,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TranslateSeconds,
         Self::LowerSeconds,
         Self::SnapshotSeconds,
@@ -50,14 +56,16 @@ impl Name {
         Self::Envoys,
         Self::Problems,
         Self::Restarts,
+        Self::ObjectsFailed,
         Self::ApiCalls,
         Self::StatusWrites,
         Self::StatusQueue,
         Self::Leader,
     ];
+}
 
-    /// The name, what it says, and its labels.
-    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+impl Described for Name {
+    fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::TranslateSeconds => {
                 ("portcullis_translate_seconds", "Time from resources to resolved gateways, for each change.", &[])
@@ -70,7 +78,8 @@ impl Name {
             }
             Self::AcknowledgedSeconds => (
                 "portcullis_change_acknowledged_seconds",
-                "Time from the start of translating a change of listeners or routes until all connected Envoys of the fleet have acknowledged it.",
+                "Time from the start of translating a change of listeners or routes until all connected Envoys of the fleet have \
+                 acknowledged it.",
                 &[],
             ),
             Self::Snapshots => {
@@ -88,6 +97,11 @@ impl Name {
             Self::Restarts => (
                 "portcullis_envoy_restarts",
                 "How often an Envoy on this machine ended by itself and was started again, by fleet.",
+                &["fleet"],
+            ),
+            Self::ObjectsFailed => (
+                "portcullis_fleet_objects_failed",
+                "1 while objects of a fleet, or of the rate limit service, cannot be written to the cluster, else 0.",
                 &["fleet"],
             ),
             Self::ApiCalls => (
@@ -118,6 +132,7 @@ pub struct Metrics {
     envoys: IntGaugeVec,
     problems: IntGaugeVec,
     restarts: IntGaugeVec,
+    objects_failed: IntGaugeVec,
     api_calls: IntCounterVec,
     status_writes: IntCounterVec,
     status_queue: IntGaugeVec,
@@ -130,20 +145,22 @@ impl Metrics {
     /// # Panics
     /// When the registry has them already.
     pub fn register(registry: &Registry) -> Self {
+        let times = |name| histograms(registry, name, doubling(0.000_1, 16)).with_label_values::<&str>(&[]);
         Self {
-            translate: histogram(registry, Name::TranslateSeconds),
-            lower: histogram(registry, Name::LowerSeconds),
-            snapshot: histogram(registry, Name::SnapshotSeconds),
-            acknowledged: histogram(registry, Name::AcknowledgedSeconds),
-            snapshots: counter(registry, Name::Snapshots),
-            responses: counter(registry, Name::Responses),
-            envoys: gauge(registry, Name::Envoys),
-            problems: gauge(registry, Name::Problems),
-            restarts: gauge(registry, Name::Restarts),
-            api_calls: counter(registry, Name::ApiCalls),
-            status_writes: counter(registry, Name::StatusWrites),
-            status_queue: gauge(registry, Name::StatusQueue),
-            leader: gauge(registry, Name::Leader),
+            translate: times(Name::TranslateSeconds),
+            lower: times(Name::LowerSeconds),
+            snapshot: times(Name::SnapshotSeconds),
+            acknowledged: times(Name::AcknowledgedSeconds),
+            snapshots: counters(registry, Name::Snapshots),
+            responses: counters(registry, Name::Responses),
+            envoys: gauges(registry, Name::Envoys),
+            problems: gauges(registry, Name::Problems),
+            restarts: gauges(registry, Name::Restarts),
+            objects_failed: gauges(registry, Name::ObjectsFailed),
+            api_calls: counters(registry, Name::ApiCalls),
+            status_writes: counters(registry, Name::StatusWrites),
+            status_queue: gauges(registry, Name::StatusQueue),
+            leader: gauges(registry, Name::Leader),
         }
     }
 
@@ -213,28 +230,13 @@ impl Metrics {
     pub(crate) fn restarts(&self, fleet: &str, restarts: u32) {
         self.restarts.with_label_values(&[fleet]).set(restarts.into());
     }
-}
 
-fn histogram(registry: &Registry, name: Name) -> Histogram {
-    let (name, help, _) = name.describe();
-    let buckets = prometheus::exponential_buckets(0.000_1, 2.0, 16).expect("the bounds are positive");
-    let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)).expect("the name is valid");
-    registered(registry, metric)
-}
-
-fn counter(registry: &Registry, name: Name) -> IntCounterVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn gauge(registry: &Registry, name: Name) -> IntGaugeVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
-    registry.register(Box::new(metric.clone())).expect("every name is registered once");
-    metric
+    pub(crate) fn fleets(&self, states: &BTreeMap<Arc<str>, FleetState>) {
+        self.objects_failed.reset();
+        for (fleet, state) in states {
+            self.objects_failed.with_label_values(&[&**fleet]).set(state.error.is_some().into());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +249,13 @@ mod tests {
         let metrics = Metrics::register(&registry);
         metrics.translated(&Times::default());
         metrics.snapshot("default/eg");
+        let failed = FleetState { error: Some("forbidden".to_owned()), ..FleetState::default() };
+        metrics.fleets(&[("gone".into(), failed.clone())].into());
+        metrics.fleets(&[("default/eg".into(), FleetState::default()), ("default/bad".into(), failed)].into());
+        let told = registry.gather().into_iter().find(|family| family.name() == "portcullis_fleet_objects_failed");
+        let told = told.expect("it is told");
+        let told: Vec<_> = told.get_metric().iter().map(|one| one.get_gauge().get_value()).collect();
+        assert_eq!(told, [1.0, 0.0], "the bad one comes first by name, and the one that is gone is not told");
         let families: Vec<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
         assert!(families.contains(&"portcullis_snapshots_total".to_owned()), "{families:?}");
         let mut names: Vec<_> = Name::ALL.iter().map(|name| name.describe().0).collect();

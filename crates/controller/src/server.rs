@@ -173,7 +173,10 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     let fleets = run_in_cluster(&kit, &source, &config, authority).await?;
     let settings = settings(&config, &source, fleets.is_some());
     let (planner, states_in_cluster) = match fleets {
-        Some(Fleets { planner, states }) => (Some(planner), Some(states)),
+        Some(Fleets { planner, states }) => {
+            observe_fleets(&kit, metrics.clone(), states.clone());
+            (Some(planner), Some(states))
+        }
         None => (planner, None),
     };
     let controller = &config.gateway.controller_name;
@@ -187,7 +190,8 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     source.write_statuses(&kit, &config.gateway.controller_name, &outlets, &metrics);
     if let Some(envoy) = envoy {
         run_on_host(&kit, Host::new(Arc::clone(&runtime), &envoy), on_host, states);
-        tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(), "Envoys run on this machine");
+        tracing::info!(component = "infrastructure", envoy = %envoy.display(), runtime = %runtime.path().display(),
+            "Envoys run on this machine");
     }
     // The engine ends with its source, and only so.
     let _ = kit.shutdown.unless_stopping(output.wait_for(Option::is_some)).await;
@@ -252,6 +256,20 @@ fn observe(
         }
     };
     kit.tasks.spawn("metrics", async move {
+        shutdown.unless_stopping(watching).await;
+        Ok::<(), BoxError>(())
+    });
+}
+
+/// Keeps the metrics of the fleets in the cluster.
+fn observe_fleets(kit: &Kit, metrics: Metrics, mut states: watch::Receiver<infra::kube::States>) {
+    let shutdown = kit.shutdown.clone();
+    let watching = async move {
+        while states.changed().await.is_ok() {
+            metrics.fleets(&states.borrow_and_update());
+        }
+    };
+    kit.tasks.spawn("metrics of fleets", async move {
         shutdown.unless_stopping(watching).await;
         Ok::<(), BoxError>(())
     });

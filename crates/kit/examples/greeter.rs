@@ -53,10 +53,6 @@ impl kit::Config for Config {
         "127.0.0.1:0"
     }
 
-    fn shown(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
     fn check(&self, document: &kit::config::Document) -> Result<(), kit::config::Finding> {
         if self.greeting.is_empty() {
             return Err(document.finding("greeting", "is empty, allowed: any text of at least one character"));
@@ -65,8 +61,11 @@ impl kit::Config for Config {
     }
 }
 
+const ABOUT: kit::About =
+    kit::About { service: "greeter", version: env!("CARGO_PKG_VERSION"), what: "Says hello", examples: "" };
+
 fn main() -> ExitCode {
-    kit::run("greeter", env!("CARGO_PKG_VERSION"), serve)
+    kit::run(&ABOUT, serve, |tool: kit::NoTool| match tool {})
 }
 
 async fn serve(kit: Kit, config: Reloading<Config>) -> Result<(), BoxError> {

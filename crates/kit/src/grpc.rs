@@ -1,4 +1,4 @@
-//! gRPC: servers that drain, channels to other services, and the health service. The only file that names tonic.
+//! gRPC: servers that drain, channels to other services, health and reflection. The only file that names tonic.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -9,27 +9,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
+use axum::response::IntoResponse;
+use http::{Request, Uri};
 use hyper_util::rt::TokioIo;
+use prost_types::FileDescriptorSet;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use tonic::body::Body;
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
-use tonic::service::{Routes, RoutesBuilder};
+use tonic::server::NamedService;
 use tonic::transport::server::Connected;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Server};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::HealthReporter;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::Service;
 
 use crate::drain::Shutdown;
-use crate::health::Gates;
 use crate::incoming::{Connection, Incoming, Peer};
+use crate::kit::Kit;
 use crate::net::Address;
 use crate::redact::Redacted;
 use crate::reload::Reloading;
-use crate::tasks::{BoxError, Tasks};
+use crate::tasks::BoxError;
+
+pub use tonic::service::Routes;
 
 /// A silent connection is asked for a sign of life this often, and given up after half of that without one.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -68,38 +74,53 @@ async fn run(
     shutdown.unless_forced(server).await.unwrap_or(Ok(()))
 }
 
-/// Routes that start with the health service (`grpc.health.v1.Health`) of `gates`: the empty service and each of
-/// `services` (full names) are SERVING while all gates are open. More services are added to what is returned.
-pub async fn routes_with_health(
-    gates: &Gates,
-    services: &'static [&'static str],
-    tasks: &Tasks,
-    shutdown: &Shutdown,
-) -> RoutesBuilder {
+/// What a service serves: itself, health (`grpc.health.v1.Health`) and reflection, for which `files` have to declare it.
+///
+/// The empty service and this one are SERVING while all gates are open.
+pub async fn routes<S>(kit: &Kit, service: S, files: FileDescriptorSet) -> Routes
+where
+    S: Service<Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    let health = HealthServer::new(HealthService::from_health_reporter(health(kit, S::NAME).await));
+    let routes = Routes::new(health).add_service(service);
+    let files = tonic_reflection::server::Builder::configure()
+        .register_file_descriptor_set(files)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    match files.build_v1() {
+        Ok(reflection) => routes.add_service(reflection),
+        Err(error) => {
+            tracing::error!(%error, "no reflection");
+            routes
+        }
+    }
+}
+
+/// Says whether all gates are open, for as long as the process lives.
+async fn health(kit: &Kit, service: &'static str) -> HealthReporter {
     let reporter = HealthReporter::new();
-    let mut readiness = gates.watch();
+    let mut readiness = kit.gates.watch();
     let status = |ready| if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     let ready = readiness.borrow_and_update().is_ready();
-    report(&reporter, services, status(ready)).await;
-    let (follower, shutdown) = (reporter.clone(), shutdown.clone());
-    tasks.spawn("grpc health", async move {
+    report(&reporter, service, status(ready)).await;
+    let (follower, shutdown) = (reporter.clone(), kit.shutdown.clone());
+    kit.tasks.spawn("grpc health", async move {
         let follow = async {
             while readiness.changed().await.is_ok() {
                 let ready = readiness.borrow_and_update().is_ready();
-                report(&follower, services, status(ready)).await;
+                report(&follower, service, status(ready)).await;
             }
         };
         shutdown.unless_stopping(follow).await;
-        report(&follower, services, ServingStatus::NotServing).await;
+        report(&follower, service, ServingStatus::NotServing).await;
         Ok::<(), Infallible>(())
     });
-    let mut routes = RoutesBuilder::default();
-    routes.add_service(HealthServer::new(tonic_health::server::HealthService::from_health_reporter(reporter)));
-    routes
+    reporter
 }
 
-async fn report(reporter: &HealthReporter, services: &[&str], status: ServingStatus) {
-    for service in std::iter::once(&"").chain(services) {
+async fn report(reporter: &HealthReporter, service: &str, status: ServingStatus) {
+    for service in ["", service] {
         reporter.set_service_status(service, status).await;
     }
 }

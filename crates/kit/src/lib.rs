@@ -1,7 +1,7 @@
 //! What every service shares: configuration files, telemetry, health, admin, TLS and an orderly end.
 //!
 //! ```text
-//! fn main() -> ExitCode { kit::run("ratelimit", env!("CARGO_PKG_VERSION"), serve) }
+//! fn main() -> ExitCode { kit::run(&ABOUT, serve, use_tool) }
 //!
 //! flags + YAML ─▶ telemetry ─▶ admin port ─▶ serve(Kit, Reloading<Config>) ─▶ signal or failure ─▶ drain ─▶ exit code
 //! ```
@@ -9,6 +9,7 @@
 //! Nothing here is global but the log subscriber: a [`Kit`] is handed down instead.
 
 pub mod admin;
+mod cli;
 pub mod config;
 pub mod drain;
 pub mod duration;
@@ -20,6 +21,8 @@ mod kit;
 pub mod lanes;
 pub mod metrics;
 pub mod net;
+pub mod pauses;
+pub mod ports;
 pub mod redact;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -35,5 +38,6 @@ pub mod tls;
 pub mod trace;
 pub mod watch;
 
+pub use cli::{About, NoTool, run};
 pub use kit::Kit;
-pub use run::{ADMIN, BAD_CONFIG, Common, Config, Flags, launch, report, run, run_with_flags, supervise};
+pub use run::{ADMIN, BAD_CONFIG, Common, Config, Flags, launch, report, supervise};

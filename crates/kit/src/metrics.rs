@@ -1,10 +1,14 @@
 //! The registry of one process as a value, its text form, and what every process counts.
 
+mod catalogue;
 mod process;
 
 use std::sync::Arc;
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use catalogue::registered;
+pub use catalogue::{Described, counter, counters, doubling, gauge, gauges, histograms};
 
 /// The content type of the text form.
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -42,10 +46,9 @@ impl Metrics {
         let registry = Registry::new();
         let process = process::Process::register(&registry);
         let reloads = Reloads::register(&registry);
-        let info = IntGaugeVec::new(Opts::new("build_info", "Always 1; says what runs."), &["service", "version"])
-            .expect("the name and labels are valid");
+        let info = Opts::new("build_info", "Always 1; says what runs.");
+        let info = registered(&registry, IntGaugeVec::new(info, &["service", "version"]));
         info.with_label_values(&[service, version]).set(1);
-        register(&registry, info);
         Self(Arc::new(Inner { registry, process, reloads }))
     }
 
@@ -70,29 +73,18 @@ impl Metrics {
 
 impl Reloads {
     fn register(registry: &Registry) -> Self {
-        let counter = |name, help| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &["config"]).expect("the name is valid");
-            register(registry, counter.clone());
-            counter
-        };
+        let counter = |name, help| registered(registry, IntCounterVec::new(Opts::new(name, help), &["config"]));
         let current =
             Opts::new("config_reload_last_successful", "1 when the file is in force, 0 when it is not usable.");
-        let current = IntGaugeVec::new(current, &["config"]).expect("the name is valid");
-        register(registry, current.clone());
         Self {
             successes: counter("config_reloads_total", "Configuration files taken over."),
             failures: counter(
                 "config_reload_failures_total",
                 "Configuration files that were not usable; the old one stayed.",
             ),
-            current,
+            current: registered(registry, IntGaugeVec::new(current, &["config"])),
         }
     }
-}
-
-/// Registers a metric whose name this crate alone uses, in a registry that is new.
-fn register(registry: &Registry, collector: impl prometheus::core::Collector + 'static) {
-    registry.register(Box::new(collector)).expect("a new registry has no such name yet");
 }
 
 #[cfg(test)]

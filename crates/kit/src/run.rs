@@ -10,7 +10,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, FromArgMatches};
+use clap::Args;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -69,7 +70,7 @@ impl Common {
 }
 
 /// A service's configuration file.
-pub trait Config: DeserializeOwned + Send + Sync + 'static {
+pub trait Config: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The fields that all services share.
     fn common(&self) -> Common;
 
@@ -77,7 +78,9 @@ pub trait Config: DeserializeOwned + Send + Sync + 'static {
     fn default_admin() -> &'static str;
 
     /// What `/config` shows; secrets in it have to be [`Redacted`](crate::redact::Redacted).
-    fn shown(&self) -> Value;
+    fn shown(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
 
     /// Takes settings over from environment variables, which go before the file: for services that stand in for another one
     /// that is configured so. `variable` finds a variable that is set.
@@ -93,30 +96,13 @@ pub trait Config: DeserializeOwned + Send + Sync + 'static {
     }
 }
 
-/// Runs a service as its `main`: `kit::run("ratelimit", env!("CARGO_PKG_VERSION"), serve)`. Reads the flags and the file,
-/// starts telemetry and admin, calls `serve`, drains, and gives the exit code: 0, 1 for a failure, 2 for a wrong
-/// configuration. `serve` may start its servers as tasks of the kit and return at once: the process lives until a signal
-/// or a failure as long as a task does.
-pub fn run<C, S, F, E>(service: &'static str, version: &'static str, serve: S) -> ExitCode
-where
-    C: Config,
-    S: FnOnce(Kit, Reloading<C>) -> F + Send + 'static,
-    F: Future<Output = Result<(), E>> + Send + 'static,
-    E: Into<BoxError> + 'static,
-{
-    let flags = match flags(service, version) {
-        Ok(flags) => flags,
-        // Help and version are no failures; clap knows.
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(BAD_CONFIG));
-        }
-    };
-    run_with_flags(service, version, flags, serve)
-}
-
-/// As [`run`], for binaries with a command line of their own, in which [`Flags`] are flattened.
-pub fn run_with_flags<C, S, F, E>(service: &'static str, version: &'static str, flags: Flags, serve: S) -> ExitCode
+/// Runs a service as the flags say.
+pub(crate) fn run_with_flags<C, S, F, E>(
+    service: &'static str,
+    version: &'static str,
+    flags: Flags,
+    serve: S,
+) -> ExitCode
 where
     C: Config,
     S: FnOnce(Kit, Reloading<C>) -> F + Send + 'static,
@@ -137,20 +123,6 @@ where
 
 /// The admin port and how to move it.
 pub const ADMIN: Purpose = Purpose { name: "admin", setting: "--admin-addr or the field admin.address" };
-
-fn flags(service: &'static str, version: &'static str) -> Result<Flags, clap::Error> {
-    #[derive(clap::Parser)]
-    struct Cli {
-        #[command(flatten)]
-        flags: Flags,
-    }
-    let name = format!("portcullis-{service}");
-    let about = format!("Portcullis {service}");
-    let command =
-        Cli::command().bin_name(name.clone()).display_name(name).version(version).about(about).long_about(None);
-    let matches = command.try_get_matches()?;
-    Ok(Cli::from_arg_matches(&matches)?.flags)
-}
 
 fn load<C: Config>(path: Option<&std::path::Path>) -> Result<C, config::Error> {
     let document = match path {

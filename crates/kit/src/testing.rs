@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use prometheus::Registry;
 use rcgen::string::Ia5String;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 
 use crate::drain::Shutdown;
 use crate::incoming::Incoming;
 use crate::kit::Kit;
+use crate::metrics::Described;
 use crate::net::{Address, Listener, Purpose};
 use crate::telemetry::{LogSettings, logging};
 
@@ -35,6 +37,20 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
         }
         assert!(Instant::now() < end, "{what} did not come true within {DEADLINE:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Checks that the names of a catalogue differ, and that the registry has no others.
+///
+/// # Panics
+/// When that is not so.
+pub fn assert_catalogue(all: &[impl Described], registry: &Registry) {
+    let mut names: Vec<_> = all.iter().map(|metric| metric.describe().0).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all.len());
+    for family in registry.gather() {
+        assert!(names.contains(&family.name()), "{}", family.name());
     }
 }
 

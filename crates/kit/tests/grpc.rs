@@ -4,27 +4,30 @@
 
 use std::time::Duration;
 
-use kit::grpc::{channel, routes_with_health, serve};
+use kit::grpc::{channel, routes, serve};
 use kit::incoming::Incoming;
 use kit::net::{Address, Listener, Purpose};
 use kit::reload::Reloading;
 use kit::testing::{Authority, eventually};
 use kit::tls::{ClientSettings, PeerPolicy, Protocols, ServerSettings, client_config, server_config};
 use kit::{Kit, testing};
+use prost_types::FileDescriptorSet;
 use rustls::ServerConfig;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
+/// Any will do: it is not called.
+const SERVICE: &str = "grpc.reflection.v1alpha.ServerReflection";
 
 async fn start(kit: &Kit, address: Address, tls: Option<Reloading<ServerConfig>>) -> Address {
     let purpose = Purpose { name: "grpc", setting: "nothing" };
     let listener = Listener::bind(&address, purpose).await.unwrap();
     let incoming = Incoming::start(listener, tls, &kit.shutdown);
     let address = incoming.address().clone();
-    let routes = routes_with_health(&kit.gates, &[SERVICE], &kit.tasks, &kit.shutdown).await.routes();
+    let service = tonic_reflection::server::Builder::configure().build_v1alpha().unwrap();
+    let routes = routes(kit, service, FileDescriptorSet::default()).await;
     let shutdown = kit.shutdown.clone();
     kit.tasks.spawn("grpc", async move { serve(incoming, routes, &shutdown).await });
     address

@@ -117,15 +117,16 @@ pub(crate) fn simple(routes: impl IntoIterator<Item = Route>, clusters: Vec<Clus
 
 /// The JSON of a resource; a table may be named without its filters' fingerprint.
 pub(crate) fn json(lowered: &crate::Lowered, type_url: &str, name: &str) -> serde_json::Value {
-    let mut resources = lowered.of_type(type_url).unwrap().iter();
-    let (_, resource) = resources.find(|(full, _)| full.split('~').next() == Some(name)).unwrap();
-    envoy::json::to_json(type_url, &resource.bytes).unwrap()
+    let mut resources = lowered.of_type(type_url).expect("there are resources of the type").iter();
+    let (_, resource) =
+        resources.find(|(full, _)| full.split('~').next() == Some(name)).expect("there is a resource of the name");
+    envoy::json::to_json(type_url, &resource.bytes).expect("what was encoded can be decoded")
 }
 
 /// Lowers and has Envoy judge.
 pub(crate) fn accepted(gateway: &Gateway) -> crate::Lowered {
     let lowered = crate::lower(gateway, &crate::Settings::default(), &mut crate::Memo::default());
-    let bootstrap = crate::static_bootstrap(&lowered, &BTreeMap::new()).unwrap();
+    let bootstrap = crate::static_bootstrap(&lowered, &BTreeMap::new()).expect("the resources are Envoy's");
     if let Err(words) = testbed::envoy::validate(&bootstrap.to_string()) {
         panic!("{words}");
     }

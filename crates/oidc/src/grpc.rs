@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use envoy::core::address::Address;
 use envoy::core::header_value_option::HeaderAppendAction;
@@ -14,7 +13,7 @@ use envoy::service::auth::{CheckRequest, CheckResponse, DeniedHttpResponse, OkHt
 use envoy::types::HttpStatus;
 use envoy::{ListValue, Struct, Value, ValueKind};
 use kit::Kit;
-use kit::incoming::Incoming;
+use kit::grpc::Routes;
 use tonic::{Code, Request, Response, Status};
 use tracing::Instrument as _;
 
@@ -22,18 +21,13 @@ use crate::ask::Ask;
 use crate::service;
 use crate::verdict::{Answer, Pass, Verdict};
 
-const SERVICES: &[&str] = &["envoy.service.auth.v3.Authorization"];
+/// The file that declares the service.
+const PROTO: &str = "envoy/service/auth/v3/external_auth.proto";
 
-/// Serves until the process stops: the service and health.
-pub(crate) async fn serve(
-    incoming: Incoming,
-    kit: &Kit,
-    service: Service,
-    max_age: Duration,
-) -> Result<(), tonic::transport::Error> {
-    let mut routes = kit::grpc::routes_with_health(&kit.gates, SERVICES, &kit.tasks, &kit.shutdown).await;
-    routes.add_service(AuthorizationServer::new(service));
-    kit::grpc::serve_for(incoming, routes.routes(), &kit.shutdown, max_age).await
+/// What is served: the service, health and reflection.
+pub(crate) async fn routes(kit: &Kit, service: Service, max_message: usize) -> Routes {
+    let server = AuthorizationServer::new(service).max_decoding_message_size(max_message);
+    kit::grpc::routes(kit, server, envoy::file_descriptors(PROTO)).await
 }
 
 /// What Envoy asks.

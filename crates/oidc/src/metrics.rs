@@ -3,8 +3,8 @@
 //! Labels are bounded: providers are those of the configuration, all else is a word of this code. Nothing that a client sends
 //! becomes a label.
 
-use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use kit::metrics::{Described, counters, doubling, gauge, histograms};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
 
 /// Every metric of the service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,10 @@ impl Name {
         Self::BreakerOpen,
         Self::Sessions,
     ];
+}
 
-    /// The name, what it says, and its labels.
-    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+impl Described for Name {
+    fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::Checks => (
                 "oidc_checks_total",
@@ -122,14 +123,15 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         Self {
             checks: counters(registry, Name::Checks),
-            check_seconds: times(registry, Name::CheckSeconds, 0.000_01, 16).with_label_values::<&str>(&[]),
+            check_seconds: histograms(registry, Name::CheckSeconds, doubling(0.000_01, 16))
+                .with_label_values::<&str>(&[]),
             denials: counters(registry, Name::Denials),
             logins: counters(registry, Name::Logins),
             refreshes: counters(registry, Name::Refreshes),
             logouts: counters(registry, Name::Logouts),
-            provider_seconds: times(registry, Name::ProviderSeconds, 0.005, 12),
+            provider_seconds: histograms(registry, Name::ProviderSeconds, doubling(0.005, 12)),
             provider_errors: counters(registry, Name::ProviderErrors),
-            store_seconds: times(registry, Name::StoreSeconds, 0.000_05, 14),
+            store_seconds: histograms(registry, Name::StoreSeconds, doubling(0.000_05, 14)),
             store_failures: counters(registry, Name::StoreFailures),
             breaker_open: gauge(registry, Name::BreakerOpen),
             sessions: gauge(registry, Name::Sessions),
@@ -137,24 +139,15 @@ impl Metrics {
     }
 }
 
-fn counters(registry: &Registry, name: Name) -> IntCounterVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn gauge(registry: &Registry, name: Name) -> IntGauge {
-    let (name, help, _) = name.describe();
-    registered(registry, IntGauge::new(name, help).expect("the name is valid"))
-}
-
-fn times(registry: &Registry, name: Name, first: f64, count: usize) -> HistogramVec {
-    let (name, help, labels) = name.describe();
-    let buckets = prometheus::exponential_buckets(first, 2.0, count).expect("the bounds are positive");
-    let options = HistogramOpts::new(name, help).buckets(buckets);
-    registered(registry, HistogramVec::new(options, labels).expect("the name is valid"))
-}
-
-fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
-    registry.register(Box::new(metric.clone())).expect("every name is registered once");
-    metric
+    #[test]
+    fn names_are_unique_and_registered() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        metrics.checks.with_label_values(&["own"]).inc();
+        kit::testing::assert_catalogue(&Name::ALL, &registry);
+    }
 }

@@ -4,12 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::Kit;
-use kit::incoming::Incoming;
-use kit::net::{Listener, Purpose};
-use kit::redis::{Link, Terms};
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
-use kit::tls::Protocols;
 
 use crate::cookie::Jar;
 use crate::metrics::Metrics;
@@ -20,10 +16,6 @@ use crate::service::Service;
 use crate::session::{Memory, Redis, Sessions, Store};
 use crate::settings::{self, OnFailure, Settings};
 use crate::{clock, grpc, http};
-
-const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
-
-const HTTP: Purpose = Purpose { name: "http", setting: "the field http.address" };
 
 /// How often sessions that are over are forgotten.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -39,8 +31,9 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     let service = Arc::new(Service::new(runtime, sessions, metrics));
     follow(&kit, following, &service);
     sweep(&kit, &service);
-    serve_http(&kit, &settings, &service).await?;
-    serve_grpc(&kit, &settings, service).await?;
+    settings.http.serve(&kit, http::router(Arc::clone(&service))).await?;
+    let service = grpc::Service { service, traced: settings.telemetry.traces.is_some() };
+    settings.grpc.serve(&kit, grpc::routes(&kit, service, settings.grpc.max_message).await).await?;
     learnt(&kit, &fresh).await;
     served.open();
     Ok(())
@@ -59,13 +52,7 @@ async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Res
             Store::Memory(Box::new(Memory::new(memory.max_sessions, metrics.sessions.clone())))
         }
         settings::Store::Redis(redis) => {
-            let terms = Terms {
-                deadline: redis.deadline,
-                most_failures: redis.breaker_failures,
-                open: metrics.breaker_open.clone(),
-            };
-            let link = Link::start(kit, "redis", redis.server.clone(), terms);
-            Store::Redis(Box::new(Redis::new(link, &redis.prefix, metrics)), redis.on_failure == OnFailure::Cookies)
+            Store::Redis(Box::new(Redis::start(kit, redis, metrics)), redis.on_failure == OnFailure::Cookies)
         }
         settings::Store::Cookie(_) => Store::Cookie,
     };
@@ -124,29 +111,4 @@ fn sweep(kit: &Kit, service: &Arc<Service>) {
         }
         Ok::<(), BoxError>(())
     });
-}
-
-async fn serve_grpc(kit: &Kit, settings: &Settings, service: Arc<Service>) -> Result<(), BoxError> {
-    let settings::Grpc { address, tls, max_connection_age } = settings.grpc.clone();
-    let tls = match tls {
-        Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "grpc tls", tls, Protocols::Http2).await?),
-        None => None,
-    };
-    let incoming = Incoming::start(Listener::bind(&address, GRPC).await?, tls, &kit.shutdown);
-    let (serving, traced) = (kit.clone(), settings.telemetry.traces.is_some());
-    let service = grpc::Service { service, traced };
-    kit.tasks.spawn("grpc", async move { grpc::serve(incoming, &serving, service, max_connection_age).await });
-    Ok(())
-}
-
-async fn serve_http(kit: &Kit, settings: &Settings, service: &Arc<Service>) -> Result<(), BoxError> {
-    let settings::Http { address, tls } = settings.http.clone();
-    let tls = match tls {
-        Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "http tls", tls, Protocols::Http).await?),
-        None => None,
-    };
-    let incoming = Incoming::start(Listener::bind(&address, HTTP).await?, tls, &kit.shutdown);
-    let (router, shutdown) = (http::router(Arc::clone(service)), kit.shutdown.clone());
-    kit.tasks.spawn("http", async move { kit::serve::http(incoming, router, &shutdown).await });
-    Ok(())
 }

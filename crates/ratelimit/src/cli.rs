@@ -6,29 +6,23 @@ mod replay;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 
 use crate::serve::serve;
 
-/// Global rate limit service for Envoy.
-#[derive(Debug, Parser)]
-#[command(name = "portcullis-ratelimit", version, max_term_width = 110, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(flatten)]
-    flags: kit::Flags,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-const EXAMPLES: &str = "\
+const ABOUT: kit::About = kit::About {
+    service: "ratelimit",
+    version: env!("CARGO_PKG_VERSION"),
+    what: "Global rate limit service for Envoy",
+    examples: "\
 Examples:
   portcullis-ratelimit --config-path ratelimit.yaml
   portcullis-ratelimit check rules/
-  portcullis-ratelimit explain --domain edge --descriptor user=ann,path=/api rules/";
+  portcullis-ratelimit explain --domain edge --descriptor user=ann,path=/api rules/",
+};
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Tool {
     Check(check::Args),
     Explain(explain::Args),
     Replay(replay::Args),
@@ -37,11 +31,9 @@ enum Command {
 /// Runs the command line of this process. Exit codes: 0 all is well, 1 something was found or failed, 2 a wrong
 /// configuration or command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.command {
-        None => kit::run_with_flags("ratelimit", env!("CARGO_PKG_VERSION"), cli.flags, serve),
-        Some(Command::Check(args)) => check::run(&args),
-        Some(Command::Explain(args)) => explain::run(&args),
-        Some(Command::Replay(args)) => replay::run(&args),
-    }
+    kit::run(&ABOUT, serve, |tool| match tool {
+        Tool::Check(args) => check::run(&args),
+        Tool::Explain(args) => explain::run(&args),
+        Tool::Replay(args) => replay::run(&args),
+    })
 }

@@ -7,9 +7,9 @@ use envoy::service::discovery::aggregated_discovery_service_client::AggregatedDi
 use envoy::service::ratelimit::rate_limit_service_server::{RateLimitService, RateLimitServiceServer};
 use envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
 use kit::Kit;
+use kit::grpc::Routes;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::service::Routes;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
@@ -17,22 +17,13 @@ use tracing::Instrument as _;
 use crate::clock;
 use crate::decide::{Limiter, Malformed};
 
-const SERVICES: &[&str] = &["envoy.service.ratelimit.v3.RateLimitService"];
 /// The file that declares the service.
 const PROTO: &str = "envoy/service/ratelimit/v3/rls.proto";
 
 /// What is served: the service, health and reflection.
-pub(crate) async fn routes(kit: &Kit, service: Service) -> Routes {
-    let mut routes = kit::grpc::routes_with_health(&kit.gates, SERVICES, &kit.tasks, &kit.shutdown).await;
-    routes.add_service(RateLimitServiceServer::new(service));
-    let files = tonic_reflection::server::Builder::configure()
-        .register_file_descriptor_set(envoy::file_descriptors(PROTO))
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    match files.build_v1() {
-        Ok(reflection) => drop(routes.add_service(reflection)),
-        Err(error) => tracing::error!(%error, "no reflection"),
-    }
-    routes.routes()
+pub(crate) async fn routes(kit: &Kit, service: Service, max_message: usize) -> Routes {
+    let server = RateLimitServiceServer::new(service).max_decoding_message_size(max_message);
+    kit::grpc::routes(kit, server, envoy::file_descriptors(PROTO)).await
 }
 
 /// What Envoy asks.

@@ -5,8 +5,8 @@
 
 mod series;
 
-use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use kit::metrics::{Described, counter, counters, doubling, gauge, gauges, histograms};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use crate::rules::{Rule, Rules};
 use series::Series;
@@ -76,9 +76,10 @@ impl Name {
         Self::Evictions,
         Self::Updates,
     ];
+}
 
-    /// The name, what it says, and its labels.
-    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+impl Described for Name {
+    fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         const RULE: &[&str] = &["domain", "rule"];
         match self {
             Self::Requests => ("ratelimit_requests_total", "Answered requests, by code (ok, over_limit).", &["code"]),
@@ -167,24 +168,22 @@ impl Metrics {
     /// # Panics
     /// When the registry has them already.
     pub fn register(registry: &Registry) -> Self {
-        let buckets = prometheus::exponential_buckets(0.000_05, 2.0, 14).expect("the bounds are positive");
-        let (name, help, _) = Name::StoreSeconds.describe();
-        let requests = vector(registry, Name::Requests);
-        let store_seconds = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets));
+        let requests = counters(registry, Name::Requests);
+        let store_seconds = histograms(registry, Name::StoreSeconds, doubling(0.000_05, 14));
         Self {
             passed: requests.with_label_values(&["ok"]),
             refused: requests.with_label_values(&["over_limit"]),
-            malformed: vector(registry, Name::Malformed),
+            malformed: counters(registry, Name::Malformed),
             unknown_domain: counter(registry, Name::UnknownDomain),
             global_shadow: counter(registry, Name::GlobalShadow),
-            store_seconds: registered(registry, store_seconds.expect("the name is valid")),
-            fallbacks: vector(registry, Name::Fallbacks),
+            store_seconds: store_seconds.with_label_values::<&str>(&[]),
+            fallbacks: counters(registry, Name::Fallbacks),
             leased: counter(registry, Name::Leased),
             breaker_open: gauges(registry, Name::BreakerOpen),
             repaired: counter(registry, Name::Repaired),
             memory_keys: gauge(registry, Name::MemoryKeys),
             evictions: counter(registry, Name::Evictions),
-            updates: vector(registry, Name::Updates),
+            updates: counters(registry, Name::Updates),
             series: Series::register(registry),
         }
     }
@@ -210,31 +209,6 @@ impl Metrics {
     }
 }
 
-fn vector(registry: &Registry, name: Name) -> IntCounterVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn counter(registry: &Registry, name: Name) -> IntCounter {
-    let (name, help, _) = name.describe();
-    registered(registry, IntCounter::new(name, help).expect("the name is valid"))
-}
-
-fn gauge(registry: &Registry, name: Name) -> IntGauge {
-    let (name, help, _) = name.describe();
-    registered(registry, IntGauge::new(name, help).expect("the name is valid"))
-}
-
-fn gauges(registry: &Registry, name: Name) -> IntGaugeVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
-    registry.register(Box::new(metric.clone())).expect("every name is registered once");
-    metric
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,12 +218,6 @@ mod tests {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry);
         metrics.of_overrides("edge").hits.inc();
-        let mut names: Vec<_> = Name::ALL.iter().map(|name| name.describe().0).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Name::ALL.len());
-        for family in registry.gather() {
-            assert!(names.contains(&family.name()), "{}", family.name());
-        }
+        kit::testing::assert_catalogue(&Name::ALL, &registry);
     }
 }

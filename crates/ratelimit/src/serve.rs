@@ -4,25 +4,19 @@ use std::sync::Arc;
 
 use kit::Kit;
 use kit::admin::Part;
-use kit::incoming::Incoming;
 use kit::lanes::Lanes;
-use kit::net::{Listener, Purpose};
+use kit::net::Purpose;
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
-use kit::tls::Protocols;
 
 use crate::decide::Limiter;
 use crate::metrics::Metrics;
 use crate::rules;
-use crate::settings::{Grpc, Settings, StoreSettings};
+use crate::settings::{Settings, StoreSettings};
 use crate::store::memory::Memory;
 use crate::store::redis::Redis;
 use crate::store::{Fallback, Leases, Remote, Store};
 use crate::{grpc, http, statsd};
-
-const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
-
-const HTTP: Purpose = Purpose { name: "http", setting: "the field http.address" };
 
 const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
 
@@ -45,7 +39,9 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
         statsd::start(&kit, statsd.clone(), Arc::clone(&limiter));
     }
     serve_http(&kit, &settings, &limiter).await?;
-    serve_grpc(&kit, &settings, limiter, &lanes).await?;
+    let service = grpc::Service { limiter, traced: settings.telemetry.traces.is_some() };
+    let routes = grpc::routes(&kit, service, settings.grpc.max_message).await;
+    settings.grpc.serve_in(&lanes, &kit, routes).await?;
     served.open();
     Ok(())
 }
@@ -70,41 +66,13 @@ fn without_levels(settings: &Settings) -> Settings {
     settings
 }
 
-/// All that a request is, from its bytes to those of its answer, happens in the lane of its connection.
-async fn serve_grpc(kit: &Kit, settings: &Settings, limiter: Arc<Limiter>, lanes: &Lanes) -> Result<(), BoxError> {
-    let Grpc { address, tls, max_connection_age } = settings.grpc.clone();
-    let tls = match tls {
-        Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "grpc tls", tls, Protocols::Http2).await?),
-        None => None,
-    };
-    let listener = Listener::bind(&address, GRPC).await?;
-    let service = grpc::Service { limiter, traced: settings.telemetry.traces.is_some() };
-    let routes = grpc::routes(kit, service).await;
-    let all = Incoming::start_in(lanes, listener, tls.as_ref(), &kit.shutdown);
-    for (incoming, runtime) in all.into_iter().zip(lanes.runtimes()) {
-        let (routes, shutdown) = (routes.clone(), kit.shutdown.clone());
-        let serving =
-            runtime.spawn(async move { kit::grpc::serve_for(incoming, routes, &shutdown, max_connection_age).await });
-        let lanes = lanes.clone();
-        kit.tasks.spawn("grpc", async move {
-            let served = serving.await;
-            drop(lanes);
-            Ok::<(), BoxError>(served??)
-        });
-    }
-    Ok(())
-}
-
 async fn serve_http(kit: &Kit, settings: &Settings, limiter: &Arc<Limiter>) -> Result<(), BoxError> {
     kit.admin.add_routes(http::admin(kit, Arc::clone(limiter)));
     if let Some(address) = &settings.metrics {
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }
-    let incoming = Incoming::start(Listener::bind(&settings.http.address, HTTP).await?, None, &kit.shutdown);
     let all_may_ask = settings.grpc.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
-    let (router, shutdown) = (http::public(kit, Arc::clone(limiter), all_may_ask), kit.shutdown.clone());
-    kit.tasks.spawn("http", async move { kit::serve::http(incoming, router, &shutdown).await });
-    Ok(())
+    settings.http.serve(kit, http::public(kit, Arc::clone(limiter), all_may_ask)).await
 }
 
 fn store(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>, lanes: &Lanes) -> Store {

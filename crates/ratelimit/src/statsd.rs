@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use kit::Kit;
+use kit::metrics::Described as _;
 use kit::net::Address;
 use prometheus::Registry;
 use prometheus::proto::{Metric, MetricFamily};

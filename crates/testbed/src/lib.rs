@@ -9,11 +9,13 @@
 //! ([`wait`]). No other room may be needed here: a test of any room can use this one.
 
 pub mod binary;
+pub mod calls;
 pub mod chromium;
 pub mod client;
 pub mod cluster;
 pub mod echo;
 pub mod envoy;
+pub mod front;
 pub mod idp;
 pub mod load;
 pub mod pki;
@@ -22,6 +24,7 @@ pub mod proc;
 pub mod process;
 pub mod progress;
 pub mod redis;
+pub mod service;
 pub mod times;
 pub mod tools;
 pub mod wait;

@@ -3,7 +3,7 @@
 //! Three nets, from the usual to the desperate:
 //! 1. dropping a [`Process`] kills its whole process group, so what it started itself goes too;
 //! 2. when the test process dies without dropping (a signal, an abort), the kernel kills the child: `setpriv --pdeathsig KILL`
-//!    (util-linux) sets that up without unsafe code here;
+//!    (util-linux) sets that up, so nothing of ours runs between fork and exec;
 //! 3. the log of a child ends up in the test's output when the test panics.
 //!
 //! The kernel's parent-death signal is about the *thread* that started the child, not the process. A test's thread, or an idle

@@ -6,30 +6,24 @@ mod tune;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 
 use crate::serve::serve;
 
-/// Web application firewall for Envoy.
-#[derive(Debug, Parser)]
-#[command(name = "portcullis-waf", version, max_term_width = 110, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(flatten)]
-    flags: kit::Flags,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-const EXAMPLES: &str = "\
+const ABOUT: kit::About = kit::About {
+    service: "waf",
+    version: env!("CARGO_PKG_VERSION"),
+    what: "Web application firewall for Envoy",
+    examples: "\
 Examples:
   portcullis-waf --config-path waf.yaml
   portcullis-waf check profiles/
   portcullis-waf explain --profile baseline --request request.txt
-  portcullis-waf tune --audit audit.log";
+  portcullis-waf tune --audit audit.log",
+};
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Tool {
     Check(check::Args),
     Explain(explain::Args),
     Tune(tune::Args),
@@ -38,11 +32,9 @@ enum Command {
 /// Runs the command line of this process. Exit codes: 0 all is well, 1 something was found or failed, 2 a wrong
 /// configuration or command line.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.command {
-        None => kit::run_with_flags("waf", env!("CARGO_PKG_VERSION"), cli.flags, serve),
-        Some(Command::Check(args)) => check::run(&args),
-        Some(Command::Explain(args)) => explain::run(&args),
-        Some(Command::Tune(args)) => tune::run(&args),
-    }
+    kit::run(&ABOUT, serve, |tool| match tool {
+        Tool::Check(args) => check::run(&args),
+        Tool::Explain(args) => explain::run(&args),
+        Tool::Tune(args) => tune::run(&args),
+    })
 }

@@ -8,34 +8,20 @@ use envoy::service::ext_proc::{ProcessingRequest, ProcessingResponse};
 use futures::{Stream, StreamExt as _, stream};
 use kit::Kit;
 use kit::drain::Shutdown;
-use kit::incoming::Incoming;
+use kit::grpc::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 use crate::firewall::Firewall;
 use crate::session::{Malformed, Session};
 
-const SERVICES: &[&str] = &["envoy.service.ext_proc.v3.ExternalProcessor"];
 /// The file that declares the service.
 const PROTO: &str = "envoy/service/ext_proc/v3/external_processor.proto";
 
-/// Serves until the process stops: the service, health and reflection.
-pub(crate) async fn serve(
-    incoming: Incoming,
-    kit: &Kit,
-    service: Service,
-    max_message: usize,
-) -> Result<(), tonic::transport::Error> {
-    let mut routes = kit::grpc::routes_with_health(&kit.gates, SERVICES, &kit.tasks, &kit.shutdown).await;
-    routes.add_service(ExternalProcessorServer::new(service).max_decoding_message_size(max_message));
-    let files = tonic_reflection::server::Builder::configure()
-        .register_file_descriptor_set(envoy::file_descriptors(PROTO))
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    match files.build_v1() {
-        Ok(reflection) => drop(routes.add_service(reflection)),
-        Err(error) => tracing::error!(%error, "no reflection"),
-    }
-    kit::grpc::serve(incoming, routes.routes(), &kit.shutdown).await
+/// What is served: the service, health and reflection.
+pub(crate) async fn routes(kit: &Kit, service: Service, max_message: usize) -> Routes {
+    let server = ExternalProcessorServer::new(service).max_decoding_message_size(max_message);
+    kit::grpc::routes(kit, server, envoy::file_descriptors(PROTO)).await
 }
 
 /// The metadata of a call that names a profile: Envoy's `initial_metadata`, one a filter.

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use kit::metrics::{Described, counter, counters, doubling, gauge, histograms};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use crate::inspect::Outcome;
 use crate::profile::{OnFailure, Plan};
@@ -70,9 +70,10 @@ impl Name {
         Self::Audit,
         Self::Profiles,
     ];
+}
 
-    /// The name, what it says, and its labels.
-    pub fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
+impl Described for Name {
+    fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::Transactions => (
                 "waf_transactions_total",
@@ -173,32 +174,31 @@ impl Metrics {
     /// # Panics
     /// When the registry has them already.
     pub fn register(registry: &Registry) -> Self {
-        let times = prometheus::exponential_buckets(0.000_1, 2.0, 14).expect("the bounds are positive");
-        let phases = histograms(registry, Name::PhaseSeconds, times);
+        let phases = histograms(registry, Name::PhaseSeconds, doubling(0.000_1, 14));
         let phase = |phase: Phase| phases.with_label_values(&[phase.name()]);
-        let bytes = vector(registry, Name::BodyBytes);
+        let bytes = counters(registry, Name::BodyBytes);
         Self {
             overload: counter(registry, Name::Overload),
             unknown_profile: counter(registry, Name::UnknownProfile),
-            malformed: vector(registry, Name::Malformed),
+            malformed: counters(registry, Name::Malformed),
             streams: gauge(registry, Name::Streams),
-            audit: vector(registry, Name::Audit),
+            audit: counters(registry, Name::Audit),
             profiles: gauge(registry, Name::Profiles),
-            transactions: vector(registry, Name::Transactions),
-            shadow: vector(registry, Name::Shadow),
+            transactions: counters(registry, Name::Transactions),
+            shadow: counters(registry, Name::Shadow),
             phases: [
                 phase(Phase::RequestHeaders),
                 phase(Phase::RequestBody),
                 phase(Phase::ResponseHeaders),
                 phase(Phase::ResponseBody),
             ],
-            matches: vector(registry, Name::Matches),
+            matches: counters(registry, Name::Matches),
             score: histograms(registry, Name::Score, vec![0.0, 2.0, 4.0, 5.0, 10.0, 15.0, 20.0, 40.0, 80.0]),
             request_bytes: bytes.with_label_values(&["request"]),
             response_bytes: bytes.with_label_values(&["response"]),
-            cut: vector(registry, Name::Cut),
+            cut: counters(registry, Name::Cut),
             missed_bodies: counter(registry, Name::MissedBodies),
-            failures: vector(registry, Name::Failures),
+            failures: counters(registry, Name::Failures),
             rules: RwLock::default(),
         }
     }
@@ -255,32 +255,6 @@ impl Metrics {
     }
 }
 
-fn histograms(registry: &Registry, name: Name, buckets: Vec<f64>) -> HistogramVec {
-    let (name, help, labels) = name.describe();
-    let vector = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels);
-    registered(registry, vector.expect("the name is valid"))
-}
-
-fn vector(registry: &Registry, name: Name) -> IntCounterVec {
-    let (name, help, labels) = name.describe();
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels).expect("the name is valid"))
-}
-
-fn counter(registry: &Registry, name: Name) -> IntCounter {
-    let (name, help, _) = name.describe();
-    registered(registry, IntCounter::new(name, help).expect("the name is valid"))
-}
-
-fn gauge(registry: &Registry, name: Name) -> IntGauge {
-    let (name, help, _) = name.describe();
-    registered(registry, IntGauge::new(name, help).expect("the name is valid"))
-}
-
-fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
-    registry.register(Box::new(metric.clone())).expect("every name is registered once");
-    metric
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,13 +264,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry);
         metrics.failure(&Plan::default(), "engine");
-        let mut names: Vec<_> = Name::ALL.iter().map(|name| name.describe().0).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Name::ALL.len());
-        for family in registry.gather() {
-            assert!(names.contains(&family.name()), "{}", family.name());
-        }
+        kit::testing::assert_catalogue(&Name::ALL, &registry);
     }
 
     #[test]

@@ -4,11 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kit::Kit;
-use kit::incoming::Incoming;
-use kit::net::{Listener, Purpose};
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
-use kit::tls::Protocols;
 
 use crate::firewall::Firewall;
 use crate::metrics::Metrics;
@@ -17,8 +14,6 @@ use crate::pool::Pool;
 use crate::profile::{Loader, Profiles};
 use crate::settings::Settings;
 use crate::{audit, grpc, http};
-
-const GRPC: Purpose = Purpose { name: "grpc", setting: "the field grpc.address" };
 
 /// Serves; returns once everything is up.
 pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(), BoxError> {
@@ -42,7 +37,9 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
         observer,
     });
     kit.admin.add_routes(http::admin(Arc::clone(&firewall)));
-    serve_grpc(&kit, &settings, firewall).await?;
+    let traced = settings.telemetry.traces.is_some();
+    let service = grpc::Service { firewall, traced, shutdown: kit.shutdown.clone() };
+    settings.grpc.serve(&kit, grpc::routes(&kit, service, settings.grpc.max_message).await).await?;
     served.open();
     Ok(())
 }
@@ -69,17 +66,4 @@ async fn follow_profiles(
         return Ok(Reloading::fixed(tokio::task::spawn_blocking(load).await??));
     }
     kit.reloader().follow("profiles", &files, load).await
-}
-
-async fn serve_grpc(kit: &Kit, settings: &Settings, firewall: Arc<Firewall>) -> Result<(), BoxError> {
-    let grpc = settings.grpc.clone();
-    let tls = match grpc.tls {
-        Some(tls) => Some(kit::tls::follow_server(&kit.reloader(), "grpc tls", tls, Protocols::Http2).await?),
-        None => None,
-    };
-    let incoming = Incoming::start(Listener::bind(&grpc.address, GRPC).await?, tls, &kit.shutdown);
-    let (serving, traced) = (kit.clone(), settings.telemetry.traces.is_some());
-    let service = grpc::Service { firewall, traced, shutdown: kit.shutdown.clone() };
-    kit.tasks.spawn("grpc", async move { grpc::serve(incoming, &serving, service, grpc.max_message).await });
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kit::Common;
 use kit::config::{Document, Finding};
-use kit::net::Address;
+use kit::ports::Grpc;
 use serde::{Deserialize, Serialize};
 
 use crate::audit;
@@ -22,7 +22,7 @@ pub struct Settings {
     /// The orderly end.
     pub drain: kit::drain::Settings,
     /// Where Envoy asks.
-    pub grpc: Grpc,
+    pub grpc: Grpc<9291>,
     /// Files and directories with profiles, over those that come with the program (baseline, detect, strict). They are
     /// followed.
     pub profiles: Vec<Place>,
@@ -37,19 +37,6 @@ pub struct Settings {
     /// The audit log; none when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<audit::Settings>,
-}
-
-/// Where Envoy asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Grpc {
-    /// The address. Default 0.0.0.0:9291.
-    pub address: Address,
-    /// TLS; plain text when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<kit::tls::ServerSettings>,
-    /// The largest message, in bytes: bodies come in one when they are held. Default 16 MiB.
-    pub max_message: usize,
 }
 
 /// The engine and its bounds.
@@ -86,12 +73,6 @@ impl Default for Settings {
     }
 }
 
-impl Default for Grpc {
-    fn default() -> Self {
-        Self { address: Address::Tcp("0.0.0.0:9291".to_owned()), tls: None, max_message: 16 << 20 }
-    }
-}
-
 impl Default for Engine {
     fn default() -> Self {
         Self { threads: None, max_waiting: 1024, deadline: Duration::from_secs(1), memory_limit: 0, memory_growth: 100 }
@@ -107,11 +88,8 @@ impl kit::Config for Settings {
         "127.0.0.1:9293"
     }
 
-    fn shown(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
     fn check(&self, document: &Document) -> Result<(), Finding> {
+        self.grpc.check(document)?;
         if self.engine.threads == Some(0) {
             return Err(document.finding("engine.threads", "is 0, allowed: 1 and more"));
         }

@@ -1,8 +1,8 @@
 //! The walls between the crates: what `cargo metadata` says against what `crates/rooms.toml` allows.
 
 mod check;
+mod fences;
 mod page;
-mod unsafety;
 
 use anyhow::{Context, Result, bail};
 
@@ -12,8 +12,9 @@ use crate::workspace::{metadata, root};
 
 /// Prints every wall that is broken, and how to mend it.
 pub(crate) fn run() -> Result<()> {
-    let mut broken = check::broken_walls(&table()?, &metadata()?.packages);
-    broken.extend(unsafety::elsewhere(&root().join("crates"))?);
+    let table = table()?;
+    let mut broken = check::broken_walls(&table, &metadata()?.packages);
+    broken.extend(fences::crossed(&table.fences, &root().join("crates"))?);
     for wall in &broken {
         println!("{wall}");
     }

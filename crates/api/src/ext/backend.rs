@@ -33,9 +33,11 @@ const WELL_KNOWN_PATTERN: &str = r"^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-
 )]
 #[x_kube(validation = Rule::new("self.type != 'DynamicResolver' || !has(self.endpoints)")
     .message("a DynamicResolver takes the host of each request: leave `endpoints` out"))]
-#[x_kube(validation = Rule::new("self.type != 'DynamicResolver' || !has(self.tls) || !has(self.tls.autoSNIFromEndpointHostname) || !self.tls.autoSNIFromEndpointHostname")
+#[x_kube(validation = Rule::new("self.type != 'DynamicResolver' || !has(self.tls) || !has(self.tls.autoSNIFromEndpointHostname) \
+    || !self.tls.autoSNIFromEndpointHostname")
     .message("a DynamicResolver has no endpoints whose `hostname` could be the SNI: leave `tls.autoSNIFromEndpointHostname` out"))]
-#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.autoSNIFromEndpointHostname) || !self.tls.autoSNIFromEndpointHostname || !has(self.endpoints) || self.endpoints.all(e, has(e.fqdn) || has(e.hostname))")
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.autoSNIFromEndpointHostname) || \
+    !self.tls.autoSNIFromEndpointHostname || !has(self.endpoints) || self.endpoints.all(e, has(e.fqdn) || has(e.hostname))")
     .message("with `tls.autoSNIFromEndpointHostname` every endpoint by `ip` or `unix` needs a `hostname`"))]
 pub struct BackendSpec {
     /// Where the addresses come from.
@@ -142,9 +144,11 @@ pub struct UnixEndpoint {
 /// TLS towards a back end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.caCertificateRefs) && size(self.caCertificateRefs) > 0 && has(self.wellKnownCACertificates) && self.wellKnownCACertificates != '')")
+#[x_kube(validation = Rule::new("!(has(self.caCertificateRefs) && size(self.caCertificateRefs) > 0 && \
+    has(self.wellKnownCACertificates) && self.wellKnownCACertificates != '')")
     .message("set one of `caCertificateRefs` and `wellKnownCACertificates`, not both"))]
-#[x_kube(validation = Rule::new("!(has(self.insecureSkipVerify) && self.insecureSkipVerify && ((has(self.caCertificateRefs) && size(self.caCertificateRefs) > 0) || (has(self.wellKnownCACertificates) && self.wellKnownCACertificates != '')))")
+#[x_kube(validation = Rule::new("!(has(self.insecureSkipVerify) && self.insecureSkipVerify && ((has(self.caCertificateRefs) && \
+    size(self.caCertificateRefs) > 0) || (has(self.wellKnownCACertificates) && self.wellKnownCACertificates != '')))")
     .message("`insecureSkipVerify` checks no certificate: leave it out, or `caCertificateRefs` and `wellKnownCACertificates`"))]
 #[x_kube(validation = Rule::new("!(has(self.sni) && has(self.autoSNIFromEndpointHostname) && self.autoSNIFromEndpointHostname)")
     .message("set one of `sni` and `autoSNIFromEndpointHostname`, not both"))]

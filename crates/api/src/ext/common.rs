@@ -144,7 +144,8 @@ fn service_needs_port() -> Rule {
 /// A part of a whole: `numerator / denominator`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.numerator <= self.denominator").message("`numerator` must not be greater than `denominator`"))]
+#[x_kube(validation = Rule::new("self.numerator <= self.denominator")
+    .message("`numerator` must not be greater than `denominator`"))]
 pub struct Fraction {
     /// How many of [`Fraction::denominator`].
     #[schemars(range(min = 0))]

@@ -228,8 +228,14 @@ pub(crate) fn targets_are(kinds: &Targets) -> Rule {
 pub(crate) fn merges_routes_only(kinds: &Targets) -> Rule {
     let routes = kinds.routes;
     let refs = every_ref(&format!("kind in {routes}"));
-    Rule::new(format!("!has(self.mergeType) || ({refs} && (!has(self.targetSelectors) || self.targetSelectors.all(t, t.kind in {routes})))"))
-        .message(Message::Message(format!("`mergeType` is for policies about routes only: leave it out, or let all targets be one of {routes}")))
+    Rule::new(format!(
+        "!has(self.mergeType) || ({refs} && (!has(self.targetSelectors) || \
+         self.targetSelectors.all(t, t.kind in {routes})))"
+    ))
+    .message(Message::Message(format!(
+        "`mergeType` is for policies about routes only: leave it out, \
+         or let all targets be one of {routes}"
+    )))
 }
 
 /// `replace` is what happens without a merge type.

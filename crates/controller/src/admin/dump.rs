@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out_wherever_they_stand() {
-        let mut value = json!({"tls_certificate": {"private_key": {"inline_bytes": "c2VjcmV0"}, "certificate_chain": {"inline_bytes": "cHVibGlj"}},
+        let mut value = json!({"tls_certificate": {"private_key": {"inline_bytes": "c2VjcmV0"},
+            "certificate_chain": {"inline_bytes": "cHVibGlj"}},
             "list": [{"generic_secret": {"secret": {"inline_string": "secret"}}}]});
         redact(&mut value);
         assert_eq!(value["tls_certificate"]["private_key"], REDACTED);

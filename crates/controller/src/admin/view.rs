@@ -66,10 +66,11 @@ impl View {
         fleets
             .map(|(name, fleet)| {
                 let listeners = fleet.gateway.listeners.iter();
+                let listeners = listeners.map(|listener| json!({"name": listener.name, "port": listener.port}));
                 json!({
                     "name": name,
                     "gateways": fleet.gateway.gateways.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                    "listeners": listeners.map(|listener| json!({"name": listener.name, "port": listener.port})).collect::<Vec<_>>(),
+                    "listeners": listeners.collect::<Vec<_>>(),
                     "clusters": fleet.gateway.clusters.len(),
                     "revision": fleet.snapshot.revision(),
                     "acknowledged": ledger.acked(name),

@@ -23,8 +23,8 @@ use crate::{
 /// signs them. The one in ratelimit is good for the rate limit service's, which may serve Envoys with it.
 ///
 /// With --kubernetes they are kept in the Secrets envoy-gateway-ca, envoy-gateway and envoy-rate-limit of its own namespace,
-/// for the server and the rate limit service: the controller signs for Envoys. What is missing is made, what is near its end is renewed, so it may be run at
-/// any time. Secrets that others have made are left alone.
+/// for the server and the rate limit service: the controller signs for Envoys. What is missing is made, what is near its end is
+/// renewed, so it may be run at any time. Secrets that others have made are left alone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

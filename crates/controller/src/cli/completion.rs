@@ -4,9 +4,8 @@ use clap_complete::Shell;
 
 /// Prints a script that completes command lines of a shell.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  portcullis completion bash > /etc/bash_completion.d/portcullis\n  source <(portcullis completion zsh)"
-)]
+#[command(after_help = "Examples:\n  portcullis completion bash > /etc/bash_completion.d/portcullis\n  \
+                  source <(portcullis completion zsh)")]
 pub(super) struct Args {
     /// The shell.
     shell: Shell,

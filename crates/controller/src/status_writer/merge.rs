@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_order_of_entries_does_not_matter() {
-        let seen = json!({"parents": [parent(OURS, "a", "True", "1"), parent("x/y", "z", "True", "1"), parent(OURS, "b", "True", "1")]});
+        let seen = json!({"parents": [parent(OURS, "a", "True", "1"), parent("x/y", "z", "True", "1"),
+            parent(OURS, "b", "True", "1")]});
         let wanted = json!({"parents": [parent(OURS, "b", "True", "2"), parent(OURS, "a", "True", "2")]});
         assert_eq!(patch(&seen, Some(wanted), OURS), None);
     }

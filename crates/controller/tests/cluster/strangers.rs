@@ -136,13 +136,15 @@ fn objects(identities: &[(&str, &Identity)]) -> Vec<Value> {
     let mut all = Vec::new();
     for (name, identity) in identities {
         let data = json!({"tls.crt": BASE64_STANDARD.encode(&identity.cert), "tls.key": BASE64_STANDARD.encode(&identity.key)});
-        all.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("key-of-{name}"), "namespace": "default"},
+        all.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("key-of-{name}"),
+            "namespace": "default"},
             "data": data}));
         all.push(json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
             "metadata": {"name": name, "namespace": "default"},
             "spec": {"gatewayClassName": "eg", "listeners": [
                 {"name": "http", "port": 80, "protocol": "HTTP"},
-                {"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": format!("key-of-{name}")}]}}]}}));
+                {"name": "https", "port": 443, "protocol": "HTTPS",
+                 "tls": {"certificateRefs": [{"name": format!("key-of-{name}")}]}}]}}));
     }
     all
 }

@@ -101,7 +101,8 @@ pub(crate) fn http_route(name: &str, parents: &str, hosts: &[&str], references: 
 pub(crate) fn grant(kind: &str, from: &str, to: &str) -> String {
     format!(
         "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {{name: from-{from}, namespace: {to}}}\n\
-         spec:\n  from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: {from}}}]\n  to: [{{group: '', kind: Service}}]\n"
+         spec:\n  from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: {from}}}]\n  to: [{{group: '', \
+         kind: Service}}]\n"
     )
 }
 

@@ -143,7 +143,8 @@ async fn security_policy_ext_auth_by_http_of_a_gateway() -> Result<()> {
         "SecurityPolicy",
         "p",
         "kind: Gateway, name: gw",
-        "extAuth: {headersToExtAuth: [x-asked], http: {backendRefs: [{name: auth, port: 80}], path: /check, headersToBackend: [x-user]}}",
+        "extAuth: {headersToExtAuth: [x-asked], http: {backendRefs: [{name: auth, port: 80}], path: /check, \
+         headersToBackend: [x-user]}}",
     );
     let service = crate::objects::service("default", "auth", &[double.address()]);
     let scene = Scene::start(&["a"], &(routes() + &closed + &service)).await?;

@@ -185,8 +185,9 @@ async fn field_managers_that_meet_do_not_stop_us() {
     yard.room.admin.apply(&yard.room.gateway()).await;
     let name = name_of(&yard.until_objects("the objects", |objects| objects.len() == OWNED.len()).await);
     for round in 0..5 {
+        let deployment = yard.get(Kind::Deployment, &name).await.unwrap();
         let theirs = json!({"metadata": {"name": name, "labels": {"round": format!("r{round}")}},
-            "spec": {"selector": {"matchLabels": yard.get(Kind::Deployment, &name).await.unwrap()["spec"]["selector"]["matchLabels"]},
+            "spec": {"selector": {"matchLabels": deployment["spec"]["selector"]["matchLabels"]},
                 "template": {"spec": {"containers": [{"name": "envoy", "image": format!("evil.example/envoy:{round}")}]}}}});
         yard.claim(Kind::Deployment, &name, theirs).await;
         let is_ours = |deployment: &Value| *image(deployment) == json!("envoy.example/envoy:1");

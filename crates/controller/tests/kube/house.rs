@@ -19,7 +19,8 @@ apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
-- {level: RequestResponse, users: ['system:serviceaccount:audit:reader'], verbs: [get, list, watch], resources: [{group: '', resources: [secrets, configmaps]}]}
+- {level: RequestResponse, users: ['system:serviceaccount:audit:reader'], verbs: [get, list, watch], resources: [{group: '', \
+resources: [secrets, configmaps]}]}
 - {level: None}
 ";
 /// How long a test that ends waits for another one to begin, before it ends the cluster.

@@ -163,7 +163,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: reader, namespace: roles}
 rules:
-- {apiGroups: [gateway.networking.k8s.io, gateway.envoyproxy.io, multicluster.x-k8s.io, discovery.k8s.io], resources: ['*'], verbs: [get, list, watch]}
+- {apiGroups: [gateway.networking.k8s.io, gateway.envoyproxy.io, multicluster.x-k8s.io, discovery.k8s.io], resources: ['*'], \
+verbs: [get, list, watch]}
 - {apiGroups: [''], resources: [services, secrets, configmaps], verbs: [get, list, watch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -193,7 +194,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: forbidden-reader}
 rules:
-- {apiGroups: [gateway.networking.k8s.io, gateway.envoyproxy.io, discovery.k8s.io, apiextensions.k8s.io], resources: ['*'], verbs: ['*']}
+- {apiGroups: [gateway.networking.k8s.io, gateway.envoyproxy.io, discovery.k8s.io, apiextensions.k8s.io], resources: ['*'], \
+verbs: ['*']}
 - {apiGroups: [''], resources: [namespaces, services, configmaps], verbs: [get, list, watch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1

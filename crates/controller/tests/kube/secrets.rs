@@ -19,7 +19,8 @@ pub(super) fn readers(namespace: &str, map: &str, token: &str) -> Vec<Value> {
     let body = json!({"type": "ValueRef", "valueRef": reference("ConfigMap", map)});
     let text = json!({"directResponse": {"statusCode": 200, "body": body}});
     let inject = json!({"credentialInjection": {"credential": {"valueRef": reference("Secret", token)}}});
-    let extension = |name: &str| json!([{"type": "ExtensionRef", "extensionRef": {"group": EXTENSIONS, "kind": "HTTPRouteFilter", "name": name}}]);
+    let named = |name: &str| json!({"group": EXTENSIONS, "kind": "HTTPRouteFilter", "name": name});
+    let extension = |name: &str| json!([{"type": "ExtensionRef", "extensionRef": named(name)}]);
     let mut r = route(namespace, "r", "r.example", json!([]));
     r["spec"]["rules"] = json!([
         {"matches": [{"path": {"value": "/text"}}], "filters": extension("text")},

@@ -63,7 +63,8 @@ impl House {
         format!(
             "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyGateway\nprovider:\n  type: Custom\n  custom:\n    \
              resource:\n      type: File\n      file:\n        paths: [{:?}]\n    infrastructure:\n      type: Host\n      \
-             host:\n        runtimeDir: {:?}\nadmin:\n  address: {{host: 127.0.0.1, port: 0}}\nextensionApis: {{enableBackend: true}}\n",
+             host:\n        runtimeDir: {:?}\nadmin:\n  address: {{host: 127.0.0.1, port: 0}}\n\
+             extensionApis: {{enableBackend: true}}\n",
             self.resources(),
             self.runtime(),
         )
@@ -184,7 +185,8 @@ pub(crate) fn gateway(name: &str, port: u16) -> String {
     format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: eg}}\nspec: {{controllerName: \
          gateway.envoyproxy.io/gatewayclass-controller}}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
-         metadata: {{name: {name}}}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - {{name: http, protocol: HTTP, port: {port}}}\n"
+         metadata: {{name: {name}}}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - {{name: http, protocol: HTTP, \
+         port: {port}}}\n"
     )
 }
 

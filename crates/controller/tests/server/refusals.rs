@@ -71,7 +71,8 @@ async fn a_bootstrap_that_does_not_fit_is_said_of_the_gateway() -> Result<()> {
     house.write("second.yaml", &text);
     house.write(
         "proxy.yaml",
-        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: p}\nspec:\n  bootstrap: {type: Merge, value: \"nothing: [\"}\n",
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {name: p}\nspec:\n  bootstrap: {type: Merge, \
+         value: \"nothing: [\"}\n",
     );
     house.start()?;
     house.wait_until_it_serves("www.example.com").await?;

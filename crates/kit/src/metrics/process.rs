@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{Counter, Gauge, IntGauge, Registry};
 
+use super::catalogue::registered;
+
 /// Ticks per second of times in `/proc` (`USER_HZ`): 100 on every Linux that Rust runs on, part of the kernel's interface.
 const TICKS: f64 = 100.0;
 
@@ -21,21 +23,13 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn register(registry: &Registry) -> Self {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help).expect("the name is valid");
-            super::register(registry, gauge.clone());
-            gauge
-        };
-        let cpu = Counter::new("process_cpu_seconds_total", "Processor time used, user and system, in seconds.")
-            .expect("the name is valid");
-        super::register(registry, cpu.clone());
-        let started = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.")
-            .expect("the name is valid");
-        super::register(registry, started.clone());
+        let gauge = |name, help| registered(registry, IntGauge::new(name, help));
+        let cpu = Counter::new("process_cpu_seconds_total", "Processor time used, user and system, in seconds.");
+        let started = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.");
         Self {
             reading: Mutex::new(()),
-            cpu,
-            started,
+            cpu: registered(registry, cpu),
+            started: registered(registry, started),
             resident: gauge("process_resident_memory_bytes", "Memory in use, in bytes."),
             open_files: gauge("process_open_fds", "Open file descriptors."),
             max_files: gauge("process_max_fds", "File descriptors that may be open."),

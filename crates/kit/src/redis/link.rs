@@ -1,31 +1,34 @@
 //! One Redis and the task that keeps the way to it open.
 //!
 //! ```text
-//! connect ─▶ ready ─ trouble ─▶ down (the breaker is open) ─ pause ─▶ connect …
+//! connect ─▶ greet ─▶ ready ─ trouble ─▶ down (the breaker is open) ─ pause ─▶ connect …
 //! ```
 //!
 //! Trouble is a broken connection, an answer that says this is no master, or some calls in a row that fail or are late.
 //! Pauses grow until a connection was of use for a while, and are never the same for two services, so that a Redis that comes
-//! back is not met by all of them at once.
+//! back is not met by all of them at once. What a call on connections that were given up learns late says nothing about those
+//! that took their place.
 //!
 //! In a cluster one node may be in trouble while the others answer, and the client itself connects to nodes anew: there is
 //! trouble only when calls fail in a row and none has succeeded for a while.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use prometheus::IntGauge;
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::{Connection, connect};
 use super::settings::Server;
 use crate::health::Gate;
 use crate::kit::Kit;
+use crate::lanes::Lanes;
+use crate::pauses::Pauses;
 
 /// The first pause before trying again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -65,15 +68,21 @@ impl Failure {
     }
 }
 
-/// How patient a link is.
+/// How a link connects, and how patient it is.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// How long a call may take.
-    pub deadline: Duration,
+    /// What each new connection is sent before it is of use. Not to clusters: one node that is down would keep all others
+    /// waiting.
+    pub greeting: Vec<Cmd>,
+    /// Where connections are, each lane's own; in the runtime that connects when absent.
+    pub lanes: Option<Lanes>,
     /// After how many calls in a row that fail Redis is left alone until it can be connected to again.
     pub most_failures: u32,
     /// 1 while it is left alone.
     pub open: IntGauge,
+    /// Whether the service is not ready while Redis is left alone. Otherwise only until it has answered once: what the service
+    /// can do without is its own affair.
+    pub closes_gate: bool,
 }
 
 /// One Redis.
@@ -88,32 +97,16 @@ pub struct Link {
     was_up: AtomicBool,
 }
 
+/// Connections that were made together, and are given up together.
 struct Live {
-    connection: Connection,
+    /// By lane: calls of a lane never leave it.
+    connections: Vec<Vec<Connection>>,
+    next: AtomicUsize,
     /// Calls in a row that failed.
     failures: AtomicU32,
     since: Instant,
-    /// When a call succeeded last, in milliseconds after the beginning.
+    /// When a call succeeded last, in milliseconds after the beginning; only for clusters.
     answered: AtomicU64,
-}
-
-impl Live {
-    fn new(connection: Connection) -> Self {
-        Self { connection, failures: AtomicU32::new(0), since: Instant::now(), answered: AtomicU64::new(0) }
-    }
-
-    fn age(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn succeeded(&self) {
-        self.failures.store(0, Ordering::Relaxed);
-        self.answered.store(self.age(), Ordering::Relaxed);
-    }
-
-    fn is_silent(&self) -> bool {
-        Duration::from_millis(self.age().saturating_sub(self.answered.load(Ordering::Relaxed))) >= SILENCE
-    }
 }
 
 impl fmt::Debug for Link {
@@ -123,8 +116,8 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Starts the task that connects and keeps connected, and returns at once. The gate of this name opens when Redis has
-    /// answered once.
+    /// Starts the task that connects and keeps connected, and returns at once. The gate of this name opens when Redis can be
+    /// asked.
     pub fn start(kit: &Kit, name: &'static str, server: Server, terms: Terms) -> Arc<Self> {
         let link = Arc::new(Self {
             name,
@@ -137,20 +130,37 @@ impl Link {
         });
         let (keeper, shutdown) = (Arc::clone(&link), kit.shutdown.clone());
         kit.tasks.spawn(name, async move {
-            // Requests that are in flight while the process drains use the connection that there is.
+            // Requests that are in flight while the process drains use the connections that there are.
             shutdown.unless_stopping(keeper.keep()).await;
             Ok::<(), std::convert::Infallible>(())
         });
         link
     }
 
-    /// Sends a command and waits for its answer within the deadline.
-    pub async fn call(&self, command: &Cmd) -> Result<Value, Failure> {
+    /// Whether this is a cluster.
+    pub fn is_cluster(&self) -> bool {
+        !self.server.cluster.is_empty()
+    }
+
+    /// Sends a command, and waits for the answer no longer than that.
+    pub async fn call(&self, command: &Cmd, until: Instant) -> Result<Value, Failure> {
+        self.ask(until, |mut connection| async move { connection.send(command).await }).await
+    }
+
+    /// Sends commands in one write, and waits for all answers no longer than that.
+    pub async fn send_all(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Failure> {
+        self.ask(until, |mut connection| async move { connection.send_all(commands).await }).await
+    }
+
+    /// Does with a connection what takes more than one call, no longer than that.
+    pub async fn ask<T, F>(&self, until: Instant, ask: impl FnOnce(Connection) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
         let live = self.live.load_full().ok_or(Failure::Down)?;
-        let mut connection = live.connection.clone();
-        match tokio::time::timeout(self.terms.deadline, connection.send(command)).await {
+        match timeout_at(until, ask(live.connection())).await {
             Ok(Ok(value)) => {
-                live.succeeded();
+                live.succeeded(self.is_cluster());
                 Ok(value)
             }
             Ok(Err(error)) => Err(self.judge(&live, &error)),
@@ -161,9 +171,10 @@ impl Link {
         }
     }
 
+    /// A call took too long, or failed.
     fn failed(&self, live: &Arc<Live>) {
         let failures = live.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures >= self.terms.most_failures && (self.server.cluster.is_empty() || live.is_silent()) {
+        if failures >= self.terms.most_failures && (!self.is_cluster() || live.is_silent()) {
             self.give_up(live);
         }
     }
@@ -187,7 +198,7 @@ impl Link {
             _ => (false, Failure::Refused),
         };
         tracing::debug!(redis = self.name, %error, "failed");
-        if unusable && self.server.cluster.is_empty() {
+        if unusable && !self.is_cluster() {
             self.give_up(live);
         } else {
             self.failed(live);
@@ -195,21 +206,19 @@ impl Link {
         failure
     }
 
-    async fn keep(&self) {
-        let mut pause = PAUSES.0;
+    async fn keep(self: &Arc<Self>) {
+        let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
         let mut reported = None;
         loop {
-            let late = || Err((ErrorKind::Io, "no answer in time").into());
-            let connected = tokio::time::timeout(HELLO, self.greeted()).await.unwrap_or_else(|_| late());
-            match connected {
-                Ok(connection) => {
+            match self.connect().await {
+                Ok(connections) => {
                     reported = None;
+                    self.up(connections);
                     let begun = Instant::now();
-                    self.up(connection);
                     self.trouble.notified().await;
                     self.down("does not answer");
                     if begun.elapsed() >= STEADY {
-                        pause = PAUSES.0;
+                        pauses.restart();
                     }
                 }
                 Err(error) => {
@@ -221,37 +230,128 @@ impl Link {
                     }
                 }
             }
-            tokio::time::sleep(jittered(pause)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            pauses.pause().await;
         }
     }
 
-    async fn greeted(&self) -> redis::RedisResult<Connection> {
-        let mut connection = connect(&self.server).await?;
-        connection.send(&redis::cmd("PING")).await?;
-        Ok(connection)
+    async fn connect(self: &Arc<Self>) -> RedisResult<Vec<Vec<Connection>>> {
+        let Some(lanes) = &self.terms.lanes else { return Ok(vec![self.connect_lane().await?]) };
+        let mut connecting = Vec::new();
+        for runtime in lanes.runtimes() {
+            let link = Arc::clone(self);
+            connecting.push(runtime.spawn(async move { link.connect_lane().await }));
+        }
+        let mut connections = Vec::new();
+        for lane in connecting {
+            let lost = |_| Err((ErrorKind::Client, "the process ends").into());
+            connections.push(lane.await.unwrap_or_else(lost)?);
+        }
+        Ok(connections)
     }
 
-    fn up(&self, connection: Connection) {
+    /// The connections of one lane.
+    async fn connect_lane(&self) -> RedisResult<Vec<Connection>> {
+        let all = async {
+            if self.is_cluster() {
+                return Ok(vec![connect(&self.server).await?]);
+            }
+            let mut connections = Vec::new();
+            for _ in 0..self.server.connections {
+                let mut connection = connect(&self.server).await?;
+                for command in &self.terms.greeting {
+                    connection.send(command).await?;
+                }
+                connections.push(connection);
+            }
+            Ok(connections)
+        };
+        let late = || Err((ErrorKind::Io, "no answer in time").into());
+        timeout(HELLO, all).await.unwrap_or_else(|_| late())
+    }
+
+    fn up(&self, connections: Vec<Vec<Connection>>) {
         tracing::info!(redis = self.name, "connected");
-        self.live.store(Some(Arc::new(Live::new(connection))));
+        self.live.store(Some(Arc::new(Live::new(connections))));
         self.terms.open.set(0);
         self.was_up.store(true, Ordering::Relaxed);
         self.gate.open();
     }
 
-    /// A Redis that was up once leaves the service ready: what it can do without is its own affair.
     fn down(&self, why: &str) {
         self.terms.open.set(1);
-        if !self.was_up.load(Ordering::Relaxed) {
+        if self.terms.closes_gate || !self.was_up.load(Ordering::Relaxed) {
             self.gate.close(why);
         }
     }
 }
 
-/// Between half of a pause and all of it.
-fn jittered(pause: Duration) -> Duration {
-    // The keys of a hasher are random: all the randomness that is needed here.
-    let random = RandomState::new().hash_one(0) % 1000;
-    pause / 2 + pause * u32::try_from(random).expect("less than 1000") / 2000
+impl Live {
+    fn new(connections: Vec<Vec<Connection>>) -> Self {
+        Self {
+            connections,
+            next: AtomicUsize::new(0),
+            failures: AtomicU32::new(0),
+            since: Instant::now(),
+            answered: AtomicU64::new(0),
+        }
+    }
+
+    /// One of the lane's own.
+    fn connection(&self) -> Connection {
+        let connections = &self.connections[Lanes::current().unwrap_or_default() % self.connections.len()];
+        let index = match connections.len() {
+            1 => 0,
+            more => self.next.fetch_add(1, Ordering::Relaxed) % more,
+        };
+        connections[index].clone()
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn succeeded(&self, is_cluster: bool) {
+        // Read first: processors that only read do not take the line from one another.
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        if is_cluster {
+            self.answered.store(self.age(), Ordering::Relaxed);
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        Duration::from_millis(self.age().saturating_sub(self.answered.load(Ordering::Relaxed))) >= SILENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed::redis::Spec;
+
+    use super::*;
+    use crate::testing::{eventually, kit};
+
+    #[tokio::test]
+    async fn what_old_connections_learn_late_is_not_held_against_new_ones() {
+        let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+        let address = Some(server.address().to_string().parse().unwrap());
+        let terms = Terms {
+            greeting: Vec::new(),
+            lanes: None,
+            most_failures: 1,
+            open: IntGauge::new("open", "1 while it is left alone.").unwrap(),
+            closes_gate: false,
+        };
+        let link = Link::start(&kit, "redis", Server { address, ..Server::default() }, terms);
+        let old = eventually("a connection", async || link.live.load_full()).await;
+        link.give_up(&old);
+        let new = eventually("another connection", async || link.live.load_full()).await;
+        link.failed(&old);
+        link.judge(&old, &RedisError::from((ErrorKind::Io, "broken pipe")));
+        assert!(link.live.load_full().is_some_and(|live| Arc::ptr_eq(&live, &new)));
+        link.failed(&new);
+        assert!(link.live.load().is_none());
+        kit.shutdown.force();
+    }
 }

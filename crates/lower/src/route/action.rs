@@ -15,8 +15,8 @@ use crate::convert::{header_options, millionths, substitute};
 
 /// The name of a cluster that is never there.
 ///
-/// The share of a reference that does not resolve goes to it, so that it is answered with 500 (gRPC: 503) as the Gateway API demands,
-/// while the other shares go where they should.
+/// The share of a reference that does not resolve goes to it, so that it is answered with 500 (gRPC: 503) as the Gateway API
+/// demands, while the other shares go where they should.
 const UNRESOLVED: &str = "unresolved";
 
 /// Every request is copied.

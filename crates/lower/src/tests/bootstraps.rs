@@ -102,14 +102,16 @@ fn a_server_elsewhere_is_spoken_to_with_tls() {
 
 #[test]
 fn users_change_it() {
-    let merge = json!({"bootstrap": {"type": "Merge", "value": "node: {locality: {zone: a}}\nstatic_resources:\n  clusters:\n  - name: mine\n"}});
+    let merge = json!({"bootstrap": {"type": "Merge", "value": "node: {locality: {zone: a}}\n\
+        static_resources:\n  clusters:\n  - name: mine\n"}});
     let merged = accepted(&with_proxy(merge), &settings());
     assert_eq!(merged["node"], json!({"id": "envoy-1", "cluster": "default/eg", "locality": {"zone": "a"}}));
     assert_eq!(merged["static_resources"]["clusters"].as_array().unwrap().len(), 2);
 
     let patches = json!([
         {"op": "replace", "path": "/node/id", "value": "other"},
-        {"op": "replace", "jsonPath": "$.static_resources.clusters[?@.name=='xds_cluster']", "path": "/connect_timeout", "value": "3s"}]);
+        {"op": "replace", "jsonPath": "$.static_resources.clusters[?@.name=='xds_cluster']", "path": "/connect_timeout",
+         "value": "3s"}]);
     let patched =
         accepted(&with_proxy(json!({"bootstrap": {"type": "JSONPatch", "jsonPatches": patches}})), &settings());
     assert_eq!(patched["node"]["id"], "other");

@@ -155,11 +155,14 @@ pub(super) fn limits() -> GlobalRateLimit {
     let rules = json!([
         {"limit": {"requests": 5, "unit": "Second"}},
         {"limit": {"requests": 100, "unit": "Hour"}, "shared": true, "shadowMode": true, "xRateLimitHeaders": "DraftVersion03",
-         "clientSelectors": [{"headers": [{"name": "X-User", "type": "Distinct"}, {"name": "x-plan", "value": "free", "invert": true}],
+         "clientSelectors": [{"headers": [{"name": "X-User", "type": "Distinct"}, {"name": "x-plan", "value": "free",
+         "invert": true}],
             "methods": [{"value": "GET"}, {"value": "HEAD"}], "path": {"type": "PathPrefix", "value": "/api"}}]},
         {"limit": {"requests": 7, "unit": "Month", "fromMetadata": {"namespace": "n", "key": "limit"}},
-         "clientSelectors": [{"sourceCIDR": {"type": "Distinct", "value": "10.0.0.0/8"}, "queryParams": [{"name": "q", "value": "x"}]}],
-         "cost": {"request": {"from": "Number", "number": 0}, "response": {"from": "Metadata", "metadata": {"namespace": "n", "key": "tokens"}}}}]);
+         "clientSelectors": [{"sourceCIDR": {"type": "Distinct", "value": "10.0.0.0/8"}, "queryParams": [{"name": "q",
+         "value": "x"}]}],
+         "cost": {"request": {"from": "Number", "number": 0}, "response": {"from": "Metadata", "metadata": {"namespace": "n",
+         "key": "tokens"}}}}]);
     GlobalRateLimit {
         source: policy("BackendTrafficPolicy"),
         domain: "default/eg".into(),

@@ -14,15 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use calls::{Load, Taken};
+use calls::Caller;
 use oidc::session::{Key, Memory, Session, Tokens};
 use serde_json::{Value, json};
 use service::{Service, Store};
+use testbed::calls::Load;
 
 /// How long each figure is measured.
 const TIME: Duration = Duration::from_secs(5);
 /// Checks a second, of all connections together.
-const PACE: u32 = 5000;
+const PACE: f64 = 5000.0;
 /// Connections, as an Envoy of so many workers has them.
 const CONNECTIONS: u32 = 8;
 /// People who are logged in.
@@ -40,19 +41,21 @@ async fn main() -> Result<()> {
     for store in [Store::Nothing, Store::Memory, Store::Redis, Store::Cookie, Store::Bearer] {
         eprintln!("  {}", store.name());
         let service = Service::start(store).await?;
-        let people = service.log_in(PEOPLE).await?;
-        let load = Load { connections: CONNECTIONS, time: TIME, pace: Some(PACE), people: Arc::new(people) };
-        load.warm(&service.address).await?;
+        let people = Arc::new(service.log_in(PEOPLE).await?);
+        let connect = |number| Caller::new(&service, &people, number);
+        let load = Load { connections: CONNECTIONS, time: TIME, pace: Some(PACE) };
+        load.warm(connect).await?;
         let before = service.processor_time()?;
-        let paced = load.run(&service.address).await?;
+        let paced = load.run(connect).await?;
         let cost = (service.processor_time()? - before).as_secs_f64() / paced.count() * 1e6;
-        let peak: Taken = Load { pace: None, ..load }.run(&service.address).await?;
+        let peak = Load { pace: None, ..load }.run(connect).await?;
         let mut push = |what: &str, value: f64, unit: &str, target: Option<f64>| {
             figures.push(figure(&format!("{what}: {}", store.name()), value, unit, target));
         };
         push("processor time of a check", cost, "µs", (store == Store::Memory).then_some(30.0));
-        push("p50 at 5,000 checks a second", paced.millis(0.5), "ms", None);
-        push("p99 at 5,000 checks a second", paced.millis(0.99), "ms", (store == Store::Redis).then_some(1.0));
+        let times = paced.times();
+        push("p50 at 5,000 checks a second", times.millis(0.5), "ms", None);
+        push("p99 at 5,000 checks a second", times.millis(0.99), "ms", (store == Store::Redis).then_some(1.0));
         push("checks a second at the peak", peak.rate(), "1/s", None);
     }
     eprintln!("  memory of {SESSIONS} sessions");

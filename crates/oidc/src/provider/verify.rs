@@ -20,10 +20,10 @@ impl Provider {
         let known = self.known()?;
         let mut held = self.verify_id(&known, token, nonce);
         // Keys may have been replaced since they were read.
-        if let Err(ClaimsVerificationError::SignatureVerification(_)) = held {
-            if let Some(known) = self.learn_again(&known).await {
-                held = self.verify_id(&known, token, nonce);
-            }
+        if let Err(ClaimsVerificationError::SignatureVerification(_)) = held
+            && let Some(known) = self.learn_again(&known).await
+        {
+            held = self.verify_id(&known, token, nonce);
         }
         held.map_err(|error| Error::Invalid(error.to_string()))?;
         self.claims(token)

@@ -11,15 +11,19 @@
 //! Redis at each check, for it may have ended, and opened and parsed only when it changed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hashbrown::HashMap;
-use kit::redis::{Failure, Link};
+use kit::Kit;
+use kit::redis::{Failure, Link, Terms};
 use redis::{Cmd, Value, cmd};
+use tokio::time::Instant;
 
 use super::{Key, Session};
 use crate::clock::Seconds;
 use crate::metrics::Metrics;
 use crate::seal::{Keys, Purpose};
+use crate::settings::RedisStore;
 
 /// What is remembered of sessions that were opened.
 const MOST: usize = 10_000;
@@ -34,6 +38,7 @@ const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redi
 #[derive(Debug)]
 pub struct Redis {
     link: Arc<Link>,
+    deadline: Duration,
     prefix: String,
     opened: Mutex<Remembered>,
     metrics: Arc<Metrics>,
@@ -76,9 +81,22 @@ impl Remembered {
 }
 
 impl Redis {
-    /// Sessions in the Redis of a link.
-    pub fn new(link: Arc<Link>, prefix: &str, metrics: &Arc<Metrics>) -> Self {
-        Self { link, prefix: prefix.to_owned(), opened: Mutex::default(), metrics: Arc::clone(metrics) }
+    /// Starts to connect, and returns at once.
+    pub fn start(kit: &Kit, settings: &RedisStore, metrics: &Arc<Metrics>) -> Self {
+        let terms = Terms {
+            greeting: vec![cmd("PING")],
+            lanes: None,
+            most_failures: settings.breaker_failures,
+            open: metrics.breaker_open.clone(),
+            closes_gate: false,
+        };
+        Self {
+            link: Link::start(kit, "redis", settings.server.clone(), terms),
+            deadline: settings.deadline,
+            prefix: settings.prefix.clone(),
+            opened: Mutex::default(),
+            metrics: Arc::clone(metrics),
+        }
     }
 
     fn name(&self, kind: &str, key: &str) -> String {
@@ -87,7 +105,7 @@ impl Redis {
 
     async fn call(&self, what: &str, command: &Cmd) -> Result<Value, Failure> {
         let timer = self.metrics.store_seconds.with_label_values(&[what]).start_timer();
-        let answer = self.link.call(command).await;
+        let answer = self.link.call(command, Instant::now() + self.deadline).await;
         timer.observe_duration();
         answer.inspect_err(|failure| self.metrics.store_failures.with_label_values(&[failure.reason()]).inc())
     }

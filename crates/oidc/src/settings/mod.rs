@@ -7,11 +7,10 @@ mod sessions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use kit::Common;
 use kit::config::{Document, Finding};
-use kit::net::Address;
+use kit::ports::{Grpc, Http};
 use serde::{Deserialize, Serialize};
 
 use crate::cookie;
@@ -31,9 +30,9 @@ pub struct Settings {
     /// The orderly end.
     pub drain: kit::drain::Settings,
     /// Where Envoy asks.
-    pub grpc: Grpc,
+    pub grpc: Grpc<9191>,
     /// Our own pages, back-channel logout, and checks by HTTP.
-    pub http: Http,
+    pub http: Http<9192>,
     /// Below which path of every host our own pages are. Default `/oauth2`.
     pub path_prefix: String,
     /// The identity providers by name.
@@ -58,31 +57,6 @@ pub struct Settings {
     /// The host where all logins happen, for hosts in several domains: those of `returnHosts` are handed the session over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login_host: Option<String>,
-}
-
-/// Where Envoy asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Grpc {
-    /// The address. Default 0.0.0.0:9191.
-    pub address: Address,
-    /// TLS; plain text when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<kit::tls::ServerSettings>,
-    /// After how long a connection is asked to end (GOAWAY), so that clients spread over new services. Default 24h.
-    #[serde(with = "kit::duration")]
-    pub max_connection_age: Duration,
-}
-
-/// The HTTP port.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Http {
-    /// The address. Default 0.0.0.0:9192.
-    pub address: Address,
-    /// TLS; plain text when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<kit::tls::ServerSettings>,
 }
 
 /// Pages of one's own.
@@ -119,22 +93,6 @@ impl Default for Settings {
     }
 }
 
-impl Default for Grpc {
-    fn default() -> Self {
-        Self {
-            address: Address::Tcp("0.0.0.0:9191".to_owned()),
-            tls: None,
-            max_connection_age: Duration::from_secs(86_400),
-        }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { address: Address::Tcp("0.0.0.0:9192".to_owned()), tls: None }
-    }
-}
-
 impl kit::Config for Settings {
     fn common(&self) -> Common {
         Common { admin: self.admin.clone(), telemetry: self.telemetry.clone(), drain: self.drain }
@@ -144,11 +102,8 @@ impl kit::Config for Settings {
         "127.0.0.1:9193"
     }
 
-    fn shown(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
     fn check(&self, document: &Document) -> Result<(), Finding> {
+        self.grpc.check(document)?;
         let wrong = |(field, what): (String, String)| Err(document.finding(&field, what));
         self.problem().map_or(Ok(()), wrong)
     }

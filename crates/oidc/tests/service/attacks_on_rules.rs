@@ -85,7 +85,7 @@ async fn cookies_in_two_headers_are_read_and_not_passed_on() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     }
     let seen: Vec<String> =
-        house.backend.requests().iter().map(|seen| format!("{:?}", seen.headers.get("cookie"))).collect();
+        house.backend.requests().iter().map(|seen| format!("{:?}", seen.headers.get("Cookie"))).collect();
     assert!(seen.len() == 3 && !seen.concat().contains("portcullis"), "{seen:?}");
 }
 

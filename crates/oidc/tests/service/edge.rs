@@ -3,30 +3,11 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use testbed::envoy::{Envoy, Spec};
+use testbed::envoy::Envoy;
+use testbed::front;
 use testbed::pki::Identity;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-fn endpoint(name: &str, address: SocketAddr, http2: bool) -> Value {
-    let mut cluster = json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": {
-            "socket_address": { "address": address.ip().to_string(), "port_value": address.port() }
-        }}}]}]},
-    });
-    if http2 {
-        cluster["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http2_protocol_options": {} },
-            }
-        });
-    }
-    cluster
-}
 
 /// A host whose routes name a profile; without one they name none.
 fn host(name: &str, profile: Option<&str>) -> Value {
@@ -44,58 +25,29 @@ fn host(name: &str, profile: Option<&str>) -> Value {
 /// The profile is the first label of the host: `api.example` has the profile `api`. Other hosts name none.
 const NAMED: &[&str] = &["api", "strict", "open", "step", "choice", "token", "exchange"];
 
-const LOG_LINE: &str = "%RESPONSE_CODE% meta=%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n";
+const LOG_LINE: &str = "%RESPONSE_CODE% meta=%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%";
 
-fn bootstrap(filter: &Value, service: SocketAddr, http2: bool, backend: SocketAddr, tls: Option<&Identity>) -> Value {
+/// As raw as Envoy lets paths through: what is normalised cannot be tricky.
+async fn start_with(front: front::Spec, filter: &Value, backend: SocketAddr) -> (Envoy, SocketAddr) {
     let hosts = NAMED.iter().map(|name| host(&format!("{name}.example"), Some(name)));
     let hosts: Vec<Value> = hosts.chain([host("*", None)]).collect();
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "http",
-        "use_remote_address": true,
-        // As raw as Envoy lets paths through: what is normalised cannot be tricky.
+    let front = front.filter("ext_authz", filter).hosts(&hosts).access_log(LOG_LINE).manager(&json!({
         "normalize_path": false,
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "http_protocol_options": { "accept_http_10": true },
         "max_request_headers_kb": 96,
-        "route_config": { "virtual_hosts": hosts },
-        "http_filters": [
-            { "name": "ext_authz", "typed_config": filter },
-            { "name": "router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } },
-        ],
-        "access_log": [{ "name": "stdout", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": { "text_format_source": { "inline_string": LOG_LINE } },
-        }}],
-    });
-    let mut chain = json!({ "filters": [{ "name": "http", "typed_config": manager }] });
-    if let Some(identity) = tls {
-        let text = |text: &str| json!({ "inline_string": text });
-        let certificate = json!({ "certificate_chain": text(&identity.cert), "private_key": text(&identity.key) });
-        chain["transport_socket"] = json!({ "name": "tls", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": { "tls_certificates": [certificate] },
-        }});
-    }
-    json!({ "static_resources": {
-        "listeners": [{
-            "name": "http",
-            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-            "filter_chains": [chain],
-        }],
-        "clusters": [endpoint("oidc", service, http2), endpoint("backend", backend, false)],
-    }})
+    }));
+    front.start(backend).await.unwrap()
 }
 
 /// An Envoy that asks by gRPC.
 pub(crate) async fn start(service: &str, backend: SocketAddr) -> (Envoy, SocketAddr) {
-    launch(&bootstrap(&by_grpc(), service.parse().unwrap(), true, backend, None)).await
+    start_with(front::Spec::new("oidc", service.parse().unwrap()), &by_grpc(), backend).await
 }
 
 /// The same with TLS towards browsers.
 pub(crate) async fn start_tls(service: &str, backend: SocketAddr, identity: &Identity) -> (Envoy, SocketAddr) {
-    launch(&bootstrap(&by_grpc(), service.parse().unwrap(), true, backend, Some(identity))).await
+    start_with(front::Spec::new("oidc", service.parse().unwrap()).tls(identity), &by_grpc(), backend).await
 }
 
 fn by_grpc() -> Value {
@@ -127,13 +79,7 @@ pub(crate) async fn start_http(service: &str, profile: &str, backend: SocketAddr
             "cookie", "accept", "authorization", "sec-fetch-mode", "sec-fetch-dest", "x-user", "x_user", "x-request-id",
         ]),
     });
-    launch(&bootstrap(&filter, service.parse().unwrap(), false, backend, None)).await
-}
-
-async fn launch(bootstrap: &Value) -> (Envoy, SocketAddr) {
-    let envoy = Spec::new(bootstrap.to_string()).args(["--file-flush-interval-msec", "100"]).start().await.unwrap();
-    let address = envoy.listener("http").await.unwrap();
-    (envoy, address)
+    start_with(front::Spec::by_http("oidc", service.parse().unwrap()), &filter, backend).await
 }
 
 /// Sends bytes as they are and reads until the other side closes.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::PATIENCE;
-use testbed::client::Request;
 use testbed::echo::Echo;
 use testbed::envoy::Envoy;
 use testbed::idp::{Client, Provider};
-use testbed::process::{Process, Spec};
+use testbed::process::Process;
+use testbed::service::{self, field, listening};
 use testbed::wait::wait_until;
 
 use crate::browser::Browser;
@@ -110,15 +110,11 @@ impl Service {
     pub(crate) async fn start_in(dir: TempDir, settings: &str) -> Self {
         let file = dir.path().join("oidc.yaml");
         fs::write(&file, Self::text(&dir, settings)).unwrap();
-        let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-oidc"))
-            .arg("--config-path")
-            .arg(file)
-            .args(["--log-format", "json", "--log-level", "info,oidc=debug"])
-            .start()
-            .unwrap();
-        let admin = listening(&mut process, "admin").await;
-        let http = listening(&mut process, "http").await;
-        let grpc = listening(&mut process, "grpc").await;
+        let mut process =
+            service::start(env!("CARGO_BIN_EXE_portcullis-oidc"), &file, &["--log-level", "info,oidc=debug"]).unwrap();
+        let admin = listening(&mut process, "admin").await.unwrap();
+        let http = listening(&mut process, "http").await.unwrap();
+        let grpc = listening(&mut process, "grpc").await.unwrap();
         Self { process, grpc, http, admin, dir }
     }
 
@@ -148,7 +144,7 @@ impl Service {
 
     /// The text of a page of the admin port.
     pub(crate) async fn page(&self, path: &str) -> String {
-        Request::get(&format!("http://{}{path}", self.admin)).send().await.unwrap().text()
+        service::page(&self.admin, path).await.unwrap()
     }
 
     /// All series of a metric.
@@ -180,25 +176,8 @@ impl Service {
         let found = async || {
             let log = self.log();
             let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find(|line| line["target"] == "audit" && field(line, "event").as_deref() == Some(event))
+            lines.find(|line| line["target"] == "audit" && field(line, "event") == Some(event))
         };
         testbed::wait::wait_for(event, PATIENCE, found).await.unwrap()
     }
-}
-
-fn field(line: &Value, name: &str) -> Option<String> {
-    let fields = line.get("fields").unwrap_or(line);
-    fields.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-/// The address that the process says it listens on.
-async fn listening(process: &mut Process, what: &str) -> String {
-    let parsed = |line: &str| serde_json::from_str::<Value>(line).ok();
-    let wanted = |line: &str| {
-        parsed(line).is_some_and(|line| {
-            field(&line, "message").as_deref() == Some("listening") && field(&line, "what").as_deref() == Some(what)
-        })
-    };
-    let line = process.wait_for_line(PATIENCE, wanted).await.unwrap();
-    field(&parsed(&line).unwrap(), "address").unwrap()
 }

@@ -12,9 +12,10 @@ mod services;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use calls::{Load, Taken};
+use calls::Caller;
 use serde_json::{Value, json};
 use services::{Kind, Service};
+use testbed::calls::{Load, Taken};
 use testbed::proc::processor_time;
 use testbed::redis::{self, Redis};
 
@@ -52,14 +53,9 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// As fast as it goes, then for time and cost at half of what the reference can do, in turns. The reference has fixed windows only, which all else is compared to.
-async fn compare(
-    figures: &mut Figures,
-    redis: &Redis,
-    kind: Kind,
-    descriptors: usize,
-    connections: usize,
-) -> Result<()> {
+/// As fast as it goes, then for time and cost at half of what the reference can do, in turns. The reference has fixed windows
+/// only, which all else is compared to.
+async fn compare(figures: &mut Figures, redis: &Redis, kind: Kind, descriptors: usize, connections: u32) -> Result<()> {
     let title = format!("{} descriptors, {connections} connections, {}", descriptors, kind.name());
     if !is_wanted(&title) {
         return Ok(());
@@ -68,34 +64,35 @@ async fn compare(
     redis.command(&["FLUSHALL"]).await?;
     // One is idle while the other is measured.
     let services = [Service::ours(redis, kind).await?, Service::reference(redis).await?];
-    let fast = Load { descriptors, connections, time: TIMES.1, pace: None };
+    let fast = Load { connections, time: TIMES.1, pace: None };
     let mut peaks = Vec::new();
     for service in &services {
-        fast.warm(service).await?;
+        let connect = |number| Caller::new(service, descriptors, number);
+        fast.warm(connect).await?;
         let before = Spent::until_now(service, redis)?;
-        let peak = fast.run(service).await?;
+        let peak = fast.run(connect).await?;
         eprintln!("    {}", Spent::until_now(service, redis)?.since(&before, &peak));
         peaks.push(peak.rate());
     }
-    let connections = f64::from(u32::try_from(connections)?);
-    let pace = (peaks[1] / 2.0).min(FASTEST * connections);
+    let pace = (peaks[1] / 2.0).min(FASTEST * f64::from(connections));
     let paced = Load { time: TIMES.0, pace: Some(pace), ..fast };
     let mut turns = [Paced::default(), Paced::default()];
     for _ in 0..TURNS {
         for (service, turn) in services.iter().zip(&mut turns) {
-            turn.run(paced, service).await?;
+            turn.run(paced, service, descriptors).await?;
         }
     }
     let [own, peer] = turns;
-    figures.against(&format!("p50: {title}"), own.taken.millis(0.5), "ms", peer.taken.millis(0.5));
-    figures.against(&format!("p99: {title}"), own.taken.millis(0.99), "ms", peer.taken.millis(0.99));
+    let times = (own.taken.times(), peer.taken.times());
+    figures.against(&format!("p50: {title}"), times.0.millis(0.5), "ms", times.1.millis(0.5));
+    figures.against(&format!("p99: {title}"), times.0.millis(0.99), "ms", times.1.millis(0.99));
     figures.against(&format!("processor seconds for 100,000: {title}"), own.cost(), "s", peer.cost());
     figures.against(&format!("peak: {title}"), peaks[0], "1/s", peaks[1]);
     let (cost, late, peak) = TARGETS;
     eprintln!(
         "    at {pace:.0}/s: cost {:.2} (target {cost:.2}), p99 {:.2} (target {late:.2}); peak {:.2} (target {:.1})",
         own.cost() / peer.cost(),
-        own.taken.millis(0.99) / peer.taken.millis(0.99),
+        times.0.millis(0.99) / times.1.millis(0.99),
         peaks[0] / peaks[1],
         1.0 / peak
     );
@@ -110,9 +107,9 @@ struct Paced {
 }
 
 impl Paced {
-    async fn run(&mut self, load: Load, service: &Service) -> Result<()> {
+    async fn run(&mut self, load: Load, service: &Service, descriptors: usize) -> Result<()> {
         let before = service.processor_time()?;
-        self.taken.merge(load.run(service).await?);
+        self.taken.merge(load.run(|number| Caller::new(service, descriptors, number)).await?);
         self.spent += service.processor_time()? - before;
         Ok(())
     }

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
 
+use kit::metrics::counters;
 use prometheus::{IntCounter, IntCounterVec, Registry};
 
-use super::{Name, vector};
+use super::Name;
 use crate::rules::{Rule, Rules};
 
 /// How many labels of a domain may be made of values.
@@ -59,7 +60,7 @@ pub struct RuleCounters {
 impl Series {
     pub(super) fn register(registry: &Registry) -> Self {
         let names = [Name::Hits, Name::Within, Name::Near, Name::Over, Name::OverCached, Name::Shadow];
-        Self { vectors: names.map(|name| vector(registry, name)), known: RwLock::default() }
+        Self { vectors: names.map(|name| counters(registry, name)), known: RwLock::default() }
     }
 
     /// The counters of all rules, by their index.
@@ -141,6 +142,8 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
+    use kit::metrics::Described as _;
+
     use super::*;
 
     const RULES: &str = "

@@ -1,6 +1,6 @@
 //! Rules from files: a file, or all files of a directory and below it except those whose names begin with a dot.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kit::config::{self, Document, Finding};
 
@@ -35,7 +35,7 @@ fn lines(findings: &[Finding]) -> String {
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Error> {
     let mut texts = Vec::new();
     for path in paths {
-        for file in files(path)? {
+        for file in config::files(path)? {
             texts.push((file.display().to_string(), config::read_text(&file)?));
         }
     }
@@ -80,21 +80,4 @@ fn is_of_the_language(finding: &Finding) -> bool {
 
 fn with_allowed(finding: Finding) -> Finding {
     Finding { what: format!("{}, allowed: {}", finding.what, FIELDS.join(", ")), ..finding }
-}
-
-/// The files at a path in the order of their names.
-fn files(path: &Path) -> Result<Vec<PathBuf>, config::Error> {
-    let failed = |why| config::Error::Read { file: path.display().to_string(), why: std::sync::Arc::new(why) };
-    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut entries = std::fs::read_dir(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    let mut found = Vec::new();
-    for entry in entries {
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            found.extend(files(&entry.path())?);
-        }
-    }
-    Ok(found)
 }

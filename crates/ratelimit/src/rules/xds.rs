@@ -10,6 +10,7 @@ use envoy::rls_conf::RateLimitConfig;
 use envoy::rpc::Status as RpcStatus;
 use kit::Kit;
 use kit::health::Gate;
+use kit::pauses::Pauses;
 use kit::tasks::{BoxError, chain};
 
 use super::{Rules, compile, domain_of_proto};
@@ -65,20 +66,19 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        let mut pause = PAUSES.0;
+        let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
         loop {
             match self.plane.open(self.request(String::new(), None)).await {
                 Ok(stream) => {
                     if self.stream(stream).await {
-                        pause = PAUSES.0;
+                        pauses.restart();
                     }
                 }
                 Err(status) => {
                     tracing::warn!("the control plane cannot be asked for rules, trying again: {}", chain(&status))
                 }
             }
-            tokio::time::sleep(crate::clock::jittered(pause)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            pauses.pause().await;
         }
     }
 

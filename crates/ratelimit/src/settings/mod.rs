@@ -9,6 +9,7 @@ use std::time::Duration;
 use kit::Common;
 use kit::config::{Document, Finding};
 use kit::net::Address;
+use kit::ports::{Grpc, Http};
 use kit::redact::Redacted;
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +32,9 @@ pub struct Settings {
     /// The orderly end.
     pub drain: kit::drain::Settings,
     /// Where Envoy asks.
-    pub grpc: Grpc,
+    pub grpc: Grpc<8081>,
     /// `/healthcheck`, and `/json` for clients without gRPC unless gRPC wants their certificates.
-    pub http: Http,
+    pub http: Http<8080>,
     /// Where the rules come from.
     pub rules: RulesFrom,
     /// Where counters are kept.
@@ -90,21 +91,6 @@ impl Default for LocalCache {
     }
 }
 
-/// Where Envoy asks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Grpc {
-    /// The address. Default 0.0.0.0:8081.
-    pub address: Address,
-    /// TLS; plain text when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<kit::tls::ServerSettings>,
-    /// After how long a connection is asked to end (GOAWAY), so that clients spread over new
-    /// services. Default 24h.
-    #[serde(with = "kit::duration")]
-    pub max_connection_age: Duration,
-}
-
 /// Where the rules come from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -128,14 +114,6 @@ pub struct XdsSettings {
     /// TLS; plain text when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<kit::tls::ClientSettings>,
-}
-
-/// The HTTP port, which the reference has beside that of gRPC.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Http {
-    /// The address. Default 0.0.0.0:8080.
-    pub address: Address,
 }
 
 /// Where counters are kept.
@@ -192,22 +170,6 @@ impl Default for Settings {
     }
 }
 
-impl Default for Grpc {
-    fn default() -> Self {
-        Self {
-            address: Address::Tcp("0.0.0.0:8081".to_owned()),
-            tls: None,
-            max_connection_age: Duration::from_secs(86_400),
-        }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { address: Address::Tcp("0.0.0.0:8080".to_owned()) }
-    }
-}
-
 impl Default for XdsSettings {
     fn default() -> Self {
         let address = Address::Tcp("127.0.0.1:18001".to_owned());
@@ -247,10 +209,6 @@ impl kit::Config for Settings {
         "127.0.0.1:6070"
     }
 
-    fn shown(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
     fn with_environment(self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, kit::config::Error> {
         env::apply(self, variable)
     }
@@ -259,9 +217,7 @@ impl kit::Config for Settings {
         if !(0.0..=1.0).contains(&self.near_limit_ratio) {
             return Err(document.finding("nearLimitRatio", format!("is {}, allowed: 0 to 1", self.near_limit_ratio)));
         }
-        if self.grpc.max_connection_age.is_zero() {
-            return Err(document.finding("grpc.maxConnectionAge", "is 0, allowed: more than that, such as 24h"));
-        }
+        self.grpc.check(document)?;
         if let Some(statsd) = &self.statsd {
             if statsd.interval.is_zero() {
                 return Err(document.finding("statsd.interval", "is 0, allowed: more than that, such as 10s"));

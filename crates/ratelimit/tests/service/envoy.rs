@@ -6,7 +6,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use testbed::client::{Request, Response};
 use testbed::echo::Echo;
-use testbed::envoy::{Envoy, Spec};
+use testbed::envoy::Envoy;
+use testbed::front::{self, laid_over};
 
 use crate::house::Service;
 
@@ -19,15 +20,18 @@ struct Edge {
 
 impl Edge {
     async fn start(service: &str, limits: &Value, filter: &Value) -> Self {
-        Self::start_behind(&[], service, limits, filter).await
+        Self::launch(front::Spec::new("ratelimit", service.parse().unwrap()), limits, filter).await
     }
 
-    /// The same, behind other filters.
-    async fn start_behind(others: &[Value], service: &str, limits: &Value, filter: &Value) -> Self {
+    async fn launch(front: front::Spec, limits: &Value, filter: &Value) -> Self {
         let backend = Echo::http().name("a").spawn().await.unwrap();
-        let bootstrap = bootstrap(others, service.parse().unwrap(), backend.address(), limits, filter);
-        let envoy = Spec::new(bootstrap.to_string()).start().await.unwrap();
-        let address = envoy.listener("http").await.unwrap();
+        let limits = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute",
+            "rate_limits": limits,
+        });
+        let route = json!({ "typed_per_filter_config": { "ratelimit": limits } });
+        let front = front.filter("ratelimit", &rate_limit(filter)).route(&route);
+        let (envoy, address) = front.start(backend.address()).await.unwrap();
         Self { envoy, address, _backend: backend }
     }
 
@@ -44,28 +48,8 @@ impl Edge {
     }
 }
 
-fn endpoint(name: &str, address: SocketAddr, http2: bool) -> Value {
-    let mut cluster = json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": {
-            "socket_address": { "address": address.ip().to_string(), "port_value": address.port() }
-        }}}]}]},
-    });
-    if http2 {
-        cluster["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http2_protocol_options": {} },
-            }
-        });
-    }
-    cluster
-}
-
-fn bootstrap(others: &[Value], service: SocketAddr, backend: SocketAddr, limits: &Value, filter: &Value) -> Value {
-    let mut rate_limit = json!({
+fn rate_limit(fields: &Value) -> Value {
+    let usual = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit",
         "domain": "edge",
         "timeout": "1s",
@@ -74,37 +58,7 @@ fn bootstrap(others: &[Value], service: SocketAddr, backend: SocketAddr, limits:
             "grpc_service": { "envoy_grpc": { "cluster_name": "ratelimit" } },
         },
     });
-    for (name, value) in filter.as_object().unwrap() {
-        rate_limit[name] = value.clone();
-    }
-    let own = [
-        json!({ "name": "ratelimit", "typed_config": rate_limit }),
-        json!({ "name": "router", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }),
-    ];
-    let filters = [others, &own].concat();
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "http",
-        "use_remote_address": true,
-        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [{
-            "match": { "prefix": "/" },
-            "route": { "cluster": "backend" },
-            "typed_per_filter_config": { "ratelimit": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute",
-                "rate_limits": limits,
-            }},
-        }]}]},
-        "http_filters": filters,
-    });
-    json!({ "static_resources": {
-        "listeners": [{
-            "name": "http",
-            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
-        }],
-        "clusters": [endpoint("ratelimit", service, true), endpoint("backend", backend, false)],
-    }})
+    laid_over(usual, fields)
 }
 
 const OK: StatusCode = StatusCode::OK;
@@ -233,16 +187,13 @@ async fn each_value_of_a_claim_has_a_limit_of_its_own() {
     let service = Service::start(PER_USER, "").await;
     let keys = json!({ "keys": [{ "kty": "oct", "alg": "HS256", "k": KEY }] });
     let tokens = json!({
-        "name": "jwt",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-            "providers": { "issuer": {
-                "issuer": "issuer",
-                "local_jwks": { "inline_string": keys.to_string() },
-                "payload_in_metadata": "token",
-            }},
-            "rules": [{ "match": { "prefix": "/" }, "requires": { "provider_name": "issuer" } }],
-        },
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+        "providers": { "issuer": {
+            "issuer": "issuer",
+            "local_jwks": { "inline_string": keys.to_string() },
+            "payload_in_metadata": "token",
+        }},
+        "rules": [{ "match": { "prefix": "/" }, "requires": { "provider_name": "issuer" } }],
     });
     let claim = json!({ "metadata": {
         "descriptor_key": "user",
@@ -251,7 +202,8 @@ async fn each_value_of_a_claim_has_a_limit_of_its_own() {
             "path": [{ "key": "token" }, { "key": "sub" }],
         },
     }});
-    let edge = Edge::start_behind(&[tokens], &service.grpc, &json!([{ "actions": [claim] }]), &json!({})).await;
+    let front = front::Spec::new("ratelimit", service.grpc.parse().unwrap()).filter("jwt", &tokens);
+    let edge = Edge::launch(front, &json!([{ "actions": [claim] }]), &json!({})).await;
     let status = async |token: &str| edge.status("/", &[("authorization", &format!("Bearer {token}"))]).await;
     for wanted in [OK, OK, TOO_MANY, TOO_MANY] {
         assert_eq!(status(ANN).await, wanted);

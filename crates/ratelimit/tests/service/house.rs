@@ -10,11 +10,10 @@ use ::envoy::service::ratelimit::rate_limit_service_client::RateLimitServiceClie
 use ::envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
 use kit::reload::Reloading;
 use kit::tls::{ClientSettings, Protocols, client_config};
-use serde_json::Value;
 use tempfile::TempDir;
 use testbed::PATIENCE;
-use testbed::client::Request;
-use testbed::process::{Process, Spec};
+use testbed::process::Process;
+use testbed::service::{self, listening};
 use tonic::transport::Channel;
 
 /// Each user has one request a year.
@@ -56,14 +55,9 @@ impl Service {
         let addresses: String = ports.map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).collect();
         let file = dir.path().join("ratelimit.yaml");
         fs::write(&file, format!("{addresses}{settings}")).unwrap();
-        let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-ratelimit"))
-            .arg("--config-path")
-            .arg(file)
-            .args(["--log-format", "json"])
-            .start()
-            .unwrap();
-        let admin = listening(&mut process, "admin").await;
-        let grpc = listening(&mut process, "grpc").await;
+        let mut process = service::start(env!("CARGO_BIN_EXE_portcullis-ratelimit"), &file, &[]).unwrap();
+        let admin = listening(&mut process, "admin").await.unwrap();
+        let grpc = listening(&mut process, "grpc").await.unwrap();
         Self { process, grpc, admin, dir }
     }
 
@@ -102,29 +96,13 @@ impl Service {
 
     /// The text of a page of the admin port.
     pub(crate) async fn page(&self, path: &str) -> String {
-        Request::get(&format!("http://{}{path}", self.admin)).send().await.unwrap().text()
+        service::page(&self.admin, path).await.unwrap()
     }
 
     /// The value of a metric, with its labels as they are written; 0 when it is not there yet.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
-        let text = self.page("/metrics").await;
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        service::metric(&self.admin, series).await.unwrap()
     }
-}
-
-/// The address that the process says it listens on.
-pub(crate) async fn listening(process: &mut Process, what: &str) -> String {
-    let field = |line: &str, name: &str| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let fields = line.get("fields").cloned().unwrap_or(line);
-        fields.get(name).and_then(Value::as_str).map(str::to_owned)
-    };
-    let wanted = |line: &str| {
-        field(line, "message").as_deref() == Some("listening") && field(line, "what").as_deref() == Some(what)
-    };
-    let line = process.wait_for_line(PATIENCE, wanted).await.unwrap();
-    field(&line, "address").unwrap()
 }
 
 /// A request of one descriptor.

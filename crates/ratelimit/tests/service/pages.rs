@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use testbed::PATIENCE;
 use testbed::client::Request;
 use testbed::process::Spec;
+use testbed::service::listening;
 use testbed::wait::wait_until;
 
-use crate::house::{ONE_A_YEAR, Service, listening, refused, request};
+use crate::house::{ONE_A_YEAR, Service, refused, request};
 
 #[tokio::test]
 async fn clients_without_grpc_ask_in_json() {
     let mut service = Service::start(ONE_A_YEAR, "").await;
-    let http = listening(&mut service.process, "http").await;
+    let http = listening(&mut service.process, "http").await.unwrap();
     let url = format!("http://{http}/json");
     let body = json!({ "domain": "edge", "descriptors": [{ "entries": [{ "key": "user", "value": "ann" }] }] });
     let first = Request::post(&url, body.to_string()).send().await.unwrap();
@@ -93,7 +94,7 @@ async fn the_reference_s_variables_are_enough_to_start() {
         .env("DEBUG_PORT", "0")
         .start()
         .unwrap();
-    let address = listening(&mut process, "grpc").await;
+    let address = listening(&mut process, "grpc").await.unwrap();
     let channel = kit::grpc::channel(&address.parse().unwrap(), None).unwrap();
     let mut client = ::envoy::service::ratelimit::rate_limit_service_client::RateLimitServiceClient::new(channel);
     for wanted in [false, true] {

@@ -5,11 +5,12 @@ use kit::testing::{Authority, CertificateFiles};
 use kit::tls::ClientSettings;
 use testbed::PATIENCE;
 use testbed::client::Request;
+use testbed::service::listening;
 use testbed::wait::wait_for;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::house::{ONE_A_YEAR, Service, listening, refused, request};
+use crate::house::{ONE_A_YEAR, Service, refused, request};
 
 #[tokio::test]
 async fn clients_are_known_by_certificate() {
@@ -27,7 +28,7 @@ async fn clients_are_known_by_certificate() {
     )
     .await;
     // Nobody is let in by the back door: the HTTP port knows no certificates.
-    let http = listening(&mut service.process, "http").await;
+    let http = listening(&mut service.process, "http").await.unwrap();
     let body = r#"{"domain": "edge", "descriptors": [{"entries": [{"key": "tenant", "value": "x"}]}]}"#;
     let post =
         async |address: &str| Request::post(&format!("http://{address}/json"), body).send().await.unwrap().status;

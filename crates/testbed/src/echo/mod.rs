@@ -1,4 +1,5 @@
-//! Backends that say what they saw: HTTP/1.1, h2c, HTTPS, gRPC and WebSocket on one socket, or lines over TCP, or datagrams over UDP.
+//! Backends that say what they saw: HTTP/1.1, h2c, HTTPS, gRPC and WebSocket on one socket, or lines over TCP, or datagrams over
+//! UDP.
 //!
 //! The HTTP answer is JSON in the shape of the Gateway API's own echo server ([`Echoed`]), so a test can see where a request
 //! arrived (`pod`) and what had become of it. A request may ask for more:

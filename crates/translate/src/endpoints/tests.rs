@@ -128,7 +128,8 @@ fn end_points_stand_in_the_zone_that_they_are_meant_for() {
         assert_eq!(found(std::slice::from_ref(&endpoints), None, nearness), expected, "{nearness:?} {endpoints}");
     }
     // Only those that are ready count, and with none of them there is no near or far.
-    let ending = json!({"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": true, "terminating": true}, "zone": "a"});
+    let ending = json!({"addresses": ["10.0.0.3"], "conditions": {"ready": false, "serving": true, "terminating": true},
+        "zone": "a"});
     let [first, second] = hinted;
     let beside = slice("IPv4", &json!([first, second, ending]));
     assert_eq!(found(&[beside], None, hints), ["10.0.0.1 in a", "10.0.0.2 in b"]);

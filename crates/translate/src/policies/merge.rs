@@ -13,8 +13,8 @@ pub(super) struct Said<T> {
 }
 
 /// Merges a policy into its parent. The references of a parent in another namespace stay there, so that they need that
-/// namespace's grant; the merged policy is the child's. `JSONMerge` is RFC 7386. `StrategicMerge` is the same, but lists whose items have
-/// names are merged item by item.
+/// namespace's grant; the merged policy is the child's. `JSONMerge` is RFC 7386. `StrategicMerge` is the same, but lists whose
+/// items have names are merged item by item.
 pub(super) fn merge<T: Serialize + DeserializeOwned>(
     parent: &Said<T>,
     child: &Said<&T>,

@@ -130,7 +130,8 @@ fn respond(rule: RuleScope<'_>, response: &DirectResponse) -> Result<Respond, Pr
 }
 
 fn body(rule: RuleScope<'_>, body: &ResponseBody) -> Result<Arc<[u8]>, Problem> {
-    // Envoy keeps bodies in its configuration, whose limit for them this is (RouteConfiguration.max_direct_response_body_size_bytes).
+    // Envoy keeps bodies in its configuration, whose limit for them this is
+    // (RouteConfiguration.max_direct_response_body_size_bytes).
     const MOST: usize = 4096;
     let text: Arc<[u8]> = match (body.r#type, &body.value_ref) {
         (BodyType::Inline, _) => body.inline.as_deref().unwrap_or_default().as_bytes().into(),

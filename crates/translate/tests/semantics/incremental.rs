@@ -38,7 +38,8 @@ fn layer4() -> impl Strategy<Value = Change> {
     (0..3_u8, prop_oneof![Just("s"), Just("none")]).prop_map(|(name, backend)| {
         Change::Put(json!({
             "apiVersion": "gateway.networking.k8s.io/v1alpha2", "kind": "TCPRoute", "metadata": {"name": format!("t{name}")},
-            "spec": {"parentRefs": [{"name": "g", "sectionName": "bytes"}], "rules": [{"backendRefs": [{"name": backend, "port": 80}]}]},
+            "spec": {"parentRefs": [{"name": "g", "sectionName": "bytes"}],
+            "rules": [{"backendRefs": [{"name": backend, "port": 80}]}]},
         }))
     })
 }
@@ -121,7 +122,8 @@ fn same(a: &Translation, b: &Translation) -> bool {
 
 proptest! {
     #[test]
-    fn changes_one_by_one_are_changes_at_once(changes in proptest::collection::vec(prop_oneof![4 => route(), 2 => surroundings(), 1 => layer4()], 1..25)) {
+    fn changes_one_by_one_are_changes_at_once(changes in proptest::collection::vec(prop_oneof![4 => route(), 2 => surroundings(),
+        1 => layer4()], 1..25)) {
         let mut resources = resources(BASE);
         let mut translator = Translator::new(options());
         for change in &changes {
@@ -135,7 +137,8 @@ proptest! {
 
 #[test]
 fn nothing_changed_is_the_same_pointer() {
-    let gateway = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [{name: http, port: 80, protocol: HTTP}]}}";
+    let gateway = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, \
+        listeners: [{name: http, port: 80, protocol: HTTP}]}}";
     let resources = resources(&format!("{BASE}{gateway}"));
     let mut translator = Translator::new(options());
     let first = translator.translate(&resources);

@@ -90,7 +90,8 @@ fn certificates_that_do_not_resolve() {
     let yaml = format!(
         "{good}{mixed}{}",
         gateway(&format!(
-            "{{name: a, port: 1, protocol: HTTPS, {}}}, {{name: b, port: 2, protocol: HTTPS, {}}}, {{name: c, port: 3, protocol: HTTPS, {}}}",
+            "{{name: a, port: 1, protocol: HTTPS, {}}}, {{name: b, port: 2, protocol: HTTPS, {}}}, {{name: c, port: 3, \
+             protocol: HTTPS, {}}}",
             tls("good"),
             tls("none"),
             tls("mixed")

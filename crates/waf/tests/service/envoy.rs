@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testbed::client::{Request, Response};
 use testbed::echo::Echo;
 use testbed::envoy::{Envoy, Spec};
+use testbed::front::{self, laid_over};
 
 use crate::house::Service;
 
@@ -60,34 +61,8 @@ impl Edge {
     }
 }
 
-fn laid_over(base: &mut Value, over: &Value) {
-    for (name, value) in over.as_object().unwrap() {
-        base[name] = value.clone();
-    }
-}
-
-fn endpoint(name: &str, address: SocketAddr, http2: bool) -> Value {
-    let mut cluster = json!({
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": {
-            "socket_address": { "address": address.ip().to_string(), "port_value": address.port() }
-        }}}]}]},
-    });
-    if http2 {
-        cluster["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http2_protocol_options": {} },
-            }
-        });
-    }
-    cluster
-}
-
 pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value, route: &Value) -> Value {
-    let mut ext_proc = json!({
+    let ext_proc = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
         "grpc_service": { "envoy_grpc": { "cluster_name": "waf" } },
         "message_timeout": "30s",
@@ -99,34 +74,14 @@ pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value
             "receiving_namespaces": { "untyped": ["portcullis.waf"] },
         },
     });
-    laid_over(&mut ext_proc, filter);
-    let mut one =
-        json!({ "name": "httproute/shop/cats/rule/0", "match": { "prefix": "/" }, "route": { "cluster": "backend" } });
-    laid_over(&mut one, route);
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "http",
-        "use_remote_address": true,
-        "normalize_path": true,
-        "merge_slashes": true,
-        "http_protocol_options": { "accept_http_10": true },
-        "access_log": [{ "name": "stdout", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": { "text_format_source": { "inline_string": "METADATA %DYNAMIC_METADATA(portcullis.waf)% %RESPONSE_CODE_DETAILS%\n" } },
-        }}],
-        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [one] }] },
-        "http_filters": [
-            { "name": "waf", "typed_config": ext_proc },
-            { "name": "router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } },
-        ],
-    });
-    json!({ "static_resources": {
-        "listeners": [{
-            "name": "http",
-            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-            "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
-        }],
-        "clusters": [endpoint("waf", service, true), endpoint("backend", backend, false)],
-    }})
+    front::Spec::new("waf", service)
+        .filter("waf", &laid_over(ext_proc, filter))
+        .route(&laid_over(json!({ "name": "httproute/shop/cats/rule/0" }), route))
+        .access_log("METADATA %DYNAMIC_METADATA(portcullis.waf)% %RESPONSE_CODE_DETAILS%")
+        .manager(&json!({
+            "normalize_path": true,
+            "merge_slashes": true,
+            "http_protocol_options": { "accept_http_10": true },
+        }))
+        .bootstrap(backend)
 }

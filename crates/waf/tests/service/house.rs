@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tempfile::TempDir;
 use testbed::PATIENCE;
-use testbed::client::Request;
-use testbed::process::{Process, Spec};
+use testbed::process::Process;
+use testbed::service::{self, listening};
 use testbed::wait::{wait_for, wait_until};
 
 /// A running service. Dropping it ends it.
@@ -40,14 +40,9 @@ impl Service {
              audit: {{file: {{path: {audit:?}}}, {more}}}\nengine: {{deadline: 20s}}\n{settings}"
         );
         fs::write(&file, settings).unwrap();
-        let mut process = Spec::new(env!("CARGO_BIN_EXE_portcullis-waf"))
-            .arg("--config-path")
-            .arg(file)
-            .args(["--log-format", "json"])
-            .start()
-            .unwrap();
-        let admin = listening(&mut process, "admin").await;
-        let grpc = listening(&mut process, "grpc").await;
+        let mut process = service::start(env!("CARGO_BIN_EXE_portcullis-waf"), &file, &[]).unwrap();
+        let admin = listening(&mut process, "admin").await.unwrap();
+        let grpc = listening(&mut process, "grpc").await.unwrap();
         Self { process, grpc, admin, dir }
     }
 
@@ -65,14 +60,12 @@ impl Service {
 
     /// Asks the admin port.
     pub(crate) async fn page(&self, path: &str) -> String {
-        Request::get(&format!("http://{}{path}", self.admin)).send().await.unwrap().text()
+        service::page(&self.admin, path).await.unwrap()
     }
 
     /// The value of a metric, with its labels as they are written; 0 when it is not there yet.
     pub(crate) async fn metric(&self, series: &str) -> f64 {
-        let text = self.page("/metrics").await;
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        service::metric(&self.admin, series).await.unwrap()
     }
 
     /// Waits until a metric is at least so much.
@@ -91,18 +84,4 @@ impl Service {
         let look = async || self.entries().into_iter().find(|entry| wanted(entry));
         wait_for(what, PATIENCE, look).await.unwrap()
     }
-}
-
-/// The address that the process says it listens on.
-async fn listening(process: &mut Process, what: &str) -> String {
-    let field = |line: &str, name: &str| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let fields = line.get("fields").cloned().unwrap_or(line);
-        fields.get(name).and_then(Value::as_str).map(str::to_owned)
-    };
-    let wanted = |line: &str| {
-        field(line, "message").as_deref() == Some("listening") && field(line, "what").as_deref() == Some(what)
-    };
-    let line = process.wait_for_line(PATIENCE, wanted).await.unwrap();
-    field(&line, "address").unwrap()
 }

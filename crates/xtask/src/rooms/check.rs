@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::fences::Fence;
 use crate::workspace::{Dependency, Package};
 
 /// `crates/rooms.toml`.
@@ -18,6 +19,9 @@ pub(super) struct Table {
     /// Third-party crates that are tied to rooms.
     #[serde(default)]
     pub(super) heavy: Vec<Heavy>,
+    /// Lints that one room alone may switch off.
+    #[serde(default)]
+    pub(super) fences: Vec<Fence>,
 }
 
 /// Third-party crates and the rooms they may be in.
@@ -52,7 +56,8 @@ fn broken_wall(table: &Table, package: &Package, allowed: &[String], dependency:
         // What tests and build scripts use does not get into the program.
         let heavy = table.heavy.iter().find(|heavy| dependency.kind.is_none() && heavy.forbids(room, dependency))?;
         return Some(format!(
-            "{room} uses {used}{}, which only {} may use ({}): take it out of crates/{room}/Cargo.toml, or move the code that needs it",
+            "{room} uses {used}{}, which only {} may use ({}): take it out of crates/{room}/Cargo.toml, \
+             or move the code that needs it",
             heavy.features_named(),
             heavy.rooms.join(", "),
             heavy.why

@@ -28,5 +28,9 @@ pub(crate) fn page() -> Result<Vec<(String, String)>> {
         }
         page.push_str(&format!("| {crates} | {} | {} |\n", heavy.rooms.join(", "), heavy.why));
     }
+    page.push_str("\nA lint that one room alone may switch off:\n\n| lint | only in | because |\n|---|---|---|\n");
+    for fence in &table.fences {
+        page.push_str(&format!("| `{}` | {} | {} |\n", fence.lint, fence.room, fence.why));
+    }
     Ok(vec![("docs/rooms.md".to_owned(), page)])
 }

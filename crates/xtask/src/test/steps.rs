@@ -53,7 +53,8 @@ pub(super) fn after_tests(profile: &str) -> Vec<Step> {
     vec![Step::new("demo", move || demo::run(&demo::Options::check_on_free_ports(&profile)))]
 }
 
-/// `cargo deny`, where it is installed: licences, bans and sources. Advisories need a database from elsewhere, so they are not asked for.
+/// `cargo deny`, where it is installed: licences, bans and sources. Advisories need a database from elsewhere, so they are not
+/// asked for.
 fn dependencies() -> Result<()> {
     if testbed::tools::on_path("cargo-deny").is_none() {
         println!("  left out: cargo-deny is not installed");

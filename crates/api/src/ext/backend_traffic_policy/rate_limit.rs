@@ -70,7 +70,8 @@ pub enum RateLimitHeaders {
 /// Requests by their properties; all of them must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.headers) || has(self.methods) || has(self.path) || has(self.sourceCIDR) || has(self.queryParams)")
+#[x_kube(validation = Rule::new("has(self.headers) || has(self.methods) || has(self.path) || has(self.sourceCIDR) || \
+    has(self.queryParams)")
     .message("a client selector needs at least one of `headers`, `methods`, `path`, `sourceCIDR` and `queryParams`"))]
 pub struct ClientSelector {
     /// By headers.

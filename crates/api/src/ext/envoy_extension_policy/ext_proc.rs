@@ -16,10 +16,17 @@ const ATTRIBUTE_PATTERN: &str =
 /// A service that sees requests and answers, by Envoy's external processing protocol.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = backends_are(&["Service", "ServiceImport", "Backend"], &["", "multicluster.x-k8s.io", "gateway.envoyproxy.io"]))]
-#[x_kube(validation = Rule::new("!(has(self.failOpen) && self.failOpen && has(self.processingMode) && ((has(self.processingMode.request) && has(self.processingMode.request.body) && self.processingMode.request.body == 'FullDuplexStreamed') || (has(self.processingMode.response) && has(self.processingMode.response.body) && self.processingMode.response.body == 'FullDuplexStreamed')))")
+#[x_kube(validation = backends_are(&["Service", "ServiceImport", "Backend"],
+    &["", "multicluster.x-k8s.io", "gateway.envoyproxy.io"]))]
+#[x_kube(validation = Rule::new("!(has(self.failOpen) && self.failOpen && has(self.processingMode) && \
+    ((has(self.processingMode.request) && has(self.processingMode.request.body) && self.processingMode.request.body == \
+    'FullDuplexStreamed') || (has(self.processingMode.response) && has(self.processingMode.response.body) && \
+    self.processingMode.response.body == 'FullDuplexStreamed')))")
     .message("with a body of FullDuplexStreamed what was sent to the service cannot be taken back: set `failOpen` to false"))]
-#[x_kube(validation = Rule::new("!(has(self.shadowMode) && self.shadowMode && has(self.processingMode) && ((has(self.processingMode.request) && has(self.processingMode.request.body) && self.processingMode.request.body != 'Streamed') || (has(self.processingMode.response) && has(self.processingMode.response.body) && self.processingMode.response.body != 'Streamed')))")
+#[x_kube(validation = Rule::new("!(has(self.shadowMode) && self.shadowMode && has(self.processingMode) && \
+    ((has(self.processingMode.request) && has(self.processingMode.request.body) && self.processingMode.request.body != \
+    'Streamed') || (has(self.processingMode.response) && has(self.processingMode.response.body) && \
+    self.processingMode.response.body != 'Streamed')))")
     .message("in `shadowMode` nothing waits for the service: a body can only be Streamed"))]
 pub struct ExtProc {
     /// Where the service is.

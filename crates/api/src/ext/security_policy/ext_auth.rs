@@ -102,7 +102,8 @@ pub struct BodyToExtAuth {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("required" = ["name", "type"]))]
-#[x_kube(validation = Rule::new("self.type == 'Value' ? has(self.value) && !has(self.valueRef) : !has(self.value) && has(self.valueRef)")
+#[x_kube(validation = Rule::new("self.type == 'Value' ? has(self.value) && !has(self.valueRef) : !has(self.value) && \
+    has(self.valueRef)")
     .message("set `value` with `type: Value`, or `valueRef` with `type: ValueRef`, and not the other"))]
 pub struct ContextExtension {
     /// The key.

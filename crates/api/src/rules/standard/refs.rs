@@ -87,7 +87,11 @@ fn distinct_parents(spec: &Value, report: &mut Report<'_>) {
             } else if section(this).is_empty() != section(earlier).is_empty()
                 || (port(this) == 0) != (port(earlier) == 0)
             {
-                report.add(&path, "an earlier reference is to the same parent; set `sectionName`, or `port`, on all references to it or on none");
+                report.add(
+                    &path,
+                    "an earlier reference is to the same parent; set `sectionName`, or `port`, \
+                     on all references to it or on none",
+                );
             } else {
                 continue;
             }

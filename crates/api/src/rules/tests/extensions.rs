@@ -2,7 +2,8 @@ use super::*;
 
 #[test]
 fn backends() {
-    let spec = json!({"endpoints": [{"ip": {"address": "::1", "port": 80}, "hostname": "a"}, {"unix": {"path": "/a"}, "hostname": "a"}],
+    let spec = json!({"endpoints": [{"ip": {"address": "::1", "port": 80}, "hostname": "a"}, {"unix": {"path": "/a"},
+        "hostname": "a"}],
         "appProtocols": ["gateway.envoyproxy.io/h2c"], "fallback": true,
         "tls": {"wellKnownCACertificates": "System", "autoSNIFromEndpointHostname": true, "minVersion": "1.2", "ciphers": ["a"]}});
     table(
@@ -136,7 +137,8 @@ fn target_cases() -> Vec<Case> {
 
 #[test]
 fn backend_traffic_policies() {
-    let spec = json!({"targetRefs": [target("HTTPRoute")], "mergeType": "StrategicMerge", "rateLimit": {"type": "Global", "global": {"rules": [
+    let spec = json!({"targetRefs": [target("HTTPRoute")], "mergeType": "StrategicMerge", "rateLimit": {"type": "Global",
+        "global": {"rules": [
         {"clientSelectors": [{"headers": [{"name": "a", "type": "Distinct"}], "sourceCIDR": {"value": "192.0.2.0/24"}}],
          "limit": {"requests": 3, "unit": "Hour"}, "cost": {"request": {"from": "Number", "number": 0}}}]}}});
     let mut cases = target_cases();
@@ -159,7 +161,8 @@ fn backend_traffic_policies() {
 fn security_policies() {
     let spec = json!({"targetRefs": [target("HTTPRoute")], "mergeType": "JSONMerge", "extAuth": {"timeout": "1s",
         "http": {"backendRefs": [{"name": "s", "port": 1}], "path": "/a"}, "statusOnError": 503,
-        "contextExtensions": [{"name": "a", "value": "b"}, {"name": "b", "type": "ValueRef", "valueRef": {"group": "", "kind": "Secret", "name": "s", "key": "k"}}]}});
+        "contextExtensions": [{"name": "a", "value": "b"}, {"name": "b", "type": "ValueRef", "valueRef": {"group": "",
+        "kind": "Secret", "name": "s", "key": "k"}}]}});
     let mut cases = target_cases();
     cases.extend([
         ("spec", json!({"targetRefs": [target("UDPRoute")]}), "=", "`kind` must be one of"),
@@ -198,7 +201,8 @@ fn security_policies() {
 fn envoy_extension_policies() {
     let spec = json!({"targetRefs": [target("HTTPRoute")], "mergeType": "JSONMerge", "extProc": [{
         "backendRefs": [{"name": "s", "group": "gateway.envoyproxy.io", "kind": "Backend"}], "failOpen": true,
-        "processingMode": {"request": {"body": "Streamed", "attributes": ["request.path"]}}, "metadata": {"writableNamespaces": ["a"]}}]});
+        "processingMode": {"request": {"body": "Streamed", "attributes": ["request.path"]}},
+        "metadata": {"writableNamespaces": ["a"]}}]});
     let mut cases = target_cases();
     cases.extend([
         (
@@ -236,7 +240,8 @@ fn envoy_proxy() -> Value {
                 {"type": "File", "file": {"path": "/a"}}, {"type": "ALS", "als": {"type": "TCP", "backendRefs": backends}},
                 {"type": "OpenTelemetry", "openTelemetry": {"backendRefs": backends, "resources": {"a": "b"}}}]}]},
             "metrics": {"sinks": [{"type": "OpenTelemetry", "openTelemetry": {"host": "a", "port": 1}}]},
-            "tracing": {"samplingRate": 1, "provider": {"backendRefs": backends, "openTelemetry": {"sampler": {"type": "TraceIdRatio", "samplingPercentage": {"numerator": 1}}}}},
+            "tracing": {"samplingRate": 1, "provider": {"backendRefs": backends,
+            "openTelemetry": {"sampler": {"type": "TraceIdRatio", "samplingPercentage": {"numerator": 1}}}}},
         },
     })
 }

@@ -48,7 +48,8 @@ fn gateways() {
     let spec = json!({
         "gatewayClassName": "eg", "listeners": listeners(),
         "addresses": [{"value": "192.0.2.1"}, {"type": "Hostname", "value": "a.example"}, {"type": "example.com/x", "value": "?"}],
-        "infrastructure": {"labels": {"a": "b"}, "annotations": {"example.com/a": "x y"}, "parametersRef": {"group": "g", "kind": "K", "name": "n"}},
+        "infrastructure": {"labels": {"a": "b"}, "annotations": {"example.com/a": "x y"}, "parametersRef": {"group": "g",
+        "kind": "K", "name": "n"}},
         "tls": {
             "backend": {"clientCertificateRef": {"name": "c"}},
             "frontend": {"default": {"validation": {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "c"}]}},
@@ -84,7 +85,8 @@ fn listener_sets() {
 
 #[test]
 fn gateway_classes() {
-    let spec = json!({"controllerName": "example.com/c", "description": "d", "parametersRef": {"group": "g", "kind": "K", "name": "n"}});
+    let spec = json!({"controllerName": "example.com/c", "description": "d", "parametersRef": {"group": "g", "kind": "K",
+        "name": "n"}});
     table(
         "GatewayClass",
         spec,
@@ -99,7 +101,8 @@ fn gateway_classes() {
 #[test]
 fn backend_tls_policies() {
     let spec = json!({
-        "targetRefs": [{"group": "", "kind": "Service", "name": "s", "sectionName": "a"}, {"group": "", "kind": "Service", "name": "s", "sectionName": "b"}],
+        "targetRefs": [{"group": "", "kind": "Service", "name": "s", "sectionName": "a"}, {"group": "", "kind": "Service",
+        "name": "s", "sectionName": "b"}],
         "validation": {"hostname": "a.example", "wellKnownCACertificates": "System",
             "subjectAltNames": [{"type": "Hostname", "hostname": "*.a"}, {"type": "URI", "uri": "spiffe://a/b"}]},
     });
@@ -132,7 +135,8 @@ fn backend_tls_policies() {
 
 #[test]
 fn reference_grants() {
-    let spec = json!({"from": [{"group": "g", "kind": "K", "namespace": "n"}], "to": [{"group": "", "kind": "Secret", "name": "s"}]});
+    let spec = json!({"from": [{"group": "g", "kind": "K", "namespace": "n"}], "to": [{"group": "", "kind": "Secret",
+        "name": "s"}]});
     table(
         "ReferenceGrant",
         spec,

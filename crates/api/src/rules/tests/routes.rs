@@ -11,12 +11,17 @@ pub(super) fn http() -> Value {
                 "matches": [{"path": {"value": "/a/%20b"}, "headers": [{"name": "X-A", "value": "a b"}],
                     "queryParams": [{"name": "q", "value": "1"}], "method": "GET"}],
                 "filters": [
-                    {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}], "remove": ["c"]}},
-                    {"type": "URLRewrite", "urlRewrite": {"hostname": "a", "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}}},
-                    {"type": "CORS", "cors": {"allowOrigins": ["https://*.a.example"], "allowMethods": ["GET"], "allowHeaders": ["A"]}},
-                    {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "m", "port": 1}, "fraction": {"numerator": 1}}},
+                    {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}],
+                     "remove": ["c"]}},
+                    {"type": "URLRewrite", "urlRewrite": {"hostname": "a", "path": {"type": "ReplacePrefixMatch",
+                     "replacePrefixMatch": "/x"}}},
+                    {"type": "CORS", "cors": {"allowOrigins": ["https://*.a.example"], "allowMethods": ["GET"],
+                     "allowHeaders": ["A"]}},
+                    {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "m", "port": 1},
+                     "fraction": {"numerator": 1}}},
                     {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "m", "port": 1}, "percent": 5}},
-                    {"type": "ExternalAuth", "externalAuth": {"protocol": "HTTP", "backendRef": {"name": "m", "port": 1}, "http": {"path": "/a"}}},
+                    {"type": "ExternalAuth", "externalAuth": {"protocol": "HTTP", "backendRef": {"name": "m", "port": 1},
+                     "http": {"path": "/a"}}},
                     {"type": "ExtensionRef", "extensionRef": {"group": "g", "kind": "K", "name": "n"}},
                 ],
                 "backendRefs": [{"name": "s", "port": 80, "weight": 3, "filters": [
@@ -27,7 +32,8 @@ pub(super) fn http() -> Value {
             },
             {
                 "matches": [{"path": {"type": "RegularExpression", "value": "[/]//"}}, {"path": {"type": "Exact", "value": "/"}}],
-                "filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "a", "port": 1, "path": {"type": "ReplaceFullPath", "replaceFullPath": "/"}}}],
+                "filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "a", "port": 1,
+                "path": {"type": "ReplaceFullPath", "replaceFullPath": "/"}}}],
             },
         ],
     })

@@ -42,17 +42,20 @@ pub enum Error {
     },
     /// Others could read or change what is in it.
     #[error(
-        "the runtime directory {0} belongs to another user or is open to others; remove it or choose another (provider.custom.infrastructure.host.runtimeDir)"
+        "the runtime directory {0} belongs to another user or is open to others; \
+         remove it or choose another (provider.custom.infrastructure.host.runtimeDir)"
     )]
     Unsafe(PathBuf),
     /// A socket in it would have too long a path.
     #[error(
-        "the path of the runtime directory {0} is too long for a Unix socket; choose a shorter one (provider.custom.infrastructure.host.runtimeDir)"
+        "the path of the runtime directory {0} is too long for a Unix socket; \
+         choose a shorter one (provider.custom.infrastructure.host.runtimeDir)"
     )]
     TooLong(PathBuf),
     /// Another controller runs there.
     #[error(
-        "another controller uses the runtime directory {0}; stop it, or choose another directory (provider.custom.infrastructure.host.runtimeDir)"
+        "another controller uses the runtime directory {0}; stop it, \
+         or choose another directory (provider.custom.infrastructure.host.runtimeDir)"
     )]
     Used(PathBuf),
 }

@@ -143,7 +143,8 @@ impl Supervisor {
             tokio::select! {
                 () = process.ended() => {
                     let how = process.ending();
-                    tracing::error!(component = "infrastructure", fleet = &*self.fleet, how, "Envoy ended by itself, it is started again");
+                    tracing::error!(component = "infrastructure", fleet = &*self.fleet, how,
+                        "Envoy ended by itself, it is started again");
                     self.state.send_modify(|state| (state.pid, state.last_ending) = (None, Some(how)));
                     return Turn::Ended;
                 }

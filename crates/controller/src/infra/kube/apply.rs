@@ -22,19 +22,29 @@ pub(super) const MANAGER: &str = FIELD_MANAGER;
 /// Whose the number of replicas is between us and who scales: without an owner it would be gone.
 const HANDOVER: &str = "portcullis-handover";
 
+/// Why an object could not be written.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// What went wrong, and who can mend it.
+    pub words: String,
+    /// Whether it passes by itself, soon: the API server is away or busy.
+    pub passes: bool,
+}
+
 /// Applies an object: our fields are as we say, others' stay.
-pub(super) async fn apply(client: &Client, object: &Object, live: Option<&Seen>) -> Result<Seen, String> {
+pub(super) async fn apply(client: &Client, object: &Object, live: Option<&Seen>) -> Result<Seen, Failed> {
     let api = api(client, object.kind, &object.namespace);
-    let failed = |error: kube::Error| words(&object.to_string(), &error);
+    let failed = |error: kube::Error| failed(&object.to_string(), &error);
     let labels = match live {
         Some(live) => live.object.metadata.labels.clone(),
         None => labels_there(&api, &object.name).await.map_err(failed)?,
     };
     if labels.is_some_and(|labels| !belongs(&labels, object)) {
-        return Err(format!(
+        let words = format!(
             "{object} is there already and belongs to somebody else; give the Gateway another name, or its EnvoyProxy \
              another `name` for it; where it is the rate limit service's, move the other one"
-        ));
+        );
+        return Err(Failed { words, passes: false });
     }
     if let Some(replicas) = handed_over(object, live) {
         let number = json!({"apiVersion": object.value["apiVersion"], "kind": object.value["kind"],
@@ -89,7 +99,7 @@ fn without_rolling_update(object: &Object, live: Option<&Seen>) -> Option<Value>
 }
 
 /// Deletes an object, if it is still the one that was seen.
-pub(super) async fn delete(client: &Client, (kind, namespace, name): &Key, seen: &DynamicObject) -> Result<(), String> {
+pub(super) async fn delete(client: &Client, (kind, namespace, name): &Key, seen: &DynamicObject) -> Result<(), Failed> {
     let same = Preconditions { uid: seen.metadata.uid.clone(), resource_version: None };
     // What belongs to it goes after it: pods have time to end.
     let how = DeleteParams { preconditions: Some(same), ..DeleteParams::background() };
@@ -97,7 +107,7 @@ pub(super) async fn delete(client: &Client, (kind, namespace, name): &Key, seen:
         Ok(_) => Ok(()),
         // Gone already, or another one by now.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err(words(&format!("{kind} {namespace}/{name}"), &error)),
+        Err(error) => Err(failed(&format!("{kind} {namespace}/{name}"), &error)),
     }
 }
 
@@ -105,9 +115,10 @@ fn api(client: &Client, kind: Kind, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &kind.resource())
 }
 
-/// What went wrong, and who can mend it.
-fn words(object: &str, error: &kube::Error) -> String {
-    let kube::Error::Api(status) = error else { return format!("{object}: {error}; it is tried again") };
+fn failed(object: &str, error: &kube::Error) -> Failed {
+    let kube::Error::Api(status) = error else {
+        return Failed { words: format!("{object}: {error}; it is tried again"), passes: true };
+    };
     let mend = match status.code {
         403 if status.message.contains("being terminated") => "",
         403 => "; the controller's role does not allow it, or a policy of the cluster forbids it",
@@ -116,5 +127,5 @@ fn words(object: &str, error: &kube::Error) -> String {
         404 => "; the namespace is missing",
         _ => "; it is tried again",
     };
-    format!("{object}: {}{mend}", status.message)
+    Failed { words: format!("{object}: {}{mend}", status.message), passes: status.code == 429 || status.code >= 500 }
 }

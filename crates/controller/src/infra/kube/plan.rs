@@ -90,7 +90,8 @@ impl Plan {
         Ok(Self { settings, identify, made: BTreeMap::new(), rate_limit })
     }
 
-    /// The fleets that an output wants, and the rate limit service when it needs that. One whose `EnvoyProxy` is wrong keeps what it had; [`Plan::errors`] has the reason.
+    /// The fleets that an output wants, and the rate limit service when it needs that. One whose `EnvoyProxy` is wrong keeps
+    /// what it had; [`Plan::errors`] has the reason.
     pub fn make(&mut self, output: &Output) -> Wanted {
         self.made.retain(|name, _| output.fleets.contains_key(name));
         for (name, fleet) in &output.fleets {

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     FleetState, Scope, States, Wanted, WantedFleet,
-    apply::{self, MANAGER},
+    apply::{self, Failed, MANAGER},
     live::{Key, Live, Said, Seen},
     render::Object,
 };
@@ -26,6 +26,8 @@ const AT_ONCE: usize = 8;
 const TURN: usize = 64;
 /// The wait after the first failure; each further one doubles it.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest wait for an API server that is away: it's back at any moment, and one call at a time costs it nothing.
+const AWAY: Duration = Duration::from_secs(2);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -62,8 +64,8 @@ impl std::fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// Begins to watch the objects of an instance ([`Settings::instance`](super::render::Settings::instance)), by tasks of the runtime that it is called
-    /// in. Nothing is written yet.
+    /// Begins to watch the objects of an instance ([`Settings::instance`](super::render::Settings::instance)), by tasks of the
+    /// runtime that it is called in. Nothing is written yet.
     pub fn new(client: Client, scope: &Scope, instance: &str) -> Self {
         let live = Live::start(&client, scope, instance, MANAGER);
         Self {
@@ -204,7 +206,7 @@ impl Runner {
         name: &Arc<str>,
         fleet: &WantedFleet,
         leader: &watch::Receiver<bool>,
-    ) -> (Arc<str>, Vec<(Object, Seen)>, Vec<String>) {
+    ) -> (Arc<str>, Vec<(Object, Seen)>, Vec<Failed>) {
         let (mut written, mut errors) = (Vec::new(), Vec::new());
         for object in fleet.objects.iter().flatten() {
             let live = self.live.objects.get(&key(object));
@@ -221,11 +223,12 @@ impl Runner {
 
     fn is_as_written(&self, object: &Object, live: Option<&Seen>) -> bool {
         let written = self.written.get(&key(object));
-        matches!((written, live), (Some((written, fingerprint)), Some(live)) if written == object && *fingerprint == live.fingerprint)
+        let (Some((written, fingerprint)), Some(live)) = (written, live) else { return false };
+        written == object && *fingerprint == live.fingerprint
     }
 
     /// Deletes what nobody wants. A fleet that cannot be written, or of which nobody can say what it wants, keeps what it has.
-    async fn tidy(&self, wanted: &Wanted) -> Option<String> {
+    async fn tidy(&self, wanted: &Wanted) -> Option<Failed> {
         let kept: Vec<_> = wanted
             .iter()
             .filter(|(name, fleet)| {
@@ -248,8 +251,8 @@ impl Runner {
         done.into_iter().find_map(Result::err)
     }
 
-    fn note(&mut self, name: &Arc<str>, error: Option<String>) {
-        let Some(error) = error else {
+    fn note(&mut self, name: &Arc<str>, failed: Option<Failed>) {
+        let Some(Failed { words: error, passes }) = failed else {
             if self.failures.remove(name).is_some() {
                 // What it kept may be deleted now.
                 self.litter = true;
@@ -257,7 +260,7 @@ impl Runner {
             return;
         };
         let times = self.failures.get(name).map_or(0, |failure| failure.times);
-        let wait = SHORTEST.saturating_mul(1 << times.min(6)).min(LONGEST);
+        let wait = SHORTEST.saturating_mul(1 << times.min(6)).min(if passes { AWAY } else { LONGEST });
         tracing::warn!(component = "infrastructure", fleet = &**name, error, ?wait, "objects cannot be written");
         let failure = Failure { times: times + 1, until: Instant::now() + wait, error };
         self.failures.insert(Arc::clone(name), failure);

@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_wrong_field_is_named_with_its_line() {
-        let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: eighty\n    protocol: HTTP\n";
+        let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\n\
+            spec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: eighty\n    protocol: HTTP\n";
         let found = outcome(text);
         assert_eq!(found.refused[0].to_string(), "Gateway default/eg");
         let text = found.problems[0].to_string();
@@ -251,7 +252,8 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_warnings_at_their_line() {
-        let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\nspec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: 80\n    prot: 7\n    protocol: HTTP\n";
+        let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\n\
+            spec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: 80\n    prot: 7\n    protocol: HTTP\n";
         let found = outcome(text);
         assert_eq!(found.entries.len(), 1);
         assert_eq!(found.problems[0].severity, Severity::Warning);
@@ -266,7 +268,8 @@ mod tests {
 
     #[test]
     fn lists_are_read_and_their_lines_told() {
-        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec: {ports: 7}\n";
+        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: a}\n\
+            - apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec: {ports: 7}\n";
         let found = outcome(text);
         assert_eq!(found.entries[0].line, 4);
         assert_eq!(found.refused[0].to_string(), "Service default/b");

@@ -136,7 +136,8 @@ impl Fetcher {
                     Some(403) => spread(FORBIDDEN_AGAIN),
                     _ => state.backoff.wait(),
                 };
-                tracing::warn!(component = "provider", %error, ?wait, "{reference} cannot be read, what was read before stays in force");
+                tracing::warn!(component = "provider", %error, ?wait,
+                    "{reference} cannot be read, what was read before stays in force");
                 self.ask(&reference, wait);
                 Fetched::Nothing
             }

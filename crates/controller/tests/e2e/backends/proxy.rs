@@ -88,13 +88,15 @@ async fn concurrency_is_the_number_of_threads() -> Result<()> {
 
 #[tokio::test]
 async fn bootstrap_merged_and_patched() -> Result<()> {
-    let merge = "  bootstrap:\n    type: Merge\n    value: |\n      stats_config: {stats_tags: [{tag_name: house, fixed_value: e2e}]}\n";
+    let merge = "  bootstrap:\n    type: Merge\n    value: |\n      stats_config: {stats_tags: [{tag_name: house, \
+        fixed_value: e2e}]}\n";
     let (case, _echo, port) = with_proxy(merge).await?;
     answers(&case, &get("any.org", port), 200).await?;
     let dump = bootstrap(&case).await?;
     assert!(dump.contains(r#""tag_name":"house""#) && dump.contains("dynamic_resources"), "{dump}");
     // A change of the bootstrap starts Envoy anew.
-    let patch = "  bootstrap:\n    type: JSONPatch\n    jsonPatches:\n    - {op: add, path: /node/metadata, value: {house: patched}}\n";
+    let patch = "  bootstrap:\n    type: JSONPatch\n    jsonPatches:\n    - {op: add, path: /node/metadata, \
+        value: {house: patched}}\n";
     let main = std::fs::read_to_string(case.file("main"))?.replace(merge, patch);
     case.write("main", &main)?;
     case.until("the patch", async || Ok(bootstrap(&case).await?.contains(r#""house":"patched""#))).await?;

@@ -7,7 +7,8 @@ use crate::scene::{Scene, http_route};
 
 fn filter(name: &str, spec: &str) -> String {
     format!(
-        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: HTTPRouteFilter\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: HTTPRouteFilter\nmetadata: {{name: {name}, namespace: default}}\n\
+         spec: {spec}\n"
     )
 }
 
@@ -32,9 +33,15 @@ async fn http_route_filter_direct_response() -> Result<()> {
             "{directResponse: {statusCode: 418, contentType: text/html, body: {type: Inline, inline: '<b>no 100%</b>'}, \
              header: {set: [{name: x-set, value: '50% off'}]}}}",
         ),
-        filter("map", "{directResponse: {statusCode: 503, body: {type: ValueRef, valueRef: {group: '', kind: ConfigMap, name: texts}}}}"),
+        filter(
+            "map",
+            "{directResponse: {statusCode: 503, body: {type: ValueRef, valueRef: {group: '', kind: ConfigMap, \
+             name: texts}}}}",
+        ),
         filter("bare", "{directResponse: {}}"),
-        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: texts, namespace: default}\ndata: {response.body: later}\n".to_owned(),
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: texts, namespace: default}\n\
+         data: {response.body: later}\n"
+            .to_owned(),
     ];
     let scene = Scene::start(&["a"], &(by_path(&["inline", "map", "bare"]) + &filters.concat())).await?;
     let answer = scene.ask("h/inline").await?;
@@ -55,7 +62,8 @@ async fn http_route_filter_direct_response() -> Result<()> {
 async fn http_route_filter_path_rewrite_by_regular_expression() -> Result<()> {
     let rewrite = |pattern: &str, to: &str| {
         format!(
-            "{{urlRewrite: {{path: {{type: ReplaceRegexMatch, replaceRegexMatch: {{pattern: '{pattern}', substitution: '{to}'}}}}}}}}"
+            "{{urlRewrite: {{path: {{type: ReplaceRegexMatch, replaceRegexMatch: {{pattern: '{pattern}', \
+             substitution: '{to}'}}}}}}}}"
         )
     };
     let filters =
@@ -78,7 +86,8 @@ async fn http_route_filter_hostname_rewrite() -> Result<()> {
         filter("header", "{urlRewrite: {hostname: {type: Header, header: x-host}}}"),
         filter(
             "path",
-            r"{urlRewrite: {hostname: {type: PathRegex, pathRegex: {pattern: '^/path/([a-z]+).*$', substitution: '\1.example.org'}}}}",
+            "{urlRewrite: {hostname: {type: PathRegex, pathRegex: \
+             {pattern: '^/path/([a-z]+).*$', substitution: '\\1.example.org'}}}}",
         ),
         filter("backend", "{urlRewrite: {hostname: {type: Backend}}}"),
         filter("forwarded", "{urlRewrite: {appendXForwardedHost: true, hostname: {type: Header, header: x-host}}}"),
@@ -142,7 +151,8 @@ async fn http_route_filter_cookie_matches() -> Result<()> {
     let filters = [
         filter(
             "one",
-            "{matches: [{cookies: [{name: color, value: blue}]}, {cookies: [{name: size, type: RegularExpression, value: '[0-9]+'}, {name: kind, value: x}]}]}",
+            "{matches: [{cookies: [{name: color, value: blue}]}, {cookies: [{name: size, type: RegularExpression, \
+             value: '[0-9]+'}, {name: kind, value: x}]}]}",
         ),
         filter("other", "{directResponse: {statusCode: 418}}"),
     ];

@@ -9,7 +9,8 @@ use crate::scene::{Scene, http_route};
 async fn http_route_weight() -> Result<()> {
     let route = http_route(
         "r",
-        "rules: [{backendRefs: [{name: a, port: 80, weight: 70}, {name: b, port: 80, weight: 30}, {name: c, port: 80, weight: 0}]}]",
+        "rules: [{backendRefs: [{name: a, port: 80, weight: 70}, {name: b, port: 80, weight: 30}, {name: c, port: 80, \
+         weight: 0}]}]",
     );
     let scene = Scene::start(&["a", "b", "c"], &route).await?;
     let counts = scene.count("h/", 500).await?;

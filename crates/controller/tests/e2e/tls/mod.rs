@@ -176,7 +176,8 @@ async fn gateway_invalid_tls_configuration() -> Result<()> {
     }
     // GatewaySecretReferenceGrantSpecific; and what was missing comes.
     let grant = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {name: g, namespace: other}\n\
-                 spec:\n  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]\n  to: [{group: '', kind: Secret, name: cert}]\n";
+                 spec:\n  from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: default}]\n  to: [{group: '', \
+                 kind: Secret, name: cert}]\n";
     case.write("mended", &(grant.to_owned() + &secret("missing", &ca.server(&["missing.org"])?)))?;
     answers(&case, &https("other.org", port, &ca), 200).await?;
     answers(&case, &https("missing.org", port, &ca), 200).await

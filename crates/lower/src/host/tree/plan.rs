@@ -31,8 +31,8 @@ pub(super) struct Bucket {
     pub(super) routes: Vec<usize>,
 }
 
-/// The buckets of routes whose paths begin so, in the order of their keys, if a tree is worth it. The bucket of the empty key is for paths that
-/// no other key begins.
+/// The buckets of routes whose paths begin so, in the order of their keys, if a tree is worth it. The bucket of the empty key is
+/// for paths that no other key begins.
 pub(super) fn plan(beginnings: &[Arc<str>]) -> Option<Vec<Bucket>> {
     if beginnings.len() <= SHORT {
         return None;

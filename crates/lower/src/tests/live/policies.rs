@@ -85,7 +85,8 @@ async fn preflights_are_answered_as_the_gateway_api_says() {
         with(
             to("some", prefix("/some"), forward("c")),
             cors(json!({
-            "allowOrigins": ["https://a.example", "https://*.b.example"], "allowMethods": ["PUT"], "allowHeaders": ["x-a"], "maxAge": 60})),
+            "allowOrigins": ["https://a.example", "https://*.b.example"], "allowMethods": ["PUT"], "allowHeaders": ["x-a"],
+            "maxAge": 60})),
         ),
         with(
             to("any", prefix("/any"), forward("c")),

@@ -14,7 +14,6 @@
 
 mod counts;
 mod groups;
-mod link;
 mod script;
 mod slides;
 
@@ -24,7 +23,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use kit::Kit;
 use kit::lanes::Lanes;
-use redis::Pipeline;
+use kit::redis::{Connection, Failure, Link, Terms};
+use redis::{ErrorKind, Pipeline, ServerErrorKind, Value};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -35,34 +35,8 @@ use crate::metrics::Metrics;
 use crate::settings::redis::{RedisSettings, Server};
 use counts::{Counts, Ends};
 use groups::Group;
-use link::Link;
-use script::{Call, Raw};
+use script::{Call, Raw, Scripted};
 use slides::Slides;
-
-/// Why Redis gave no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// There is no connection, or the breaker is open.
-    Down,
-    /// No answer in time.
-    Deadline,
-    /// The connection broke.
-    Connection,
-    /// Redis answered with an error.
-    Refused,
-}
-
-impl Failure {
-    /// The reason as a label.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Deadline => "deadline",
-            Self::Connection => "connection",
-            Self::Refused => "error",
-        }
-    }
-}
 
 /// Counters in one Redis, or two.
 #[derive(Debug)]
@@ -80,8 +54,16 @@ impl Redis {
     /// With `lanes` each of them has connections of its own.
     pub fn start(kit: &Kit, settings: &RedisSettings, metrics: &Arc<Metrics>, lanes: Option<&Lanes>) -> Self {
         let links = [("redis", Some(&settings.server)), ("redis per second", settings.per_second.as_ref())];
-        let start =
-            |(name, server)| Some(Link::start(kit, name, Option::<&Server>::cloned(server)?, settings, metrics, lanes));
+        let start = |(name, server): (_, Option<&Server>)| {
+            let terms = Terms {
+                greeting: script::loads().into(),
+                lanes: lanes.cloned(),
+                most_failures: settings.breaker_failures,
+                open: metrics.breaker_open.with_label_values(&[name]),
+                closes_gate: settings.ready_only_with_redis,
+            };
+            Some(Link::start(kit, name, server?.clone(), terms))
+        };
         let links = links.into_iter().filter_map(start).collect();
         Self { links, deadline: settings.deadline, ends: Ends::default(), metrics: Arc::clone(metrics) }
     }
@@ -155,20 +137,20 @@ impl Redis {
     ) -> Result<(), Failure> {
         let link = &self.links[group.link];
         if let Some(slides) = Slides::of(batch, group) {
-            let answer = link.call(&slides, until).await?;
+            let answer = evaluated(link, &slides, until).await?;
             let odd = slides.read(&answer, raws).ok_or(Failure::Refused)?;
             return self.call_odd(batch, group, odd, until, raws).await;
         }
         let counts = if link.is_cluster() { None } else { Counts::of(batch, group, &self.ends) };
         let Some(counts) = counts else { return self.call(&Call::new(batch, group), group, until, raws).await };
-        let answers = link.send(&counts.commands(), until).await?;
+        let answers = link.send_all(&counts.commands(), until).await?;
         let left = counts.read(&answers, raws).ok_or(Failure::Refused)?;
         if !left.ends.is_empty() {
             let mut ends = Pipeline::with_capacity(left.ends.len());
             for end in left.ends {
                 ends.add_command(end);
             }
-            link.send(&ends, until).await?;
+            link.send_all(&ends, until).await?;
         }
         self.call_odd(batch, group, left.odd, until, raws).await
     }
@@ -196,7 +178,7 @@ impl Redis {
         until: Instant,
         raws: &mut PerCharge<Raw>,
     ) -> Result<(), Failure> {
-        let answer = self.links[group.link].call(call, until).await?;
+        let answer = evaluated(&self.links[group.link], call, until).await?;
         let repaired = call.read(&answer, raws).ok_or(Failure::Refused)?;
         self.metrics.repaired.inc_by(repaired);
         Ok(())
@@ -209,6 +191,20 @@ impl Redis {
         };
         groups::of(batch, link, |link| self.links[link].is_cluster())
     }
+}
+
+/// The answer of a script, which is put into the server's cache when it is not there: after a restart or SCRIPT FLUSH, and on
+/// each node of a cluster.
+async fn evaluated(link: &Link, call: &impl Scripted, until: Instant) -> Result<Value, Failure> {
+    let ask = |mut connection: Connection| async move {
+        match connection.send(&call.by_hash()).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                connection.send(&call.by_code()).await
+            }
+            answer => answer,
+        }
+    };
+    link.ask(until, ask).await
 }
 
 /// What the script has added for each charge, and whether it refused: it and this do the same arithmetic.

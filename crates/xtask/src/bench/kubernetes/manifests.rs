@@ -33,7 +33,10 @@ pub(super) fn ground(echo: &str) -> Vec<Value> {
     all.extend((0..2).map(|backend| {
         let labels = json!({"app": format!("echo-{backend}")});
         let listen = json!(["--listen", "0.0.0.0:8080"]);
-        let container = json!({"name": "echo", "image": echo, "imagePullPolicy": "IfNotPresent", "args": listen});
+        // Without a request a backend would weigh next to nothing, and wait for whoever has something to do.
+        let resources = json!({"requests": {"cpu": "200m", "memory": "32Mi"}});
+        let container = json!({"name": "echo", "image": echo, "imagePullPolicy": "IfNotPresent", "args": listen,
+            "resources": resources});
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(&format!("echo-{backend}")), "spec": {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}})

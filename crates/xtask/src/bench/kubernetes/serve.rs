@@ -16,8 +16,8 @@ use super::manifests;
 
 /// Fewer probes say nothing, however long they take.
 const LEAST: usize = 10;
-/// The pause between two probes: what came before is over.
-const PAUSE: Duration = Duration::from_millis(150);
+/// The pause between two probes: what came before is over, also for those who pace changes.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The time between two of the other changes.
 const OTHERS: Duration = Duration::from_secs(1);
 /// The most that a change may cost the controller, in ms.

@@ -142,7 +142,8 @@ mod tests {
             "ports": [{"port": 53, "nodePort": 30000}], "tolerations": [{"key": "b"}], "labels": {"a": null, "c": "3"}});
         let expected = json!({
             "containers": [{"name": "envoy", "image": "y"}, {"name": "more"}],
-            "ports": [{"port": 53, "protocol": "UDP", "name": "u"}, {"port": 53, "protocol": "TCP", "name": "t", "nodePort": 30000}],
+            "ports": [{"port": 53, "protocol": "UDP", "name": "u"}, {"port": 53, "protocol": "TCP", "name": "t",
+            "nodePort": 30000}],
             "tolerations": [{"key": "b"}], "labels": {"b": "2", "c": "3"}});
         assert_eq!(patched(None, &value), Ok(expected));
     }

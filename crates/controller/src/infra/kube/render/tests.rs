@@ -177,9 +177,11 @@ fn who_scales_has_the_number_of_replicas() {
     let objects = objects(&kubernetes(&json!({
         "envoyDeployment": {"name": "edge", "replicas": 3},
         "envoyHpa": {"minReplicas": 2, "maxReplicas": 9, "name": "scaler",
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}],
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization",
+            "averageUtilization": 60}}}],
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}},
-        "envoyPDB": {"minAvailable": "50%", "patch": {"type": "JSONMerge", "value": {"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}}}}})));
+        "envoyPDB": {"minAvailable": "50%", "patch": {"type": "JSONMerge",
+        "value": {"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}}}}})));
     assert_eq!(of(&objects, Kind::Deployment)["spec"].get("replicas"), None);
     insta::assert_yaml_snapshot!("scaler", of(&objects, Kind::HorizontalPodAutoscaler)["spec"]);
     insta::assert_yaml_snapshot!("budget", of(&objects, Kind::PodDisruptionBudget)["spec"]);

@@ -1,0 +1,51 @@
+//! Metrics by the catalogue of a service: an enum whose values say what they are.
+
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// A metric of a catalogue. All that are made of one here panic when the registry has it already.
+pub trait Described: Copy {
+    /// The name, what it says, and its labels.
+    fn describe(self) -> (&'static str, &'static str, &'static [&'static str]);
+}
+
+/// A counter without labels.
+pub fn counter(registry: &Registry, metric: impl Described) -> IntCounter {
+    let (name, help, _) = metric.describe();
+    registered(registry, IntCounter::new(name, help))
+}
+
+/// Counters by labels.
+pub fn counters(registry: &Registry, metric: impl Described) -> IntCounterVec {
+    let (name, help, labels) = metric.describe();
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+/// A gauge without labels.
+pub fn gauge(registry: &Registry, metric: impl Described) -> IntGauge {
+    let (name, help, _) = metric.describe();
+    registered(registry, IntGauge::new(name, help))
+}
+
+/// Gauges by labels.
+pub fn gauges(registry: &Registry, metric: impl Described) -> IntGaugeVec {
+    let (name, help, labels) = metric.describe();
+    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+/// Histograms by labels. A bucket ends at each of these bounds.
+pub fn histograms(registry: &Registry, metric: impl Described, bounds: Vec<f64>) -> HistogramVec {
+    let (name, help, labels) = metric.describe();
+    registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds), labels))
+}
+
+/// So many bounds, each twice the one before.
+pub fn doubling(first: f64, count: usize) -> Vec<f64> {
+    prometheus::exponential_buckets(first, 2.0, count).expect("the bounds are positive")
+}
+
+pub(super) fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
+    let metric = metric.expect("the name is valid");
+    registry.register(Box::new(metric.clone())).expect("every name is registered once");
+    metric
+}
