@@ -90,9 +90,9 @@ impl Ask {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// The request's id, as Envoy gives it.
+    /// The request's id, as Envoy gives it; what is too long is none.
     pub fn id(&self) -> &str {
-        self.header("x-request-id").unwrap_or_default()
+        self.header("x-request-id").filter(|id| id.len() <= 128).unwrap_or_default()
     }
 }
 

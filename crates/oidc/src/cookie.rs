@@ -112,7 +112,7 @@ impl Jar {
 
     /// The session's value, put together from its parts.
     pub fn session(&self, header: &str) -> Value {
-        let first = find(header, &self.session);
+        let first = self.find(header, &self.session);
         let Value::One(mut value) = first else { return first };
         // A value in parts begins with their number and a tilde.
         let Some((count, start)) = value.split_once('~') else { return Value::One(value) };
@@ -121,7 +121,7 @@ impl Jar {
             return Value::None;
         }
         for part in 1..count {
-            match find(header, &format!("{}-{part}", self.session)) {
+            match self.find(header, &format!("{}-{part}", self.session)) {
                 Value::One(more) => whole.push_str(&more),
                 other => return other,
             }
@@ -162,7 +162,7 @@ impl Jar {
     }
 
     fn parts<'a>(&'a self, header: &'a str) -> impl Iterator<Item = usize> + 'a {
-        (1..MOST_CHUNKS).filter(|part| find(header, &format!("{}-{part}", self.session)) != Value::None)
+        (1..MOST_CHUNKS).filter(|part| self.find(header, &format!("{}-{part}", self.session)) != Value::None)
     }
 
     fn clear_part(&self, part: usize) -> String {
@@ -176,8 +176,8 @@ impl Jar {
 
     /// The value of a login's cookie.
     pub fn login(&self, header: &str, slot: usize) -> Value {
-        match find(header, &self.login_name(slot)) {
-            Value::None => find(header, &format!("{}{slot}", self.away)),
+        match self.find(header, &self.login_name(slot)) {
+            Value::None => self.find(header, &format!("{}{slot}", self.away)),
             found => found,
         }
     }
@@ -222,14 +222,39 @@ impl Jar {
 
     /// The header without our cookies, for the server behind; nothing when it stays as it is.
     pub fn without_ours(&self, header: &str) -> Option<String> {
-        if !pairs(header).any(|(name, _)| self.is_ours(name)) {
+        let is_ours = |pair: &str| self.is_ours(pair.split_once('=').map_or(pair, |(name, _)| name).trim());
+        if !self.pairs(header).any(is_ours) {
             return None;
         }
-        let others = header.split(';').map(str::trim).filter(|pair| {
-            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-            !pair.is_empty() && !self.is_ours(name.trim())
-        });
+        let others = self.pairs(header).map(str::trim).filter(|pair| !pair.is_empty() && !is_ours(pair));
         Some(others.collect::<Vec<_>>().join("; "))
+    }
+
+    fn find(&self, header: &str, wanted: &str) -> Value {
+        let value = |pair: &'_ str| {
+            let (name, value) = pair.split_once('=')?;
+            (name.trim() == wanted).then(|| value.trim().to_owned())
+        };
+        let mut values = self.pairs(header).filter_map(value);
+        match values.next() {
+            None => Value::None,
+            Some(first) if values.all(|other| other == first) => Value::One(first),
+            Some(_) => Value::Contested,
+        }
+    }
+
+    /// The cookies of a request. Envoy joins several headers by commas, which values may have too: only one before a name of
+    /// ours is taken for such.
+    fn pairs<'a>(&'a self, header: &'a str) -> impl Iterator<Item = &'a str> {
+        let ours = |rest: &str| rest.split('=').next().is_some_and(|name| self.is_ours(name.trim()));
+        let mut rest = Some(header);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let is_end = |(at, mark): &(usize, &str)| *mark == ";" || ours(&text[at + 1..]);
+            let end = text.match_indices([';', ',']).find(is_end).map(|(at, _)| at);
+            rest = end.map(|at| &text[at + 1..]);
+            Some(&text[..end.unwrap_or(text.len())])
+        })
     }
 }
 
@@ -239,22 +264,6 @@ fn is_session(rest: &str) -> bool {
     let own = rest.strip_prefix('_').and_then(|rest| rest.split_at_checked(8)).filter(|(suffix, _)| is_hex(suffix));
     let part = own.map_or(rest, |(_, part)| part);
     part.is_empty() || part.strip_prefix('-').is_some_and(|part| part.parse::<u8>().is_ok())
-}
-
-fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
-    header.split(';').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        Some((name.trim(), value.trim()))
-    })
-}
-
-fn find(header: &str, wanted: &str) -> Value {
-    let mut values = pairs(header).filter(|(name, _)| *name == wanted).map(|(_, value)| value);
-    match values.next() {
-        None => Value::None,
-        Some(first) if values.all(|other| other == first) => Value::One(first.to_owned()),
-        Some(_) => Value::Contested,
-    }
 }
 
 #[cfg(test)]
@@ -293,6 +302,14 @@ mod tests {
         assert_eq!(jar().session("__Host-portcullis=x; __Host-portcullis=y"), Value::Contested);
         assert_eq!(jar().session("__Host-portcullis=x;__Host-portcullis=x"), Value::One("x".into()));
         assert_eq!(jar().session("__host-portcullis=x"), Value::None);
+    }
+
+    #[test]
+    fn headers_that_were_joined_by_a_comma_are_several() {
+        let header = "a=1,2,__Host-portcullis=x, __Host-portcullis-1=y; b=3";
+        assert_eq!(jar().session(header), Value::One("x".into()));
+        assert_eq!(jar().session("__Host-portcullis=x,__Host-portcullis=y"), Value::Contested);
+        assert_eq!(jar().without_ours(header).as_deref(), Some("a=1,2; b=3"));
     }
 
     #[test]

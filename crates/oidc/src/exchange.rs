@@ -16,7 +16,11 @@ const SPARE: Seconds = 30;
 /// How long a token is used whose end is not known.
 const USUAL: Seconds = 60;
 
-type Slot = Arc<tokio::sync::Mutex<Option<(String, Seconds)>>>;
+/// How long a failure is the answer to all: whoever waits does not ask once more, one after the other.
+const PAUSE: Seconds = 2;
+
+/// What came of it, and how long that counts.
+type Slot = Arc<tokio::sync::Mutex<Option<(Result<String, Error>, Seconds)>>>;
 
 /// Exchanged tokens by whose they are and what for.
 #[derive(Debug, Default)]
@@ -48,12 +52,17 @@ impl Exchanged {
         // Those who want the same wait for the one who gets it.
         let mut slot = slot.lock().await;
         let now = clock::now();
-        if let Some((token, _)) = slot.as_ref().filter(|(_, end)| *end > now + SPARE) {
-            return Ok(token.clone());
+        if let Some((came, _)) = slot.as_ref().filter(|(_, end)| *end > now) {
+            return came.clone();
         }
-        let (token, end) =
-            provider.swap(access, wanted).await.inspect_err(|error| provider.report("exchange", error))?;
-        *slot = Some((token.clone(), end.unwrap_or(now + SPARE + USUAL)));
-        Ok(token)
+        let (came, lasts) = match provider.swap(access, wanted).await {
+            Ok((token, end)) => (Ok(token), end.map_or(now + USUAL, |end| end.saturating_sub(SPARE))),
+            Err(error) => {
+                provider.report("exchange", &error);
+                (Err(error), clock::now() + PAUSE)
+            }
+        };
+        *slot = Some((came.clone(), lasts));
+        came
     }
 }

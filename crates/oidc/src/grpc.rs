@@ -97,10 +97,12 @@ fn write(verdict: Verdict) -> CheckResponse {
 fn passed(pass: Pass) -> CheckResponse {
     let set = |(name, value)| header(name, value, HeaderAppendAction::OverwriteIfExistsOrAdd);
     let cookie = |cookie| header("set-cookie".to_owned(), cookie, HeaderAppendAction::AppendIfExistsOrAdd);
+    // Whatever the server behind says: nobody else must get these cookies from a cache.
+    let private = (!pass.cookies.is_empty()).then(|| set(("cache-control".to_owned(), "no-store".to_owned())));
     let ok = OkHttpResponse {
         headers: pass.set.into_iter().map(set).collect(),
         headers_to_remove: pass.remove,
-        response_headers_to_add: pass.cookies.into_iter().map(cookie).collect(),
+        response_headers_to_add: pass.cookies.into_iter().map(cookie).chain(private).collect(),
         ..OkHttpResponse::default()
     };
     let metadata = (!pass.metadata.is_empty()).then(|| structure(pass.metadata));

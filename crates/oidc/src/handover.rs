@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The code can be taken once, for a minute, and only by the browser that was sent away from that host: a cookie there holds
-//! the state that the code goes with.
+//! the state that the code goes with. Hosts that the configuration does not name (`returnHosts`) get none: Envoy may take requests
+//! of any host, and the code would go to wherever that host really is.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Ask;
 use crate::audit;
 use crate::clock::Seconds;
-use crate::cookie;
+use crate::cookie::{self, Jar};
 use crate::login::Wish;
 use crate::profile::Profile;
 use crate::random;
@@ -67,7 +68,11 @@ impl Service {
         wish: &Wish,
         now: Seconds,
     ) -> Answer {
-        let Some(login_host) = &runtime.settings.login_host else { return Answer::new(500) };
+        let Some(login_host) = runtime.settings.login_host.as_ref().filter(|_| runtime.may_take_over(&ask.host)) else {
+            tracing::warn!(host = ?ask.host, "a host that is not in returnHosts gets no session");
+            self.metrics.denials.with_label_values(&["host"]).inc();
+            return runtime.pages.error(403, "Nobody can log in to this host.", None, ask.id());
+        };
         let jar = &self.sessions.jar;
         let secret = random::token();
         let slot = jar.free_slot(ask.header("cookie").unwrap_or_default(), usize::from(random::hash(&secret)[0]));
@@ -84,8 +89,12 @@ impl Service {
     pub(crate) async fn start(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
         let sealed = ask.parameter("to").unwrap_or_default();
         let errand = self.sessions.keys().open_text::<Errand>(Purpose::Handover, "errand", &sealed);
-        let errand =
-            errand.filter(|errand| now < errand.until && runtime.settings.login_host.as_ref() == Some(&ask.host));
+        let errand = errand.filter(|errand| {
+            let here = runtime.settings.login_host.as_ref() == Some(&ask.host);
+            // The configuration may be another by now.
+            let home = errand.wish.home.as_ref().is_some_and(|home| runtime.may_take_over(&home.host));
+            now < errand.until && here && home
+        });
         let profile = errand.as_ref().and_then(|errand| runtime.profile_named(&errand.profile));
         let (Some(errand), Some(profile)) = (&errand, profile) else {
             return runtime.pages.error(400, "This link does not begin a login.", None, ask.id());
@@ -163,10 +172,25 @@ impl Service {
         let Some(parcel) = parcel.filter(|parcel| parcel.home == Home { host: ask.host.clone(), state }) else {
             return refused("the code does not count");
         };
+        if let Err(error) = self.leave(&self.jar(profile), ask, &parcel.value, now).await {
+            return self.no_store(ask, error);
+        }
         let lasts = runtime.settings.sessions.lifetime.as_secs();
         let cookies = self.jar(profile).set_session(&parcel.value, lasts, ask.header("cookie").unwrap_or_default());
         let used = self.sessions.jar.set_login(slot, "", 0, None);
         Answer::redirect(302, away.back).cookies(cookies.unwrap_or_default()).cookies([used])
+    }
+
+    /// Ends the session that a browser had here before, unless it is the one that it gets.
+    async fn leave(&self, jar: &Jar, ask: &Ask, value: &str, now: Seconds) -> Result<(), Error> {
+        let cookies = ask.header("cookie").unwrap_or_default();
+        if jar.session(cookies) == cookie::Value::One(value.to_owned()) {
+            return Ok(());
+        }
+        match self.sessions.find(jar, cookies, now).await? {
+            Some(old) => self.sessions.end(&old, now).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! A check by HTTP has the path `/check/PROFILE` before the request's own path: Envoy's `path_prefix`. The answer 200 lets the
 //! request pass; its headers are those for the server behind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -49,7 +50,7 @@ async fn serve(
         ..Ask::default()
     };
     if let Some((profile, target)) = checked(&ask.target) {
-        (ask.target, ask.headers) = (target, without_length(ask.headers));
+        ask.target = target;
         ask.context.insert("profile".to_owned(), profile);
         return match service.check(&ask).await {
             Verdict::Pass(pass) => passed(*pass),
@@ -68,16 +69,8 @@ fn checked(target: &str) -> Option<(String, String)> {
     Some((profile.to_owned(), target))
 }
 
-/// Envoy's own: a check has no body.
-fn without_length(
-    mut headers: std::collections::BTreeMap<String, String>,
-) -> std::collections::BTreeMap<String, String> {
-    headers.remove("content-length");
-    headers
-}
-
-fn joined(headers: &HeaderMap) -> std::collections::BTreeMap<String, String> {
-    let mut joined = std::collections::BTreeMap::new();
+fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut joined = BTreeMap::new();
     for name in headers.keys() {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -93,8 +86,11 @@ fn passed(pass: Pass) -> Response {
     for (name, value) in pass.set {
         append(headers, &name, &value);
     }
-    for cookie in pass.cookies {
-        append(headers, "set-cookie", &cookie);
+    for cookie in &pass.cookies {
+        append(headers, "set-cookie", cookie);
+    }
+    if !pass.cookies.is_empty() {
+        append(headers, "cache-control", "no-store");
     }
     if !pass.remove.is_empty() {
         // Envoy takes these from the request.

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::clock::Seconds;
@@ -78,6 +80,9 @@ pub enum Refusal {
     /// It is not valid yet.
     #[error("it is not valid yet")]
     NotYet,
+    /// It cannot be said: nothing is known of the issuer yet.
+    #[error("the issuer's keys have not been read yet")]
+    Unready,
 }
 
 /// The keys of an issuer.
@@ -146,7 +151,9 @@ pub struct Expected<'a> {
     /// Signed so.
     pub algorithms: &'a [Algorithm],
     /// Of one of these types, in lower case; one without a type passes when the empty text is among them.
-    pub types: &'a [String],
+    pub types: &'a [&'a str],
+    /// Whether it may be without an end.
+    pub endless: bool,
 }
 
 /// Verifies a token and gives its claims.
@@ -162,7 +169,7 @@ pub fn verify(token: &str, keys: &Keys, expected: &Expected<'_>, now: Seconds) -
         return Err(Refusal::Critical);
     }
     let kind = header.get("typ").map_or(Some(String::new()), |kind| Some(kind.as_str()?.to_ascii_lowercase()));
-    if !kind.is_some_and(|kind| expected.types.contains(&kind)) {
+    if !kind.is_some_and(|kind| expected.types.contains(&kind.as_str())) {
         return Err(Refusal::Type);
     }
     let algorithm = header.get("alg").and_then(Value::as_str).and_then(algorithm).ok_or(Refusal::Algorithm)?;
@@ -209,7 +216,8 @@ fn judge(claims: &Claims, expected: &Expected<'_>, now: Seconds) -> Result<(), R
     if !audience {
         return Err(Refusal::Audience);
     }
-    if seconds(claims, "exp").is_none_or(|end| end + LEEWAY <= now) {
+    let endless = expected.endless && !claims.contains_key("exp");
+    if !endless && seconds(claims, "exp").is_none_or(|end| end + LEEWAY <= now) {
         return Err(Refusal::Expired);
     }
     not_before(claims, now)
@@ -226,9 +234,8 @@ pub fn not_before(claims: &Claims, now: Seconds) -> Result<(), Refusal> {
 
 /// A time among the claims.
 pub fn seconds(claims: &Claims, name: &str) -> Option<Seconds> {
-    let value = claims.get(name)?;
-    // Fractions of a second are allowed; what is beyond any time is none.
-    value.as_u64().or_else(|| value.as_f64().filter(|number| (0.0..1e11).contains(number)).map(whole))
+    // Fractions of a second are allowed; what is beyond any time is none, so that nothing can overflow.
+    claims.get(name)?.as_f64().filter(|number| (0.0..1e12).contains(number)).map(whole)
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the caller has looked at the range")]
@@ -238,6 +245,19 @@ fn whole(number: f64) -> Seconds {
 
 /// The claims of a token whose signature others have verified.
 pub fn claims_of(token: &str) -> Option<Claims> {
+    payload(token)
+}
+
+/// Who says to have made a token, which nobody has verified yet.
+pub fn issuer_of(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        iss: String,
+    }
+    if token.len() > LONGEST { None } else { payload::<Named>(token).map(|named| named.iss) }
+}
+
+fn payload<T: DeserializeOwned>(token: &str) -> Option<T> {
     let mut parts = token.split('.');
     let (_, payload) = (parts.next()?, parts.next()?);
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()

@@ -13,11 +13,15 @@
 
 pub mod ask;
 mod audit;
+mod claims;
 pub mod cli;
 pub mod clock;
 mod configured;
 pub mod cookie;
 mod exchange;
+mod fading;
+#[doc(hidden)]
+pub mod fuzz;
 mod grpc;
 mod handover;
 mod http;

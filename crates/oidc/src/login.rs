@@ -16,10 +16,11 @@ use serde_json::Value;
 
 use crate::ask::Ask;
 use crate::audit;
+use crate::claims;
 use crate::clock::Seconds;
 use crate::cookie;
 use crate::handover::Home;
-use crate::jwt::{self, Claims};
+use crate::jwt;
 use crate::profile::Profile;
 use crate::provider::{Error, Granted, Provider};
 use crate::random;
@@ -62,6 +63,19 @@ pub(crate) struct Begun {
     domain: Option<String>,
 }
 
+/// A login whose provider is being chosen. It is good at the host where it began only: another host would lead elsewhere.
+#[derive(Debug, Serialize, Deserialize)]
+struct Choosing {
+    wish: Wish,
+    until: Seconds,
+}
+
+impl Choosing {
+    fn sealed_for(host: &str) -> String {
+        format!("wish {host}")
+    }
+}
+
 impl Service {
     /// Sends a browser to log in.
     pub(crate) fn begin_login(
@@ -79,7 +93,7 @@ impl Service {
             Some(name) => profile.provider(name),
             None => profile.choose(ask),
         };
-        let Some(provider) = wanted else { return self.chooser(runtime, profile, ask, wish) };
+        let Some(provider) = wanted else { return self.chooser(runtime, profile, ask, wish, now) };
         let answer = self.send_to_provider(runtime, profile, provider, ask, wish, now);
         answer.unwrap_or_else(|error| {
             self.count_login(provider, "unavailable");
@@ -89,8 +103,9 @@ impl Service {
     }
 
     /// The page on which a person says where to log in.
-    fn chooser(&self, runtime: &Runtime, profile: &Profile, ask: &Ask, wish: &Wish) -> Answer {
-        let sealed = self.sessions.keys().seal_text(Purpose::Handover, "wish", wish);
+    fn chooser(&self, runtime: &Runtime, profile: &Profile, ask: &Ask, wish: &Wish, now: Seconds) -> Answer {
+        let choosing = Choosing { wish: wish.clone(), until: now + LASTS };
+        let sealed = self.sessions.keys().seal_text(Purpose::Handover, &Choosing::sealed_for(&ask.host), &choosing);
         let link = |provider: &Arc<Provider>| {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("provider", &provider.name)
@@ -120,7 +135,7 @@ impl Service {
         let redirect = wanted.unwrap_or_else(own);
         let domain = profile.settings.cookies.domain.clone().filter(|_| !is_at(&redirect, &ask.host));
         let lasts = profile.settings.login_timeout.map_or(LASTS, |timeout| timeout.0.as_secs());
-        let authorization = provider.authorization(&state, &redirect, &parameters(ask, wish))?;
+        let authorization = provider.authorization(&state, &redirect, parameters(ask, wish))?;
         let begun = Begun {
             state,
             nonce: authorization.nonce,
@@ -151,8 +166,10 @@ impl Service {
     /// `/login`: a link that begins a login, or a choice that was made.
     pub(crate) fn login_page(&self, runtime: &Runtime, profile: &Arc<Profile>, ask: &Ask, now: Seconds) -> Answer {
         let jar = &self.sessions.jar;
-        let sealed = ask.parameter("wish");
-        let wish = sealed.and_then(|sealed| self.sessions.keys().open_text::<Wish>(Purpose::Handover, "wish", &sealed));
+        let sealed_for = Choosing::sealed_for(&ask.host);
+        let open = |sealed: String| self.sessions.keys().open_text(Purpose::Handover, &sealed_for, &sealed);
+        let choosing: Option<Choosing> = ask.parameter("wish").and_then(open);
+        let wish = choosing.filter(|choosing| now < choosing.until).map(|choosing| choosing.wish);
         let asked = ask.parameter("rd").unwrap_or_else(|| "/".to_owned());
         let back = crate::return_url::asked(&asked, jar.scheme(), &ask.host, &runtime.settings.return_hosts);
         let front = || format!("{}://{}/", jar.scheme(), ask.host);
@@ -204,6 +221,12 @@ impl Service {
         if !provider.is_issuer_of(ask.parameter("iss").as_deref()) {
             return Err(Failed::Issuer);
         }
+        if let Some(error) = ask.parameter("error") {
+            tracing::debug!(provider = %provider.name, error = ?error.get(..60).unwrap_or(&error), "a login was declined");
+            return Err(Failed::Declined);
+        }
+        let code = ask.parameter("code").ok_or(Failed::NoCode)?;
+        // Only what is redeemed has to be remembered. A store that does not know leaves it to the provider, which redeems once.
         if !self
             .sessions
             .first(&format!("state {}", begun.state), begun.until.saturating_sub(now), now)
@@ -212,19 +235,15 @@ impl Service {
         {
             return Err(Failed::Replayed);
         }
-        if let Some(error) = ask.parameter("error") {
-            return Err(Failed::Declined(error.chars().filter(char::is_ascii_graphic).take(60).collect()));
-        }
-        let code = ask.parameter("code").ok_or(Failed::NoCode)?;
         let granted = provider.redeem(&code, &begun.verifier, &begun.redirect, &begun.nonce).await?;
         let session = self.session(profile, provider, granted, now).await?;
         if begun.wish.step.as_ref().is_some_and(|step| !fulfils(step, &session.claims, session.authenticated, now)) {
             return Err(Failed::Step);
         }
         let cookies = ask.header("cookie").unwrap_or_default();
+        let (value, cookies) =
+            self.sessions.begin(&self.jar(Some(profile)), &session, cookies, now).await.map_err(Failed::Store)?;
         audit::login(ask, &session);
-        let begun_session = self.sessions.begin(&self.jar(Some(profile)), session, cookies, now).await;
-        let (value, cookies) = begun_session.map_err(Failed::Store)?;
         self.count_login(provider, "done");
         let to = match &begun.wish.home {
             Some(home) => self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?,
@@ -244,22 +263,21 @@ impl Service {
         granted.tokens.refresh = granted.tokens.refresh.filter(|_| wanted.refresh);
         granted.tokens.expires = granted.tokens.expires.or(wanted.lifetime.map(|lasts| now + lasts.0.as_secs()));
         let mut claims = granted.claims.unwrap_or_default();
-        let text = |claims: &Claims, name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-        let subject = text(&claims, "sub").ok_or_else(|| Error::Invalid("the ID token names nobody".to_owned()))?;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        let subject = text("sub").filter(|subject| !subject.is_empty());
+        let subject = subject.ok_or_else(|| Error::Invalid("the ID token names nobody".to_owned()))?;
+        // What the login was like only the ID token says.
+        let (sid, authenticated) = (text("sid"), jwt::seconds(&claims, "auth_time").unwrap_or(0).min(now));
         if provider.settings.user_info {
-            let more = provider.user_info(&granted.tokens.access, &subject).await?;
-            // What is signed goes before what is not.
-            for (name, value) in more {
-                claims.entry(name).or_insert(value);
-            }
+            claims::add(&mut claims, provider.user_info(&granted.tokens.access, &subject).await?);
         }
         Ok(Session {
             id: random::token()[..16].to_owned(),
             provider: Arc::clone(&provider.name),
-            sid: text(&claims, "sid"),
-            authenticated: jwt::seconds(&claims, "auth_time").unwrap_or(now).min(now),
+            sid,
+            authenticated,
             subject,
-            claims,
+            claims: claims::bounded(claims)?,
             tokens: granted.tokens,
             created: now,
         })
@@ -283,7 +301,7 @@ impl Service {
                 }
             }
             Failed::Store(error) => self.no_store(ask, *error),
-            Failed::Declined(_) => {
+            Failed::Declined => {
                 not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in.")
             }
             Failed::Step => {
@@ -310,7 +328,7 @@ enum Failed {
     /// The answer was used before.
     Replayed,
     /// The person or the provider declined.
-    Declined(#[allow(dead_code, reason = "shown in debug logs")] String),
+    Declined,
     /// The answer has no code.
     NoCode,
     /// The login is not of the kind that is wanted.
@@ -333,7 +351,7 @@ impl Failed {
             Self::Gone => "gone",
             Self::Issuer => "issuer",
             Self::Replayed => "replayed",
-            Self::Declined(_) => "declined",
+            Self::Declined => "declined",
             Self::NoCode => "no_code",
             Self::Step => "step_up",
             Self::Provider(error) => error.kind(),

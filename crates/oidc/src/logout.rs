@@ -103,11 +103,10 @@ impl Service {
     async fn end_by_token(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Result<usize, Refused> {
         let wrong = |why: &str| Refused::Token(why.to_owned());
         let token = ask.field("logout_token").ok_or_else(|| wrong("there is no logout_token in the body"))?;
-        let unverified = jwt::claims_of(&token).ok_or_else(|| wrong("it is no signed token"))?;
-        let issuer = unverified.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let issuer = &*jwt::issuer_of(&token).ok_or_else(|| wrong("it is no signed token"))?;
         let mut refusal = wrong("its issuer is none of ours");
         // One issuer may be configured with several clients.
-        for provider in runtime.providers.values().filter(|provider| provider.settings.issuer == issuer) {
+        for provider in runtime.providers_of(issuer) {
             match provider.logout_token(&token).await {
                 Ok(claims) => return self.end_by_claims(provider, &claims, now).await,
                 Err(reason) => refusal = wrong(&reason.to_string()),
@@ -137,10 +136,12 @@ impl Service {
             (None, None) => return wrong("it names neither a session nor a person"),
         };
         let once = format!("logout {}", crate::session::Key::of(&format!("{}\0{jti}", provider.name)).text());
-        if !self.sessions.first(&once, OLDEST * 2, now).await.map_err(Refused::Store)? {
+        if self.sessions.is_used(&once, now).await.map_err(Refused::Store)? {
             return wrong("it was used before");
         }
-        let ended = self.sessions.end_all(&whose, now).await.map_err(Refused::Store)?;
+        // Noted afterwards: when the store fails in between, the provider comes again with the same token.
+        let ended = self.sessions.end_all(&whose, true, now).await.map_err(Refused::Store)?;
+        self.sessions.first(&once, OLDEST * 2, now).await.map_err(Refused::Store)?;
         self.count_ended("back", provider, ended);
         Ok(ended)
     }
@@ -160,21 +161,30 @@ impl Service {
         now: Seconds,
     ) -> Answer {
         let (issuer, sid) = (ask.parameter("iss"), ask.parameter("sid").filter(|sid| sid.len() >= 8));
-        let provider = issuer.as_deref().and_then(|issuer| runtime.provider_of(issuer));
-        let (Some(provider), Some(sid)) = (provider, sid) else {
+        let (issuer, sid) = (issuer.unwrap_or_default(), sid.unwrap_or_default());
+        let providers: Vec<_> = runtime.providers_of(&issuer).filter(|_| !sid.is_empty()).collect();
+        if providers.is_empty() {
             return pages::json(400, "invalid_request", "iss and sid have to be those of a login here", ask.id());
-        };
-        let whose = Whose::Sid { provider: Arc::clone(&provider.name), sid };
-        match self.sessions.end_all(&whose, now).await {
-            Ok(ended) => self.count_ended("front", provider, ended),
-            Err(error) => return self.no_store(ask, error),
         }
-        let origin = url::Url::parse(&provider.settings.issuer).map(|url| url.origin().ascii_serialization());
+        let mut all = 0;
+        for provider in providers {
+            let whose = Whose::Sid { provider: Arc::clone(&provider.name), sid: sid.clone() };
+            match self.sessions.end_all(&whose, false, now).await {
+                Ok(ended) => {
+                    self.count_ended("front", provider, ended);
+                    all += ended;
+                }
+                Err(error) => return self.no_store(ask, error),
+            }
+        }
+        let origin = url::Url::parse(&issuer).map(|url| url.origin().ascii_serialization());
         let frames = format!("default-src 'none'; frame-ancestors {}", origin.unwrap_or_else(|_| "'none'".to_owned()));
-        Answer::new(200)
+        let answer = Answer::new(200)
             .header("content-type", "text/html; charset=utf-8")
-            .header("content-security-policy", frames)
-            .cookies(self.jar(profile).clear_session(ask.header("cookie").unwrap_or_default()))
+            .header("content-security-policy", frames);
+        // Whoever makes up a session logs nobody out.
+        let cookies = ask.header("cookie").filter(|_| all > 0).map(|cookies| self.jar(profile).clear_session(cookies));
+        answer.cookies(cookies.unwrap_or_default())
     }
 }
 

@@ -10,8 +10,8 @@ use crate::verdict::Answer;
 const PAGE: &str = include_str!("page.html");
 
 /// Pages load nothing from elsewhere, run nothing, and are shown in no frame.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
 
 /// What no page of one's own can do without.
 const NEEDED: &str = "{{content}}";
@@ -84,7 +84,8 @@ impl Pages {
 
 /// An error for programs.
 pub(crate) fn json(status: u16, error: &str, text: &str, request: &str) -> Answer {
-    let mut answer = Answer::new(status).header("content-type", "application/json");
+    let mut answer =
+        Answer::new(status).header("content-type", "application/json").header("x-content-type-options", "nosniff");
     answer.body = serde_json::json!({ "error": error, "message": text, "request": request }).to_string();
     answer
 }

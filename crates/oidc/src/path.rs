@@ -3,6 +3,8 @@
 //! A path decides only when everybody who may see it (Envoy, this service, the server behind) reads it alike. Where they may
 //! not, the path is in doubt: it is no anonymous path and it fulfils no rule that names a path.
 
+use std::borrow::Cow;
+
 /// The path of a request, without query and fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path<'a> {
@@ -32,35 +34,44 @@ impl<'a> Path<'a> {
 }
 
 fn is_doubtful(path: &str) -> bool {
-    if !path.starts_with('/') || path.contains("//") {
+    // Parameters of segments (`/a;x/b`) are cut off by some servers, backslashes are slashes for some.
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b";\\".contains(&byte);
+    if !path.starts_with('/') || path.contains("//") || !path.bytes().all(plain) {
         return true;
     }
-    let mut segments = path[1..].split('/');
-    if segments.any(|segment| segment == "." || segment == "..") {
-        return true;
-    }
-    let bytes = path.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'%' => {
-                let Some(byte) = decoded(&bytes[at + 1..]) else { return true };
-                // Servers may or may not decode what needs no encoding, and what separates.
-                if byte.is_ascii_graphic() || byte.is_ascii_control() {
-                    return true;
-                }
-                at += 3;
-            }
-            // Parameters of segments (`/a;x/b`) are cut off by some servers, backslashes are slashes for some.
-            b';' | b'\\' => return true,
-            byte if !byte.is_ascii_graphic() => return true,
-            _ => at += 1,
-        }
-    }
-    false
+    // Some servers leave out spaces and points at the end of a segment.
+    let climbs = |segment: &str| !segment.is_empty() && segment.bytes().all(|byte| b". ".contains(&byte));
+    decoded(path).is_none_or(|text| text.split('/').any(climbs) || text.chars().any(is_folded))
 }
 
-fn decoded(digits: &[u8]) -> Option<u8> {
+/// The path with its encoded letters decoded; nothing where servers may differ in that: encoded ASCII (some decode it, some do
+/// not) and what is no UTF-8 (a dot or a slash in too many bytes, as `%c0%ae`).
+fn decoded(path: &str) -> Option<Cow<'_, str>> {
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first == b'%' {
+            let byte = hexadecimal(rest).filter(|byte| !byte.is_ascii_graphic() && !byte.is_ascii_control())?;
+            bytes.push(byte);
+            rest = &rest[2..];
+        } else {
+            bytes.push(first);
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+/// Whether some servers turn this letter into one of ASCII: full-width and small forms, and what looks like a point or a slash.
+fn is_folded(letter: char) -> bool {
+    let alike = matches!(letter, '\u{2024}'..='\u{2026}' | '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{3002}');
+    let forms = matches!(letter, '\u{29f5}'..='\u{29f9}' | '\u{fe50}'..='\u{fe6b}' | '\u{ff01}'..='\u{ff65}');
+    alike || forms || letter.is_control()
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let value = digit(*digits.first()?)? * 16 + digit(*digits.get(1)?)?;
     u8::try_from(value).ok()
@@ -139,6 +150,18 @@ mod tests {
             "/public%0a",
             "/public%3b/x",
             "/public%7f",
+            "/public/..%20/admin",
+            "/public/.%20./admin",
+            "/public/.../admin",
+            "/public/%c0%ae%c0%ae/admin",
+            "/public/%c0%af..%c0%afadmin",
+            "/public/%e0%80%ae%e0%80%ae/admin",
+            "/public/%ef%bc%8e%ef%bc%8e/admin",
+            "/public%ef%bc%8fadmin",
+            "/public/%e2%80%a5%e2%81%84admin",
+            "/public/%c2%85",
+            "/public/%ff",
+            "/public/%c3",
         ];
         let public = Pattern::parse("/public/*").unwrap();
         for trick in tricks {
@@ -178,7 +201,7 @@ mod tests {
         let decode = |text: &str| {
             let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
             while at < bytes.len() {
-                match (bytes[at], decoded(&bytes[at + 1..])) {
+                match (bytes[at], hexadecimal(&bytes[at + 1..])) {
                     (b'%', Some(byte)) => {
                         out.push(byte);
                         at += 3;

@@ -15,6 +15,11 @@ pub(crate) fn token() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Whether a text could be one of [`token`].
+pub(crate) fn is_token(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
 /// The SHA-256 of a text: what is stored in place of a secret that others hold.
 pub(crate) fn hash(text: &str) -> [u8; 32] {
     let mut bytes = [0; 32];

@@ -15,7 +15,10 @@ use futures::future::{BoxFuture, Shared};
 use hashbrown::HashMap;
 
 use crate::audit;
+use crate::claims;
 use crate::clock::{self, Seconds};
+use crate::fading::Fading;
+use crate::jwt::{self, Claims};
 use crate::provider::{Error, Granted, Provider, is_due};
 use crate::random;
 use crate::service::Service;
@@ -30,8 +33,6 @@ const LEASE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at what another replica does.
 const LOOK: Duration = Duration::from_millis(30);
-/// What is remembered at most.
-const MOST: usize = 50_000;
 
 /// A session after it was looked at.
 pub(crate) enum Refreshed {
@@ -57,7 +58,7 @@ type Flight = Shared<BoxFuture<'static, Outcome>>;
 #[derive(Default)]
 pub(crate) struct Refreshing {
     flights: Mutex<HashMap<String, Flight>>,
-    recent: Mutex<HashMap<String, (Outcome, Seconds)>>,
+    recent: Mutex<Fading<String, Outcome>>,
 }
 
 impl std::fmt::Debug for Refreshing {
@@ -68,16 +69,12 @@ impl std::fmt::Debug for Refreshing {
 
 impl Refreshing {
     fn recent(&self, id: &str, now: Seconds) -> Option<Outcome> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.get(id).filter(|(_, until)| *until > now).map(|(outcome, _)| outcome.clone())
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(id, now).cloned()
     }
 
     fn remember(&self, id: &str, outcome: &Outcome, now: Seconds) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.len() >= MOST {
-            recent.retain(|_, (_, until)| *until > now);
-        }
-        recent.insert(id.to_owned(), (outcome.clone(), now + GRACE));
+        recent.insert(id.to_owned(), outcome.clone(), now + GRACE, now);
     }
 }
 
@@ -90,10 +87,12 @@ impl Service {
             return Refreshed::Goes(found, false);
         }
         let outcome = match self.refreshing.recent(&found.session.id, now) {
-            // What was read is newer than that, and due again.
-            Some(Outcome::Renewed(last)) if last.tokens.expires <= tokens.expires => {
-                self.fly(provider, &found, now).await
-            }
+            // What was read is newer than that, and due again; but where tokens last no longer than they are renewed ahead, the
+            // provider is not asked at each request.
+            Some(Outcome::Renewed(last)) if last.tokens.expires <= tokens.expires => match tokens.expires {
+                Some(end) if end > now => Outcome::Kept,
+                _ => self.fly(provider, &found, now).await,
+            },
             Some(outcome) => outcome,
             None => self.fly(provider, &found, now).await,
         };
@@ -173,10 +172,12 @@ impl Service {
         let session = &found.session;
         let label = |outcome: &str| self.metrics.refreshes.with_label_values(&[&*provider.name, outcome]).inc();
         let granted = provider.refresh(&session.tokens).await.and_then(|granted| same_person(session, granted));
-        match granted {
-            Ok(granted) => {
-                let mut renewed = Session { tokens: granted.tokens, ..(**session).clone() };
-                renewed.claims.extend(granted.claims.into_iter().flatten());
+        let renewed = match granted {
+            Ok(granted) => self.renewed(provider, session, granted).await,
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(renewed) => {
                 let kept = match found.place {
                     Place::Stored(_) => {
                         self.sessions.replace(&self.sessions.jar, found.place, &renewed, "", clock::now()).await
@@ -207,6 +208,33 @@ impl Service {
                 audit::logout("refresh", &provider.name, &session.id, &session.subject);
                 Outcome::Ended
             }
+        }
+    }
+
+    /// The session with new tokens, and with what the provider says of the person now.
+    async fn renewed(&self, provider: &Provider, session: &Session, granted: Granted) -> Result<Session, Error> {
+        let Granted { tokens, claims: new } = granted;
+        let asks = provider.settings.user_info;
+        let said = new.or_else(|| jwt::claims_of(tokens.id.as_deref()?).filter(|_| asks));
+        let claims = match said {
+            None => session.claims.clone(),
+            Some(said) => {
+                let more = if asks { self.more(provider, session, &tokens.access).await? } else { Claims::new() };
+                claims::renewed(&session.claims, said, more)
+            }
+        };
+        Ok(Session { tokens, claims: claims::bounded(claims)?, ..session.clone() })
+    }
+
+    /// What the user info endpoint says now; what it said before when it does not answer, for the tokens are renewed already.
+    async fn more(&self, provider: &Provider, session: &Session, access: &str) -> Result<Claims, Error> {
+        match provider.user_info(access, &session.subject).await {
+            Err(error @ Error::Invalid(_)) => Err(error),
+            Err(error) => {
+                provider.report("user info", &error);
+                Ok(session.claims.clone())
+            }
+            said => said,
         }
     }
 }

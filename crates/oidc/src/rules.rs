@@ -138,30 +138,34 @@ pub fn allowing<'a>(rules: &'a [Rule], facts: &Facts<'_>) -> Option<&'a Rule> {
 fn context(facts: &Facts<'_>, is_used: impl Fn(&'static str) -> bool) -> Context<'static> {
     let mut context = FUNCTIONS.new_inner_scope();
     for name in VARIABLES.iter().copied().filter(|name| is_used(name)) {
-        context.add_variable_from_value(name, variable(name, facts));
+        if let Some(value) = variable(name, facts) {
+            context.add_variable_from_value(name, value);
+        }
     }
     context
 }
 
-fn variable(name: &str, facts: &Facts<'_>) -> Value {
-    let text = |name: &str| facts.claims.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let email = || email(facts.claims, facts.verified_email).unwrap_or_default();
-    match name {
+/// What a name stands for. One that stands for nothing is left out: an expression that asks for it is not fulfilled, whether it
+/// wants something (`path == '/a'`) or wants it not (`!path.startsWith('/admin')`). A path in doubt is none, and so is an
+/// address that nobody verified.
+fn variable(name: &str, facts: &Facts<'_>) -> Option<Value> {
+    let text = |name: &str| facts.claims.get(name).and_then(serde_json::Value::as_str);
+    let email = || email(facts.claims, facts.verified_email);
+    Some(match name {
         "claims" => object(facts.claims),
         "groups" => facts.claims.get("groups").map_or_else(|| list(Vec::new()), value),
         "scopes" => list(facts.scopes.iter().map(|scope| scope.as_str().into()).collect()),
-        "email" => email().into(),
-        "emailDomain" => email_domain(email()).unwrap_or_default().into(),
-        "subject" => text("sub").into(),
+        "email" => email()?.into(),
+        "emailDomain" => email_domain(email()?)?.into(),
+        "subject" => text("sub")?.into(),
         "provider" => facts.provider.into(),
-        "acr" => text("acr").into(),
+        "acr" => text("acr")?.into(),
         "method" => facts.method.into(),
-        // A path in doubt is none: an expression that wants one is not fulfilled.
-        "path" => facts.path.sure().unwrap_or_default().into(),
+        "path" => facts.path.sure()?.into(),
         "host" => facts.host.into(),
         "bearer" => Value::Bool(facts.bearer),
-        _ => Value::Null,
-    }
+        _ => return None,
+    })
 }
 
 fn list(items: Vec<Value>) -> Value {
@@ -246,11 +250,32 @@ mod tests {
             ("has(claims.missing) || subject == 'ann'", true),
             ("'a string'", false),
             ("path.startsWith('/api/')", true),
-            ("groups.all(g, g != 'root') && !bearer && acr == ''", true),
+            ("groups.all(g, g != 'root') && !bearer", true),
         ] {
             assert_eq!(allows(text, &ann, "/api/x"), wanted, "{text}");
         }
-        assert!(!allows("path.startsWith('/api/')", &ann, "/api/../admin"));
+    }
+
+    #[test]
+    fn what_is_not_known_fulfils_neither_a_wish_nor_its_opposite() {
+        let eve = json!({ "sub": "eve", "email": "eve@evil.example", "groups": ["ops"] });
+        for text in [
+            "path.startsWith('/api/')",
+            "!path.startsWith('/admin')",
+            "path != '/admin/x'",
+            "!(path in ['/admin/x'])",
+            "path.startsWith('/admin') ? false : true",
+            "groups.all(g, !path.contains(g))",
+        ] {
+            assert!(allows(text, &eve, "/api/x"), "{text}");
+            for doubtful in ["//admin/x", "/api/../admin/x", "/api;/../admin/x", "/%61dmin/x"] {
+                assert!(!allows(text, &eve, doubtful), "{text} at {doubtful}");
+            }
+        }
+        for text in ["emailDomain != 'blocked.example'", "!email.endsWith('@blocked.example')", "acr != 'weak'"] {
+            assert!(!allows(text, &eve, "/"), "{text}");
+        }
+        assert!(allows("emailDomain == 'example.com' || 'ops' in groups", &eve, "/"), "another way in is one");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::profile::Profile;
 use crate::provider::Provider;
+use crate::return_url::is_host;
 use crate::settings::Settings;
 
 /// The configuration, ready for use.
@@ -76,7 +77,7 @@ impl Runtime {
                 None => {
                     let provider = Provider::new(name, wanted.clone(), metrics)?;
                     if let Some(before) = before.and_then(|before| before.providers.get(name)) {
-                        provider.take_over(before);
+                        provider.adopt(before);
                     }
                     let provider = Arc::new(provider);
                     fresh.push(Arc::clone(&provider));
@@ -111,9 +112,15 @@ impl Runtime {
         self.profiles.get(name)
     }
 
-    /// The provider of an issuer.
-    pub fn provider_of(&self, issuer: &str) -> Option<&Arc<Provider>> {
-        self.providers.values().find(|provider| provider.settings.issuer == issuer)
+    /// The providers of an issuer: one may be configured with several clients.
+    pub fn providers_of(&self, issuer: &str) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values().filter(move |provider| provider.settings.issuer == issuer)
+    }
+
+    /// Whether a host may be handed a session. Only the configuration says so: where Envoy takes requests of any host, anybody
+    /// may come with the name of a host of their own.
+    pub fn may_take_over(&self, host: &str) -> bool {
+        self.settings.return_hosts.iter().any(|pattern| is_host(pattern, host))
     }
 
     /// The page of ours that a request is for.

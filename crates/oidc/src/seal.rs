@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The first key seals, all of them open: a new key is put first, and the old one goes when all that it sealed has expired.
-//! What is sealed for one purpose or one name does not open for another.
+//! What is sealed for one purpose or one name does not open for another: each purpose has a key of its own, made of the secret by
+//! HKDF, and the name goes into the tag.
 
 use std::fmt;
 
@@ -35,6 +36,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    const ALL: [Self; 4] = [Self::Login, Self::Session, Self::Cookie, Self::Handover];
+
     fn label(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -61,7 +64,8 @@ pub struct Keys(Vec<Key>);
 
 struct Key {
     id: [u8; ID],
-    key: RandomizedNonceKey,
+    /// One a purpose, so that what anybody can have sealed (logins) uses up nothing of the others.
+    keys: [RandomizedNonceKey; Purpose::ALL.len()],
 }
 
 impl fmt::Debug for Keys {
@@ -95,10 +99,10 @@ impl Keys {
     /// # Panics
     /// When the system gives no random numbers.
     pub fn seal(&self, purpose: Purpose, name: &str, plain: &[u8]) -> Vec<u8> {
-        let Key { id, key } = &self.0[0];
+        let Key { id, keys } = &self.0[0];
         let mut text = plain.to_vec();
-        let nonce =
-            key.seal_in_place_append_tag(aad(purpose, name), &mut text).expect("random numbers, and little text");
+        let sealing = keys[purpose as usize].seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut text);
+        let nonce = sealing.expect("random numbers, and little text");
         let mut sealed = Vec::with_capacity(ID + NONCE_LEN + text.len());
         sealed.extend_from_slice(id);
         sealed.extend_from_slice(nonce.as_ref());
@@ -113,7 +117,8 @@ impl Keys {
         self.0.iter().filter(|key| key.id == id).find_map(|key| {
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let mut text = text.to_vec();
-            let length = key.key.open_in_place(nonce, aad(purpose, name), &mut text).ok()?.len();
+            let length =
+                key.keys[purpose as usize].open_in_place(nonce, Aad::from(name.as_bytes()), &mut text).ok()?.len();
             text.truncate(length);
             Some(text)
         })
@@ -139,18 +144,20 @@ impl Key {
     }
 
     fn derive(secret: &[u8]) -> Self {
-        let mut bytes = [0; ID + 32];
         let made = Salt::new(HKDF_SHA256, b"portcullis-oidc").extract(secret);
-        let made = made.expand(&[b"seal"], Bytes(bytes.len())).and_then(|okm| okm.fill(&mut bytes));
-        made.expect("HKDF gives up to 8160 bytes");
-        let (id, key) = bytes.split_at(ID);
-        let key = RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has 32 bytes");
-        Self { id: id.try_into().expect("split there"), key }
+        let fill = |label: &str, bytes: &mut [u8]| {
+            let okm = made.expand(&[label.as_bytes()], Bytes(bytes.len())).and_then(|okm| okm.fill(bytes));
+            okm.expect("HKDF gives up to 8160 bytes");
+        };
+        let mut id = [0; ID];
+        fill("id", &mut id);
+        let keys = Purpose::ALL.map(|purpose| {
+            let mut key = [0; 32];
+            fill(purpose.label(), &mut key);
+            RandomizedNonceKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes")
+        });
+        Self { id, keys }
     }
-}
-
-fn aad(purpose: Purpose, name: &str) -> Aad<Vec<u8>> {
-    Aad::from([purpose.label().as_bytes(), b"\0", name.as_bytes()].concat())
 }
 
 #[cfg(test)]

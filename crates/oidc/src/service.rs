@@ -15,7 +15,7 @@ use crate::audit;
 use crate::clock::{self, Seconds};
 use crate::cookie::Jar;
 use crate::exchange::Exchanged;
-use crate::jwt::{Claims, LEEWAY};
+use crate::jwt::{self, Claims, LEEWAY, Refusal};
 use crate::login::Wish;
 use crate::metrics::Metrics;
 use crate::pages;
@@ -25,7 +25,7 @@ use crate::return_url;
 use crate::rules::{Facts, allowing};
 use crate::runtime::{Own, Runtime};
 use crate::session::{Error, Found, Sessions};
-use crate::settings::StepUp;
+use crate::settings::{Bearer, StepUp};
 use crate::upstream::{self, Told};
 use crate::verdict::{Answer, Verdict};
 
@@ -148,19 +148,7 @@ impl Service {
         now: Seconds,
     ) -> Result<Option<(Who, Vec<String>)>, Box<Answer>> {
         if let (Some(wanted), Some(token)) = (&profile.settings.bearer, ask.bearer()) {
-            let mut refusal = None;
-            for provider in &profile.providers {
-                match provider.bearer(token, wanted).await {
-                    Ok(claims) => {
-                        let provider = Arc::clone(&provider.name);
-                        return Ok(Some((Who::Bearer { claims, provider, token: token.to_owned() }, Vec::new())));
-                    }
-                    Err(reason) => refusal = refusal.or(Some(reason)),
-                }
-            }
-            self.metrics.denials.with_label_values(&["token"]).inc();
-            let what = refusal.map(|reason| reason.to_string()).unwrap_or_default();
-            return Err(Box::new(unauthorized(ask, "invalid_token", &format!("the token does not count: {what}"))));
+            return self.bearer(profile, wanted, token, ask).await.map(|who| Some((who, Vec::new())));
         }
         let cookies = ask.header("cookie").unwrap_or_default();
         let jar = self.jar(Some(profile));
@@ -171,21 +159,40 @@ impl Service {
         let Some(provider) = profile.provider(&found.session.provider) else { return Ok(None) };
         match self.refreshed(provider, found, now).await {
             Refreshed::Goes(found, _) if profile.settings.tokens.bind_session && found.has_ended(now) => Ok(None),
-            Refreshed::Goes(found, changed) => {
-                let cookies = match changed {
-                    true => self
-                        .sessions
-                        .replace(&jar, found.place, &found.session, cookies, now)
-                        .await
-                        .ok()
-                        .flatten()
-                        .unwrap_or_default(),
-                    false => self.sessions.touch(&jar, &found, cookies, now),
-                };
+            Refreshed::Goes(found, true) => {
+                let kept = self.sessions.replace(&jar, found.place, &found.session, cookies, now).await;
+                let kept = kept.inspect_err(|error| {
+                    tracing::error!(session = found.session.id, "renewed tokens cannot be kept: {error}");
+                });
+                Ok(Some((Who::Session(found), kept.ok().flatten().unwrap_or_default())))
+            }
+            Refreshed::Goes(found, false) => {
+                let cookies = self.sessions.touch(&jar, &found, cookies, now);
                 Ok(Some((Who::Session(found), cookies)))
             }
             Refreshed::Ended => Ok(None),
         }
+    }
+
+    /// The program that a token is of. Only the provider that the token names is asked: a token of one waits for no other.
+    async fn bearer(&self, profile: &Profile, wanted: &Bearer, token: &str, ask: &Ask) -> Result<Who, Box<Answer>> {
+        let issuer = jwt::issuer_of(token).unwrap_or_default();
+        let mut refusal = Refusal::Issuer;
+        for provider in profile.providers.iter().filter(|provider| provider.settings.issuer == issuer) {
+            match provider.bearer(token, wanted).await {
+                Ok(claims) => {
+                    let provider = Arc::clone(&provider.name);
+                    return Ok(Who::Bearer { claims, provider, token: token.to_owned() });
+                }
+                Err(reason) => refusal = reason,
+            }
+        }
+        self.metrics.denials.with_label_values(&["token"]).inc();
+        if refusal == Refusal::Unready {
+            let text = "Tokens cannot be verified at the moment. Please try again soon.";
+            return Err(Box::new(pages::json(503, "unavailable", text, ask.id()).header("retry-after", RETRY_AFTER)));
+        }
+        Err(Box::new(unauthorized(ask, "invalid_token", &format!("the token does not count: {refusal}"))))
     }
 
     pub(crate) fn no_store(&self, ask: &Ask, error: Error) -> Answer {
@@ -337,7 +344,7 @@ fn scopes_of(claims: &Claims) -> Vec<String> {
 fn is_fresh(step: &StepUp, who: &Who, now: Seconds) -> bool {
     let since = match who {
         Who::Session(found) => found.session.authenticated,
-        Who::Bearer { claims, .. } => crate::jwt::seconds(claims, "auth_time").unwrap_or(0),
+        Who::Bearer { claims, .. } => jwt::seconds(claims, "auth_time").unwrap_or(0),
     };
     fulfils(step, who.claims(), since, now)
 }
@@ -346,7 +353,7 @@ fn is_fresh(step: &StepUp, who: &Who, now: Seconds) -> bool {
 pub(crate) fn fulfils(step: &StepUp, claims: &Claims, since: Seconds, now: Seconds) -> bool {
     let class = claims.get("acr").and_then(serde_json::Value::as_str).unwrap_or_default();
     let way = step.acr.is_empty() || step.acr.iter().any(|wanted| wanted == class);
-    way && step.max_age.is_none_or(|age| now <= since + age.0.as_secs() + LEEWAY)
+    way && step.max_age.is_none_or(|age| now <= since.saturating_add(age.0.as_secs()).saturating_add(LEEWAY))
 }
 
 /// 401 for a program (RFC 6750).

@@ -1,8 +1,10 @@
-// The certified OpenID provider of the npm package `oidc-provider`, for tests: everybody is Ann, and consents at once.
+// The certified OpenID provider of the npm package `oidc-provider`, for tests: everybody is Ann, or says who they are in a form,
+// and consents at once.
 import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { Provider } from 'oidc-provider';
 
-const { clients, lifetime } = JSON.parse(process.env.PROVIDER);
+const { clients, lifetime, form } = JSON.parse(process.env.PROVIDER);
 const server = createServer();
 await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
 const issuer = `http://127.0.0.1:${server.address().port}`;
@@ -16,10 +18,11 @@ const provider = new Provider(issuer, {
   features: {
     backchannelLogout: { enabled: true },
     devInteractions: { enabled: false },
+    jwtUserinfo: { enabled: true },
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx, form) => {
-        ctx.body = `<!doctype html>${form}`;
+        ctx.body = `<!doctype html>${form}<button form="op.logoutForm" name="logout" value="yes">Log out</button>`;
       },
     },
   },
@@ -36,7 +39,12 @@ provider.use(async (ctx, next) => {
   const { prompt, params, session } = await provider.interactionDetails(ctx.req, ctx.res);
   let result;
   if (prompt.name === 'login') {
-    result = { login: { accountId: 'ann', acr: 'gold' } };
+    if (form && ctx.method === 'GET') {
+      ctx.body = '<!doctype html><title>Who are you?</title><form method="post"><input name="user"><button>Log in</button></form>';
+      return;
+    }
+    const accountId = form ? new URLSearchParams(await text(ctx.req)).get('user') : 'ann';
+    result = { login: { accountId, acr: 'gold' } };
   } else {
     const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
     grant.addOIDCScope(params.scope);

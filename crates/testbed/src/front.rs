@@ -11,6 +11,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::envoy::{self, Envoy};
+use crate::pki::Identity;
 
 /// What is asked, and how.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub struct Spec {
     service: Value,
     filters: Vec<Value>,
     manager: Value,
+    tls: Option<Identity>,
 }
 
 impl Spec {
@@ -44,7 +46,7 @@ impl Spec {
             "stat_prefix": "http",
             "use_remote_address": true,
         });
-        Self { service, filters: Vec::new(), manager }.route(&json!({}))
+        Self { service, filters: Vec::new(), manager, tls: None }.route(&json!({}))
     }
 
     /// Adds a filter behind those that there are.
@@ -83,16 +85,32 @@ impl Spec {
         self
     }
 
+    /// Speaks TLS with clients.
+    #[must_use]
+    pub fn tls(mut self, identity: &Identity) -> Self {
+        self.tls = Some(identity.clone());
+        self
+    }
+
     /// The bootstrap, with the listener `http`.
     pub fn bootstrap(self, backend: SocketAddr) -> Value {
         let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
-        let Self { service, filters, manager } = self.filter("router", &router);
+        let Self { service, filters, manager, tls } = self.filter("router", &router);
         let manager = laid_over(manager, &json!({ "http_filters": filters }));
+        let mut chain = json!({ "filters": [{ "name": "http", "typed_config": manager }] });
+        if let Some(Identity { cert, key }) = tls {
+            let text = |text: String| json!({ "inline_string": text });
+            let certificates = json!([{ "certificate_chain": text(cert), "private_key": text(key) }]);
+            chain["transport_socket"] = json!({ "name": "tls", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": { "tls_certificates": certificates },
+            }});
+        }
         json!({ "static_resources": {
             "listeners": [{
                 "name": "http",
                 "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-                "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
+                "filter_chains": [chain],
             }],
             "clusters": [service, cluster("backend", backend)],
         }})

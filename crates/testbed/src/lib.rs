@@ -10,6 +10,7 @@
 
 pub mod binary;
 pub mod calls;
+pub mod chromium;
 pub mod client;
 pub mod cluster;
 pub mod echo;

@@ -1,5 +1,6 @@
 //! The service as a process, a provider beside it, and people who are logged in.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +22,8 @@ use tonic::transport::Channel;
 /// Where what decides lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
+    /// Nothing is decided: what a call costs at the least.
+    Nothing,
     Memory,
     Redis,
     Cookie,
@@ -30,6 +33,7 @@ pub(crate) enum Store {
 impl Store {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Nothing => "a call that does nothing",
             Self::Memory => "sessions in memory",
             Self::Redis => "sessions in Redis",
             Self::Cookie => "sessions in cookies",
@@ -38,12 +42,16 @@ impl Store {
     }
 }
 
+/// The argument with which this program is the service that does nothing, on the socket that follows.
+pub(crate) const NOTHING: &str = "--nothing";
+
 /// A running service, on a Unix socket.
 pub(crate) struct Service {
     pub(crate) address: Address,
     store: Store,
     process: Process,
-    provider: Provider,
+    /// At which people log in; nobody does where nothing is decided.
+    provider: Option<Provider>,
     _redis: Option<Redis>,
     _dir: TempDir,
 }
@@ -60,6 +68,19 @@ pub(crate) fn claims(number: u32) -> Value {
 impl Service {
     pub(crate) async fn start(store: Store) -> Result<Self> {
         let dir = TempDir::with_prefix("load-")?;
+        if store == Store::Nothing {
+            let socket = dir.path().join("grpc.sock");
+            let process = Spec::new(std::env::current_exe()?).arg(NOTHING).arg(&socket).start()?;
+            listening(&socket, &process).await?;
+            return Ok(Self {
+                address: Address::Unix(socket),
+                store,
+                process,
+                provider: None,
+                _redis: None,
+                _dir: dir,
+            });
+        }
         let client = Client { id: "edge".into(), secret: Some("s3cret".into()), ..Client::default() };
         let provider = Provider::start(vec![client]).await?;
         provider.turn(|knobs| knobs.lifetime = Duration::from_secs(3600));
@@ -91,9 +112,8 @@ impl Service {
             .arg(path("config.yaml"))
             .start()?;
         let socket = path("grpc.sock");
-        let connect = async || tokio::net::UnixStream::connect(&socket).await.ok();
-        wait_for("the service to listen", PATIENCE, connect).await.with_context(|| process.tail())?;
-        Ok(Self { address: Address::Unix(socket), store, process, provider, _redis: redis, _dir: dir })
+        listening(&socket, &process).await?;
+        Ok(Self { address: Address::Unix(socket), store, process, provider: Some(provider), _redis: redis, _dir: dir })
     }
 
     /// Logs people in and gives the headers that they come with.
@@ -101,19 +121,17 @@ impl Service {
         let channel = kit::grpc::channel(&self.address, None).map_err(|error| anyhow::anyhow!(error))?;
         let mut client = AuthorizationClient::new(channel);
         let mut all = Vec::new();
+        let Some(provider) = &self.provider else { return Ok(vec![("cookie".to_owned(), "a=1".to_owned()); people]) };
         for number in 0..u32::try_from(people)? {
             let claims = claims(number);
             if self.store == Store::Bearer {
                 let mut token = claims.clone();
-                token["iss"] = self.provider.issuer().into();
+                token["iss"] = provider.issuer().into();
                 token["aud"] = "api".into();
                 token["exp"] = 99_999_999_999_u64.into();
-                all.push((
-                    "authorization".to_owned(),
-                    format!("Bearer {}", self.provider.sign(Some("at+jwt"), &token)?),
-                ));
+                all.push(("authorization".to_owned(), format!("Bearer {}", provider.sign(Some("at+jwt"), &token)?)));
             } else {
-                self.provider.log_in_as(&claims);
+                provider.log_in_as(&claims);
                 all.push(("cookie".to_owned(), self.one(&mut client).await?));
             }
         }
@@ -143,6 +161,11 @@ impl Service {
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         self.process.processor_time()
     }
+}
+
+async fn listening(socket: &Path, process: &Process) -> Result<()> {
+    let connect = async || tokio::net::UnixStream::connect(socket).await.ok();
+    wait_for("the service to listen", PATIENCE, connect).await.with_context(|| process.tail()).map(drop)
 }
 
 /// Where an answer leads and the cookies that it sets.

@@ -53,7 +53,8 @@ fn check(token: &str, keys: &Keys) -> Result<Claims, Refusal> {
         issuer: "https://id.example",
         audiences: &["api".to_owned()],
         algorithms: &[Algorithm::RS256, Algorithm::ES256],
-        types: &["at+jwt".to_owned(), String::new()],
+        types: &["at+jwt", ""],
+        endless: false,
     };
     verify(token, keys, &expected, NOW)
 }
@@ -80,6 +81,8 @@ fn a_token_holds_or_is_refused_for_its_reason() {
         assert_eq!(with("exp", json!(-1)), Some(Refusal::Expired));
         assert_eq!(with("exp", json!("9999999999")), Some(Refusal::Expired));
         assert_eq!(with("exp", json!(1e300)), Some(Refusal::Expired));
+        assert_eq!(with("exp", json!(u64::MAX)), Some(Refusal::Expired));
+        assert_eq!(with("nbf", json!(u64::MAX)), Some(Refusal::NotYet));
         assert_eq!(with("exp", json!(f64::from(u32::try_from(NOW).unwrap()) + 300.5)), None);
         assert_eq!(with("nbf", json!(NOW + LEEWAY + 1)), Some(Refusal::NotYet));
         assert_eq!(with("nbf", json!("soon")), Some(Refusal::NotYet));

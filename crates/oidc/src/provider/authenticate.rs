@@ -54,12 +54,22 @@ impl Provider {
         let claims = json!({
             "iss": client,
             "sub": client,
-            "aud": known.token.as_str(),
+            "aud": self.audience(known),
             "jti": random::token(),
             "iat": now,
             "exp": now + ASSERTION,
         });
         encode(&header, &claims, &key).map_err(|error| Error::Client(error.to_string()))
+    }
+}
+
+impl Provider {
+    /// For whom our signed token is: the token endpoint (RFC 7523), where that is at the issuer's own host, else the issuer.
+    /// A provider that names the endpoint of another gets no token that the other would take.
+    fn audience<'a>(&'a self, known: &'a Known) -> &'a str {
+        let issuer = url::Url::parse(&self.settings.issuer).ok();
+        let same = issuer.is_some_and(|issuer| issuer.origin() == known.token.origin());
+        if same { known.token.as_str() } else { &self.settings.issuer }
     }
 }
 

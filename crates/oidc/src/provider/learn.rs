@@ -51,23 +51,40 @@ impl Provider {
         Ok(())
     }
 
-    /// Learns because of a token whose key is not known; tells whether it is worth looking at it again.
-    pub(super) async fn learn_again(&self) -> bool {
+    /// Learns because of a token whose key is not in `seen`; nothing when that is all there is.
+    pub(super) async fn learn_again(&self, seen: &Arc<Known>) -> Option<Arc<Known>> {
         let mut last = self.learning.lock().await;
-        if last.is_some_and(|last| last.elapsed() < PAUSE) {
-            // Somebody was faster, or it was tried just now.
-            return last.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
+        let now = self.known.load_full()?;
+        if !Arc::ptr_eq(&now, seen) {
+            // Somebody was faster.
+            return Some(now);
         }
+        if last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return None;
+        }
+        // Noted before, for whoever asked may go away meanwhile, and after, for it may take long.
         *last = Some(Instant::now());
-        match self.read().await {
-            Ok(known) => {
-                self.known.store(Some(Arc::new(known)));
-                true
-            }
-            Err(error) => {
-                self.report("keys", &error);
-                false
-            }
+        let read = self.read().await;
+        *last = Some(Instant::now());
+        let known = Arc::new(read.inspect_err(|error| self.report("keys", error)).ok()?);
+        self.known.store(Some(Arc::clone(&known)));
+        Some(known)
+    }
+
+    /// Waits until it was asked once what it publishes, whatever came of it.
+    pub async fn tried(&self) {
+        // The sender lives in self, so waiting ends by success only.
+        let _ = self.tried.subscribe().wait_for(|tried| *tried).await;
+    }
+
+    /// Takes over what is known of the same issuer under other settings, until it is read anew.
+    pub fn adopt(&self, before: &Self) {
+        let said = |of: &Self| {
+            let settings = &of.settings;
+            (settings.issuer.clone(), settings.client_id.clone(), settings.endpoints.clone(), settings.insecure)
+        };
+        if said(self) == said(before) {
+            self.known.store(before.known.load_full());
         }
     }
 
@@ -84,13 +101,14 @@ impl Provider {
         let optional = |text: &Option<String>| text.as_deref().map(endpoint).transpose();
         let token = endpoints.token.as_ref().or(found.token_endpoint.as_ref());
         let keys: Value = self.get("keys", endpoint(&found.jwks_uri)?.as_str()).await?;
+        let token = endpoint(token.ok_or_else(|| invalid("there is no token endpoint".to_owned()))?)?;
+        let authorization = endpoint(endpoints.authorization.as_ref().unwrap_or(&found.authorization_endpoint))?;
         Ok(Known {
-            authorization: endpoint(endpoints.authorization.as_ref().unwrap_or(&found.authorization_endpoint))?,
-            token: endpoint(token.ok_or_else(|| invalid("there is no token endpoint".to_owned()))?)?,
+            client: self.client(authorization, token.clone(), id_keys(&keys))?,
+            token,
             user_info: optional(&found.userinfo_endpoint)?,
             end_session: optional(&endpoints.end_session.clone().or(found.end_session_endpoint))?,
             names_itself: found.authorization_response_iss_parameter_supported,
-            id_keys: id_keys(&keys),
             keys: jwt::Keys::of(&jwk_set(&keys)),
         })
     }
@@ -109,7 +127,9 @@ async fn follow(provider: Weak<Provider>) {
     loop {
         let pause = {
             let Some(provider) = provider.upgrade() else { return };
-            match provider.learn().await {
+            let learnt = provider.learn().await;
+            provider.tried.send_replace(true);
+            match learnt {
                 Ok(()) => {
                     tracing::debug!(provider = %provider.name, "discovery and keys are read");
                     retry = RETRIES.0;

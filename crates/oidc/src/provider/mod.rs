@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use kit::http_client::{self, Client};
-use openidconnect::core::CoreJsonWebKeySet;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -29,6 +28,9 @@ use crate::settings;
 
 pub use tokens::{Authorization, Granted};
 
+/// The longest ID token that goes into a URL.
+const LONGEST_HINT: usize = 6 << 10;
+
 /// A provider. It lives as long as the configuration that names it.
 pub struct Provider {
     /// Its name in the configuration.
@@ -38,6 +40,7 @@ pub struct Provider {
     http: Client,
     known: ArcSwapOption<Known>,
     learning: Mutex<Option<tokio::time::Instant>>,
+    tried: tokio::sync::watch::Sender<bool>,
     algorithms: Vec<jsonwebtoken::Algorithm>,
     metrics: Arc<Metrics>,
 }
@@ -51,13 +54,13 @@ impl std::fmt::Debug for Provider {
 /// What a provider published.
 #[derive(Debug)]
 struct Known {
-    authorization: Url,
+    /// Us as its client, with its keys.
+    client: tokens::Plain,
     token: Url,
     user_info: Option<Url>,
     end_session: Option<Url>,
     /// It says who it is in each answer (RFC 9207).
     names_itself: bool,
-    id_keys: CoreJsonWebKeySet,
     keys: jwt::Keys,
 }
 
@@ -111,18 +114,10 @@ impl Provider {
             http,
             known: ArcSwapOption::empty(),
             learning: Mutex::default(),
+            tried: tokio::sync::watch::Sender::new(false),
             algorithms,
             metrics: Arc::clone(metrics),
         })
-    }
-
-    /// What is known of the provider stays, where it is found in the same way: with a new secret nobody has to wait until it was
-    /// asked anew.
-    pub fn take_over(&self, before: &Self) {
-        let way = |of: &settings::Provider| (of.issuer.clone(), of.endpoints.clone(), of.insecure, of.ca.clone());
-        if way(&self.settings) == way(&before.settings) {
-            self.known.store(before.known.load_full());
-        }
     }
 
     /// What people are shown as its name.
@@ -144,7 +139,8 @@ impl Provider {
     pub fn end_session(&self, id_token: Option<&str>, back: &str) -> Option<Url> {
         let mut url = self.known.load().as_ref()?.end_session.clone()?;
         let mut query = url.query_pairs_mut();
-        if let Some(token) = id_token {
+        // Servers take URLs of 8 KiB; without the hint the provider asks the person.
+        if let Some(token) = id_token.filter(|token| token.len() <= LONGEST_HINT) {
             query.append_pair("id_token_hint", token);
         }
         query.append_pair("client_id", &self.settings.client_id).append_pair("post_logout_redirect_uri", back);

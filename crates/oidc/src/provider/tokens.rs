@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreTokenResponse};
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreJsonWebKeySet, CoreTokenResponse,
+};
 use openidconnect::{
     AccessToken, AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
     EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse as _,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardErrorResponse,
     TokenResponse as _, TokenUrl,
 };
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -44,16 +46,17 @@ pub struct Granted {
 }
 
 /// A client that knows where people log in and where tokens come from.
-type Plain = CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointNotSet>;
+pub(super) type Plain =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet, EndpointNotSet>;
 
 impl Provider {
-    pub(super) fn client(&self, known: &Known) -> Result<Plain, Error> {
+    pub(super) fn client(&self, authorization: Url, token: Url, keys: CoreJsonWebKeySet) -> Result<Plain, Error> {
         let invalid = |error: url::ParseError| Error::Invalid(error.to_string());
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(invalid)?;
         let id = ClientId::new(self.settings.client_id.clone());
-        Ok(CoreClient::new(id, issuer, known.id_keys.clone())
-            .set_auth_uri(AuthUrl::from_url(known.authorization.clone()))
-            .set_token_uri(TokenUrl::from_url(known.token.clone())))
+        Ok(CoreClient::new(id, issuer, keys)
+            .set_auth_uri(AuthUrl::from_url(authorization))
+            .set_token_uri(TokenUrl::from_url(token)))
     }
 
     /// Makes the request that a person is sent to the provider with: code flow, PKCE (S256), state and nonce.
@@ -61,13 +64,14 @@ impl Provider {
         &self,
         state: &str,
         redirect: &str,
-        more: &BTreeMap<String, String>,
+        more: BTreeMap<String, String>,
     ) -> Result<Authorization, Error> {
-        let client = self.client(&*self.known()?)?;
+        let known = self.known()?;
         let redirect = RedirectUrl::new(redirect.to_owned()).map_err(|error| Error::Invalid(error.to_string()))?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let state = CsrfToken::new(state.to_owned());
-        let mut request = client
+        let mut request = known
+            .client
             .authorize_url(CoreAuthenticationFlow::AuthorizationCode, || state, Nonce::new_random)
             .set_redirect_uri(std::borrow::Cow::Owned(redirect))
             .set_pkce_challenge(challenge)
@@ -75,8 +79,11 @@ impl Provider {
         for resource in &self.settings.resources {
             request = request.add_extra_param("resource", resource.clone());
         }
-        for (name, value) in self.settings.authorization_parameters.iter().chain(more) {
-            request = request.add_extra_param(name.clone(), value.clone());
+        // Each once: what this login needs takes the place of what all do.
+        let mut parameters = self.settings.authorization_parameters.clone();
+        parameters.extend(more);
+        for (name, value) in parameters {
+            request = request.add_extra_param(name, value);
         }
         let (url, _, nonce) = request.url();
         Ok(Authorization { url, nonce: nonce.secret().clone(), verifier: verifier.secret().clone() })
@@ -98,7 +105,7 @@ impl Provider {
         let response = request.request_async(&http).await.map_err(refusal)?;
         let token = response.id_token().ok_or_else(|| Error::Invalid("there is no ID token".to_owned()))?;
         let claims = self.verified(token, Some(nonce)).await?;
-        Ok(Granted { tokens: tokens(&response, None, clock::now()), claims: Some(claims) })
+        Ok(Granted { tokens: tokens(&response, None, clock::now())?, claims: Some(claims) })
     }
 
     /// Tokens for a refresh token. An ID token that comes with them is verified.
@@ -117,12 +124,12 @@ impl Provider {
             Some(token) => Some(self.verified(token, None).await?),
             None => None,
         };
-        Ok(Granted { tokens: tokens(&response, Some(old), clock::now()), claims })
+        Ok(Granted { tokens: tokens(&response, Some(old), clock::now())?, claims })
     }
 
     /// A client that says who we are, and what more has to be said.
     async fn authenticated(&self, known: &Known) -> Result<(Plain, Vec<(&'static str, String)>), Error> {
-        let client = self.client(known)?;
+        let client = known.client.clone();
         Ok(match self.credentials(known).await? {
             Credentials::Basic(secret) => (client.set_client_secret(ClientSecret::new(secret)), Vec::new()),
             Credentials::Post(secret) => {
@@ -141,9 +148,7 @@ impl Provider {
         let (parts, body) = request.into_parts();
         let sent = self.http.request(parts.method, &parts.uri.to_string()).headers(parts.headers).body(body);
         let answer = self.send(what, sent).await?;
-        if answer.status.is_server_error() {
-            return Err(Error::Unavailable(format!("it answers {}", answer.status)));
-        }
+        outage(answer.status, &answer.body)?;
         let mut response = HttpResponse::new(answer.body.to_vec());
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
@@ -190,12 +195,15 @@ impl Provider {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
         let answer = self.send("exchange", request).await?;
+        outage(answer.status, &answer.body)?;
         if !answer.status.is_success() {
-            return Err(swap_refusal(answer.status, &answer.body));
+            return Err(swap_refusal(&answer.body));
         }
+        // What is wrong is not shown: there may be a token in it.
         let swapped: Swapped =
-            serde_json::from_slice(&answer.body).map_err(|error| Error::Invalid(error.to_string()))?;
-        Ok((swapped.access_token, swapped.expires_in.map(|lasts| clock::now() + lasts)))
+            serde_json::from_slice(&answer.body).map_err(|_| Error::Invalid("no token response".to_owned()))?;
+        let end = swapped.expires_in.map(|lasts| clock::now().saturating_add(lasts));
+        Ok((sendable(swapped.access_token)?, end))
     }
 
     /// The claims of the user info endpoint. They have to be about the same person.
@@ -203,11 +211,20 @@ impl Provider {
         let known = self.known()?;
         let Some(url) = &known.user_info else { return Ok(Claims::new()) };
         let answer = self.send("user info", self.http.request(Method::GET, url.as_str()).bearer_auth(access)).await?;
+        if is_busy(answer.status) {
+            return Err(Error::Unavailable(format!("user info answers {}", answer.status)));
+        }
         if !answer.status.is_success() {
             return Err(Error::Refused(format!("user info answers {}", answer.status)));
         }
-        let claims: Claims =
-            serde_json::from_slice(&answer.body).map_err(|error| Error::Invalid(format!("user info: {error}")))?;
+        let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()?.split(';').next());
+        let claims: Claims = if kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/jwt")) {
+            let token = String::from_utf8_lossy(&answer.body);
+            let held = self.signed_user_info(token.trim()).await;
+            held.map_err(|refusal| Error::Invalid(format!("the signed user info: {refusal}")))?
+        } else {
+            serde_json::from_slice(&answer.body).map_err(|error| Error::Invalid(format!("user info: {error}")))?
+        };
         if claims.get("sub").and_then(Value::as_str) != Some(subject) {
             return Err(Error::Invalid("user info is about somebody else".to_owned()));
         }
@@ -230,19 +247,44 @@ impl<'c> AsyncHttpClient<'c> for Through<'_> {
     }
 }
 
-fn tokens(response: &CoreTokenResponse, old: Option<&Tokens>, now: Seconds) -> Tokens {
+/// A token that can stand in a header: RFC 6750 has visible letters only.
+fn sendable(token: String) -> Result<String, Error> {
+    let visible = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible {
+        Ok(token)
+    } else {
+        Err(Error::Invalid("the access token has letters that no header may have".to_owned()))
+    }
+}
+
+/// Whether a status says that it is to be tried again later.
+fn is_busy(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
+}
+
+/// An answer that is none of a provider's: it is down or busy, or something stands before it. Nobody loses a session by that.
+fn outage(status: StatusCode, body: &[u8]) -> Result<(), Error> {
+    let strange = || !status.is_success() && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err();
+    match status {
+        StatusCode::UNAUTHORIZED if strange() => Err(Error::Client(format!("it answers {status}"))),
+        status if is_busy(status) || strange() => Err(Error::Unavailable(format!("it answers {status}"))),
+        _ => Ok(()),
+    }
+}
+
+fn tokens(response: &CoreTokenResponse, old: Option<&Tokens>, now: Seconds) -> Result<Tokens, Error> {
     let access: &AccessToken = response.access_token();
     let refresh = response.refresh_token().map(|token| token.secret().clone());
     let id = response.id_token().map(ToString::to_string);
     let scopes = response.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect());
-    Tokens {
-        access: access.secret().clone(),
+    Ok(Tokens {
+        access: sendable(access.secret().clone())?,
         // A provider that does not rotate sends none: the old one goes on.
         refresh: refresh.or_else(|| old?.refresh.clone()),
         id: id.or_else(|| old?.id.clone()),
         scopes: scopes.or_else(|| old.map(|old| old.scopes.clone())).unwrap_or_default(),
-        expires: response.expires_in().map(|lasts| now + lasts.as_secs()),
-    }
+        expires: response.expires_in().map(|lasts| now.saturating_add(lasts.as_secs())),
+    })
 }
 
 type Refused = RequestTokenError<Error, StandardErrorResponse<CoreErrorResponseType>>;
@@ -265,14 +307,12 @@ fn by_code(code: &str) -> Error {
     match code {
         "invalid_client" | "unauthorized_client" => Error::Client(shown),
         "invalid_grant" => Error::Grant(shown),
+        "server_error" | "slow_down" | "temporarily_unavailable" => Error::Unavailable(shown),
         _ => Error::Refused(shown),
     }
 }
 
-fn swap_refusal(status: reqwest::StatusCode, body: &[u8]) -> Error {
-    if status.is_server_error() {
-        return Error::Unavailable(format!("it answers {status}"));
-    }
+fn swap_refusal(body: &[u8]) -> Error {
     let answer: Option<Value> = serde_json::from_slice(body).ok();
     let code = answer.as_ref().and_then(|answer| answer.get("error")?.as_str());
     by_code(code.unwrap_or("no reason"))

@@ -1,56 +1,95 @@
 //! Sessions in cookies that have ended before their time: nobody can take a cookie back, so it is remembered that it does not
 //! count any more. Of this process only; sessions that have to end everywhere at once need a store.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 
 use super::{Key, Session};
 use crate::clock::Seconds;
+use crate::fading::Fading;
 
-/// What is remembered at most.
+/// Ends by the front channel that are remembered: anybody can send those, so the oldest goes when there are more.
 const MOST: usize = 100_000;
 
 /// Sessions that have ended.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub(super) struct Ended {
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Sessions by their id, and how long that has to be remembered.
-    ids: HashMap<String, Seconds>,
-    /// Names under which providers end sessions: those made until then have ended.
-    names: HashMap<Key, Seconds>,
+    /// Sessions by their id.
+    ids: Fading<String, ()>,
+    /// Names under which providers end sessions, and when: those made until then have ended.
+    names: Fading<Key, Seconds>,
+    /// The same by the front channel, in the order in which they came.
+    unproven: HashMap<Key, Seconds>,
+    order: VecDeque<Key>,
+}
+
+impl Inner {
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.names.is_empty() && self.unproven.is_empty()
+    }
 }
 
 impl Ended {
-    /// Ends one session.
-    pub fn end(&self, id: &str, lasts: Seconds, now: Seconds) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.ids.len() >= MOST {
-            inner.ids.retain(|_, until| *until > now);
-        }
-        inner.ids.insert(id.to_owned(), now + lasts);
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all sessions of a name that there are now.
-    pub fn end_all(&self, name: Key, lasts: Seconds, now: Seconds) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.names.len() >= MOST {
-            inner.names.retain(|_, at| *at + lasts > now);
+    /// Ends one session.
+    pub(super) fn end(&self, id: &str, lasts: Seconds, now: Seconds) {
+        self.inner().ids.insert(id.to_owned(), (), now + lasts, now);
+    }
+
+    /// Ends all sessions of a name that there are now, which its provider has signed.
+    pub(super) fn end_all(&self, name: Key, lasts: Seconds, now: Seconds) {
+        self.inner().names.insert(name, now, now + lasts, now);
+    }
+
+    /// The same when nobody has signed it.
+    pub(super) fn end_unproven(&self, name: Key, now: Seconds) {
+        let inner = &mut *self.inner();
+        while inner.order.len() >= MOST {
+            if let Some(oldest) = inner.order.pop_front() {
+                inner.unproven.remove(&oldest);
+            }
         }
-        inner.names.insert(name, now);
+        if inner.unproven.insert(name, now).is_none() {
+            inner.order.push_back(name);
+        }
     }
 
     /// Whether a session has ended.
-    pub fn has(&self, session: &Session) -> bool {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.ids.is_empty() && inner.names.is_empty() {
+    pub(super) fn has(&self, session: &Session, now: Seconds) -> bool {
+        if self.inner().is_empty() {
             return false;
         }
-        let by_name = |name: Key| inner.names.get(&name).is_some_and(|at| session.created <= *at);
-        inner.ids.contains_key(&session.id) || session.ended_by().any(by_name)
+        let names: Vec<Key> = session.ended_by().collect();
+        let inner = self.inner();
+        let until = |name: &Key| inner.names.get(name, now).max(inner.unproven.get(name)).copied();
+        let by_name = names.iter().filter_map(until).any(|at| session.created <= at);
+        by_name || inner.ids.get(session.id.as_str(), now).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_the_front_channel_takes_no_more_room_and_revives_nobody() {
+        let ended = Ended::default();
+        ended.end_all(Key::of("signed"), 1_000, 10);
+        for number in 0..2 * MOST {
+            ended.end_unproven(Key::of(&number.to_string()), 10);
+        }
+        let inner = ended.inner();
+        assert_eq!((inner.unproven.len(), inner.order.len()), (MOST, MOST));
+        assert_eq!(inner.names.get(&Key::of("signed"), 11), Some(&10));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use kit::reload::Reloading;
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, Error, Key, Memory, Redis, Session, Whose};
+use super::ended::Ended;
+use super::once::Once;
+use super::{Error, Key, Memory, Redis, Session, Whose};
 use crate::clock::Seconds;
 use crate::cookie::{Jar, Value};
 use crate::random;
@@ -29,7 +31,8 @@ pub struct Sessions {
     pub(crate) jar: Jar,
     keys: Reloading<Keys>,
     ended: Ended,
-    once: Memory,
+    /// Of a service whose sessions are not in Redis.
+    once: Once,
     /// How long a session may rest, and how long it lasts.
     times: (Seconds, Seconds),
 }
@@ -73,8 +76,7 @@ struct Carried<S> {
 impl Sessions {
     /// Sessions in this store.
     pub fn new(store: Store, jar: Jar, keys: Reloading<Keys>, times: (Seconds, Seconds)) -> Self {
-        let once = Memory::new(0, prometheus::IntGauge::new("unused", "unused").expect("the name is valid"));
-        Self { store, jar, keys, ended: Ended::default(), once, times }
+        Self { store, jar, keys, ended: Ended::default(), once: Once::default(), times }
     }
 
     /// The keys that seal.
@@ -86,7 +88,8 @@ impl Sessions {
     pub async fn find(&self, jar: &Jar, cookies: &str, now: Seconds) -> Result<Option<Found>, Error> {
         let Value::One(value) = jar.session(cookies) else { return Ok(None) };
         match (value.split_at_checked(1), &self.store) {
-            (Some(("s", id)), Store::Memory(_) | Store::Redis(..)) => {
+            // What cannot be one of ours costs no look into the store.
+            (Some(("s", id)), Store::Memory(_) | Store::Redis(..)) if random::is_token(id) => {
                 let key = Key::of(id);
                 let found = self.load(&key, now).await?;
                 Ok(found.map(|session| Found { session, place: Place::Stored(key) }))
@@ -110,7 +113,7 @@ impl Sessions {
         let (idle, lifetime) = self.times;
         let Carried { session, seen } = carried;
         let over = now >= seen.saturating_add(idle) || now >= session.created.saturating_add(lifetime);
-        if over || self.ended.has(&session) {
+        if over || self.ended.has(&session, now) {
             return None;
         }
         let stale = now >= seen + (idle / 8).max(1);
@@ -122,7 +125,7 @@ impl Sessions {
     pub async fn begin(
         &self,
         jar: &Jar,
-        session: Session,
+        session: &Session,
         cookies: &str,
         now: Seconds,
     ) -> Result<(String, Vec<String>), Error> {
@@ -135,30 +138,33 @@ impl Sessions {
         match &self.store {
             Store::Memory(memory) => memory.create(key, session, idle, now + lifetime, now)?,
             Store::Redis(redis, in_cookies) => {
-                let kept = redis.create(&key, &session, &self.keys.get(), self.times, now).await;
+                let kept = redis.create(&key, session, &self.keys.get(), self.times, now).await;
                 if kept.is_err() && *in_cookies {
-                    return Ok((String::new(), self.carry(jar, &session, cookies, now)?));
+                    return self.carry(jar, session, cookies, now);
                 }
                 kept?;
             }
-            Store::Cookie => return Ok((String::new(), self.carry(jar, &session, cookies, now)?)),
+            Store::Cookie => return self.carry(jar, session, cookies, now),
         }
         let value = format!("s{id}");
         let cookies = jar.set_session(&value, lifetime, cookies).ok_or(Error::TooLarge)?;
         Ok((value, cookies))
     }
 
-    fn carry(&self, jar: &Jar, session: &Session, cookies: &str, now: Seconds) -> Result<Vec<String>, Error> {
+    /// The session's value as a whole, and the cookies that carry it.
+    fn carry(&self, jar: &Jar, session: &Session, cookies: &str, now: Seconds) -> Result<(String, Vec<String>), Error> {
         let carried = Carried { session, seen: now };
         let sealed = self.keys.get().seal_text(Purpose::Cookie, jar.session_name(), &carried);
         let left = (session.created + self.times.1).saturating_sub(now);
-        jar.set_session(&format!("c{sealed}"), left, cookies).ok_or(Error::TooLarge)
+        let value = format!("c{sealed}");
+        let cookies = jar.set_session(&value, left, cookies).ok_or(Error::TooLarge)?;
+        Ok((value, cookies))
     }
 
     /// Cookies that say that a session in cookies is in use, when it is time to.
     pub fn touch(&self, jar: &Jar, found: &Found, cookies: &str, now: Seconds) -> Vec<String> {
         match found.place {
-            Place::Cookie { stale: true } => self.carry(jar, &found.session, cookies, now).unwrap_or_default(),
+            Place::Cookie { stale: true } => self.carry(jar, &found.session, cookies, now).unwrap_or_default().1,
             _ => Vec::new(),
         }
     }
@@ -173,11 +179,13 @@ impl Sessions {
         now: Seconds,
     ) -> Result<Option<Vec<String>>, Error> {
         let kept = match (place, &self.store) {
-            (Place::Stored(key), Store::Memory(memory)) => memory.replace(&key, session.clone()),
+            (Place::Stored(key), Store::Memory(memory)) => memory.replace(&key, session),
             (Place::Stored(key), Store::Redis(redis, _)) => {
                 redis.replace(&key, session, &self.keys.get(), self.times, now).await?
             }
-            (Place::Cookie { .. }, _) => return self.carry(jar, session, cookies, now).map(Some),
+            (Place::Cookie { .. }, _) => {
+                return self.carry(jar, session, cookies, now).map(|(_, cookies)| Some(cookies));
+            }
             (Place::Stored(_), Store::Cookie) => false,
         };
         Ok(kept.then(Vec::new))
@@ -193,10 +201,15 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all sessions that a provider names, and says how many are known to have been there.
-    pub async fn end_all(&self, whose: &Whose, now: Seconds) -> Result<usize, Error> {
+    /// Ends all sessions that a provider names, and says how many are known to have been there. What is not signed by the
+    /// provider is remembered apart for sessions in cookies.
+    pub async fn end_all(&self, whose: &Whose, signed: bool, now: Seconds) -> Result<usize, Error> {
         let name = whose.key();
-        self.ended.end_all(name, self.times.1, now);
+        if signed {
+            self.ended.end_all(name, self.times.1, now);
+        } else {
+            self.ended.end_unproven(name, now);
+        }
         Ok(match &self.store {
             Store::Memory(memory) => memory.end(&name),
             Store::Redis(redis, _) => redis.end(&name).await?,
@@ -204,30 +217,35 @@ impl Sessions {
         })
     }
 
-    /// Whether a name is used for the first time; it is remembered for so long. With cookies only by this process.
+    /// Notes a name for so long; whether it is used for the first time. Without Redis only this process knows.
     pub async fn first(&self, name: &str, lasts: Seconds, now: Seconds) -> Result<bool, Error> {
         Ok(match &self.store {
-            Store::Memory(memory) => memory.first(name, now + lasts, now),
             Store::Redis(redis, _) => redis.put(name, b"1", lasts).await?,
-            Store::Cookie => self.once.first(name, now + lasts, now),
+            _ => self.once.put(name, None, now + lasts, now),
+        })
+    }
+
+    /// Whether a name was noted.
+    pub async fn is_used(&self, name: &str, now: Seconds) -> Result<bool, Error> {
+        Ok(match &self.store {
+            Store::Redis(redis, _) => redis.has(name).await?,
+            _ => self.once.has(name, now),
         })
     }
 
     /// Keeps something for so long, to be taken once.
     pub async fn put(&self, name: &str, what: Vec<u8>, lasts: Seconds, now: Seconds) -> Result<bool, Error> {
         Ok(match &self.store {
-            Store::Memory(memory) => memory.put(name, Some(what), now + lasts, now),
             Store::Redis(redis, _) => redis.put(name, &what, lasts).await?,
-            Store::Cookie => self.once.put(name, Some(what), now + lasts, now),
+            _ => self.once.put(name, Some(what), now + lasts, now),
         })
     }
 
     /// Takes what was kept.
     pub async fn take(&self, name: &str, now: Seconds) -> Result<Option<Vec<u8>>, Error> {
         Ok(match &self.store {
-            Store::Memory(memory) => memory.take(name, now),
             Store::Redis(redis, _) => redis.take(name).await?,
-            Store::Cookie => self.once.take(name, now),
+            _ => self.once.take(name, now),
         })
     }
 

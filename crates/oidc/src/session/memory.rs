@@ -1,4 +1,5 @@
-//! Sessions in this process.
+//! Sessions in this process. Each is kept as its text, as in Redis: parsed it takes several times as much, most of it in pieces
+//! that are smaller than what an allocation costs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +12,8 @@ use crate::clock::Seconds;
 
 /// Parts with a lock each, so that many requests do not wait for one.
 const SHARDS: usize = 16;
+/// The most sessions of one person: with one more the oldest ends, so that nobody fills all the room there is.
+const MOST_OF_ONE: usize = 100;
 
 /// Sessions of this process, as many as are allowed.
 #[derive(Debug)]
@@ -18,18 +21,14 @@ pub struct Memory {
     shards: [Mutex<HashMap<Key, Entry>>; SHARDS],
     /// Which sessions a provider ends by one name; mostly one.
     index: Mutex<HashMap<Key, SmallVec<[Key; 1]>>>,
-    /// What may be used once, by name, and until when it is remembered.
-    once: Mutex<HashMap<String, Once>>,
     most: usize,
     count: IntGauge,
 }
 
-/// What is kept, if anything, and until when.
-type Once = (Option<Vec<u8>>, Seconds);
-
 #[derive(Debug)]
 struct Entry {
-    session: Arc<Session>,
+    /// As JSON.
+    session: Arc<[u8]>,
     /// When nobody used it for too long.
     idle_end: Seconds,
     /// When it ends in any case.
@@ -46,10 +45,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn text(session: &Session) -> Arc<[u8]> {
+    serde_json::to_vec(session).expect("claims have texts for keys").into()
+}
+
 impl Memory {
     /// A store of at most so many sessions, whose number `count` shows.
     pub fn new(most: usize, count: IntGauge) -> Self {
-        Self { shards: Default::default(), index: Mutex::default(), once: Mutex::default(), most, count }
+        Self { shards: Default::default(), index: Mutex::default(), most, count }
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -58,19 +61,24 @@ impl Memory {
 
     /// The session, which is used now and may rest for so long from now on.
     pub fn load(&self, key: &Key, idle: Seconds, now: Seconds) -> Option<Arc<Session>> {
-        let mut shard = self.shard(key);
-        let entry = shard.get_mut(key)?;
-        if entry.is_over(now) {
-            drop(shard);
-            self.remove(key);
-            return None;
+        let text = {
+            let mut shard = self.shard(key);
+            let entry = shard.get_mut(key)?;
+            let over = entry.is_over(now);
+            entry.idle_end = now + idle;
+            (!over).then(|| Arc::clone(&entry.session))
+        };
+        match text {
+            Some(text) => serde_json::from_slice(&text).ok(),
+            None => {
+                self.remove(key);
+                None
+            }
         }
-        entry.idle_end = now + idle;
-        Some(Arc::clone(&entry.session))
     }
 
     /// Keeps a new session.
-    pub fn create(&self, key: Key, session: Session, idle: Seconds, end: Seconds, now: Seconds) -> Result<(), Error> {
+    pub fn create(&self, key: Key, session: &Session, idle: Seconds, end: Seconds, now: Seconds) -> Result<(), Error> {
         if self.len() >= self.most {
             self.sweep(now);
             if self.len() >= self.most {
@@ -78,19 +86,27 @@ impl Memory {
             }
         }
         // The index comes first: no session is there that cannot be ended.
+        let mut surplus = None;
         for name in session.ended_by() {
-            locked(&self.index).entry(name).or_default().push(key);
+            let mut index = locked(&self.index);
+            let keys = index.entry(name).or_default();
+            keys.push(key);
+            surplus = surplus.or((keys.len() > MOST_OF_ONE).then(|| keys[0]));
         }
-        self.shard(&key).insert(key, Entry { session: Arc::new(session), idle_end: now + idle, end });
+        self.shard(&key).insert(key, Entry { session: text(session), idle_end: now + idle, end });
         self.count.inc();
+        if let Some(oldest) = surplus {
+            self.remove(&oldest);
+        }
         Ok(())
     }
 
     /// Puts renewed tokens in place, unless the session has ended meanwhile.
-    pub fn replace(&self, key: &Key, session: Session) -> bool {
+    pub fn replace(&self, key: &Key, session: &Session) -> bool {
+        let text = text(session);
         let mut shard = self.shard(key);
         let Some(entry) = shard.get_mut(key) else { return false };
-        entry.session = Arc::new(session);
+        entry.session = text;
         true
     }
 
@@ -98,8 +114,9 @@ impl Memory {
     pub fn remove(&self, key: &Key) -> bool {
         let Some(entry) = self.shard(key).remove(key) else { return false };
         self.count.dec();
+        let Ok(session) = serde_json::from_slice::<Session>(&entry.session) else { return true };
         let mut index = locked(&self.index);
-        for name in entry.session.ended_by() {
+        for name in session.ended_by() {
             if let Some(keys) = index.get_mut(&name) {
                 keys.retain(|one| one != key);
                 if keys.is_empty() {
@@ -116,29 +133,6 @@ impl Memory {
         keys.iter().filter(|key| self.remove(key)).count()
     }
 
-    /// Notes a name; whether it is new.
-    pub fn first(&self, name: &str, until: Seconds, now: Seconds) -> bool {
-        self.put(name, None, until, now)
-    }
-
-    /// Keeps something under a new name.
-    pub fn put(&self, name: &str, what: Option<Vec<u8>>, until: Seconds, now: Seconds) -> bool {
-        let mut once = locked(&self.once);
-        if once.get(name).is_some_and(|(_, end)| *end > now) {
-            return false;
-        }
-        if once.len() >= self.most.max(1000) {
-            once.retain(|_, (_, end)| *end > now);
-        }
-        once.insert(name.to_owned(), (what, until));
-        true
-    }
-
-    /// Takes away what is kept under a name.
-    pub fn take(&self, name: &str, now: Seconds) -> Option<Vec<u8>> {
-        locked(&self.once).remove(name).filter(|(_, end)| *end > now)?.0
-    }
-
     /// Forgets what is over.
     pub fn sweep(&self, now: Seconds) {
         for shard in &self.shards {
@@ -148,7 +142,6 @@ impl Memory {
                 self.remove(&key);
             }
         }
-        locked(&self.once).retain(|_, (_, end)| *end > now);
     }
 
     /// How many sessions there are, those that are over and not yet swept among them.

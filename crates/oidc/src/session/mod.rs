@@ -10,6 +10,7 @@
 mod ended;
 mod kept;
 mod memory;
+mod once;
 mod redis;
 
 use std::fmt;
@@ -23,7 +24,6 @@ use crate::clock::Seconds;
 use crate::jwt::Claims;
 use crate::random;
 
-pub use ended::Ended;
 pub use kept::{Found, Place, Sessions, Store};
 pub use memory::Memory;
 pub use redis::Redis;
@@ -46,7 +46,7 @@ pub struct Session {
     pub tokens: Tokens,
     /// When the login was.
     pub created: Seconds,
-    /// When the person last proved who they are.
+    /// When the person last proved who they are; 0 when the provider did not say, so that it is too long ago for all.
     pub authenticated: Seconds,
 }
 

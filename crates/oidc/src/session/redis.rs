@@ -4,13 +4,13 @@
 //! s:<key>   the session, sealed for this key; lives as long as it may rest
 //! i:<name>  keys of the sessions that a provider ends by one name, scored by when they end
 //! l:<key>   who is renewing the tokens of a session now
-//! o:<name>  what may be used once
+//! o:<name>  what may be used once, by the SHA-256 of its name
 //! ```
 //!
 //! Each command names one key, so that it works on a cluster. What was opened is remembered by its bytes: a session is read from
 //! Redis at each check, for it may have ended, and opened and parsed only when it changed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -40,7 +40,7 @@ pub struct Redis {
     link: Arc<Link>,
     deadline: Duration,
     prefix: String,
-    opened: Mutex<HashMap<Key, Opened>>,
+    opened: Mutex<Remembered>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,6 +50,34 @@ struct Opened {
     session: Arc<Session>,
     /// When Redis was last told that it is in use.
     touched: Seconds,
+}
+
+/// What was opened, in two halves: when the younger is full it becomes the older, and what nobody asked for since is gone.
+#[derive(Debug, Default)]
+struct Remembered {
+    young: HashMap<Key, Opened>,
+    old: HashMap<Key, Opened>,
+}
+
+impl Remembered {
+    fn get(&mut self, key: &Key) -> Option<&mut Opened> {
+        if let Some(opened) = self.old.remove(key) {
+            self.insert(*key, opened);
+        }
+        self.young.get_mut(key)
+    }
+
+    fn insert(&mut self, key: Key, opened: Opened) {
+        if self.young.len() >= MOST / 2 && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, opened);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
 }
 
 impl Redis {
@@ -105,14 +133,14 @@ impl Redis {
         if now >= touched + (idle / 8).max(1) {
             let lasts = idle.min(end - now);
             self.call("touch", cmd("EXPIRE").arg(&name).arg(lasts)).await?;
-            if let Some(opened) = self.lock().get_mut(key) {
+            if let Some(opened) = self.lock().get(key) {
                 opened.touched = now;
             }
         }
         Ok(Some(session))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Opened>> {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,11 +155,7 @@ impl Redis {
             return None;
         };
         let session: Arc<Session> = Arc::new(serde_json::from_slice(&plain).ok()?);
-        let mut all = self.lock();
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(*key, Opened { sealed, session: Arc::clone(&session), touched: 0 });
+        self.lock().insert(*key, Opened { sealed, session: Arc::clone(&session), touched: 0 });
         Some((session, 0))
     }
 
@@ -209,13 +233,20 @@ impl Redis {
 
     /// Keeps something under a new name for so long; whether the name is new.
     pub async fn put(&self, name: &str, what: &[u8], lasts: Seconds) -> Result<bool, Failure> {
-        let command = cmd("SET").arg(self.name("o", name)).arg(what).arg("EX").arg(lasts.max(1)).arg("NX").to_owned();
+        let name = self.name("o", &Key::of(name).text());
+        let command = cmd("SET").arg(name).arg(what).arg("EX").arg(lasts.max(1)).arg("NX").to_owned();
         Ok(matches!(self.call("once", &command).await?, Value::Okay))
+    }
+
+    /// Whether something is kept under a name.
+    pub async fn has(&self, name: &str) -> Result<bool, Failure> {
+        let name = self.name("o", &Key::of(name).text());
+        Ok(matches!(self.call("once", cmd("EXISTS").arg(name)).await?, Value::Int(1)))
     }
 
     /// Takes away what is kept under a name.
     pub async fn take(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
-        match self.call("once", cmd("GETDEL").arg(self.name("o", name))).await? {
+        match self.call("once", cmd("GETDEL").arg(self.name("o", &Key::of(name).text()))).await? {
             Value::BulkString(what) => Ok(Some(what)),
             _ => Ok(None),
         }
@@ -238,5 +269,37 @@ impl Redis {
     pub async fn release(&self, key: &Key, holder: &str) -> Result<(), Failure> {
         let name = self.name("l", &key.text());
         self.call("lease", cmd("EVAL").arg(RELEASE).arg(1).arg(name).arg(holder)).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Session, Tokens};
+
+    fn opened() -> Opened {
+        let session = Session {
+            id: String::new(),
+            provider: Arc::from("main"),
+            subject: String::new(),
+            sid: None,
+            claims: crate::jwt::Claims::new(),
+            tokens: Tokens::default(),
+            created: 0,
+            authenticated: 0,
+        };
+        Opened { sealed: Vec::new(), session: Arc::new(session), touched: 0 }
+    }
+
+    #[test]
+    fn what_is_in_use_stays_remembered_however_many_come() {
+        let (mut remembered, used) = (Remembered::default(), Key::of("used"));
+        remembered.insert(used, opened());
+        for number in 0..3 * MOST {
+            remembered.insert(Key::of(&number.to_string()), opened());
+            assert!(number % 1000 != 0 || remembered.get(&used).is_some(), "{number}");
+        }
+        assert!(remembered.young.len() + remembered.old.len() <= MOST);
+        assert!(remembered.get(&Key::of("0")).is_none());
     }
 }

@@ -42,7 +42,7 @@ fn sent(cookies: &[String]) -> String {
 #[tokio::test]
 async fn sessions_end_by_rest_and_by_age() {
     for all in [memory(), sessions(Store::Cookie)] {
-        let mut header = sent(&all.begin(&all.jar, session("ann"), "", 1000).await.unwrap().1);
+        let mut header = sent(&all.begin(&all.jar, &session("ann"), "", 1000).await.unwrap().1);
         for now in (1050..1950).step_by(90) {
             let found = all.find(&all.jar, &header, now).await.unwrap().unwrap();
             let cookies = all.touch(&all.jar, &found, &header, now);
@@ -51,9 +51,9 @@ async fn sessions_end_by_rest_and_by_age() {
             }
         }
         assert!(all.find(&all.jar, &header, 2000).await.unwrap().is_none(), "{:?}", all.store);
-        let header = sent(&all.begin(&all.jar, session("bob"), "", 1000).await.unwrap().1);
+        let header = sent(&all.begin(&all.jar, &session("bob"), "", 1000).await.unwrap().1);
         assert!(all.find(&all.jar, &header, 1099).await.unwrap().is_some());
-        let rested = sent(&all.begin(&all.jar, session("eve"), "", 1000).await.unwrap().1);
+        let rested = sent(&all.begin(&all.jar, &session("eve"), "", 1000).await.unwrap().1);
         assert!(all.find(&all.jar, &rested, 1100).await.unwrap().is_none());
     }
 }
@@ -61,8 +61,8 @@ async fn sessions_end_by_rest_and_by_age() {
 #[tokio::test]
 async fn a_login_makes_a_new_id_and_ends_the_old_session() {
     for all in [memory(), sessions(Store::Cookie)] {
-        let planted = sent(&all.begin(&all.jar, session("eve"), "", 1000).await.unwrap().1);
-        let header = sent(&all.begin(&all.jar, session("ann"), &planted, 1001).await.unwrap().1);
+        let planted = sent(&all.begin(&all.jar, &session("eve"), "", 1000).await.unwrap().1);
+        let header = sent(&all.begin(&all.jar, &session("ann"), &planted, 1001).await.unwrap().1);
         assert_ne!(planted, header);
         assert!(all.find(&all.jar, &planted, 1002).await.unwrap().is_none());
         assert_eq!(all.find(&all.jar, &header, 1002).await.unwrap().unwrap().session.subject, "ann");
@@ -72,16 +72,16 @@ async fn a_login_makes_a_new_id_and_ends_the_old_session() {
 #[tokio::test]
 async fn providers_end_sessions_by_their_own_name_and_by_person() {
     for all in [memory(), sessions(Store::Cookie)] {
-        let ann = sent(&all.begin(&all.jar, session("ann"), "", 1000).await.unwrap().1);
-        let bob = sent(&all.begin(&all.jar, session("bob"), "", 1000).await.unwrap().1);
+        let ann = sent(&all.begin(&all.jar, &session("ann"), "", 1000).await.unwrap().1);
+        let bob = sent(&all.begin(&all.jar, &session("bob"), "", 1000).await.unwrap().1);
         let provider: Arc<str> = Arc::from("main");
         let of_other = Whose::Subject { provider: Arc::from("other"), subject: "ann".into() };
-        all.end_all(&of_other, 1001).await.unwrap();
+        all.end_all(&of_other, true, 1001).await.unwrap();
         assert!(all.find(&all.jar, &ann, 1002).await.unwrap().is_some());
-        all.end_all(&Whose::Sid { provider: Arc::clone(&provider), sid: "sid-ann".into() }, 1003).await.unwrap();
+        all.end_all(&Whose::Sid { provider: Arc::clone(&provider), sid: "sid-ann".into() }, false, 1003).await.unwrap();
         assert!(all.find(&all.jar, &ann, 1004).await.unwrap().is_none());
         assert!(all.find(&all.jar, &bob, 1004).await.unwrap().is_some());
-        all.end_all(&Whose::Subject { provider, subject: "bob".into() }, 1005).await.unwrap();
+        all.end_all(&Whose::Subject { provider, subject: "bob".into() }, true, 1005).await.unwrap();
         assert!(all.find(&all.jar, &bob, 1006).await.unwrap().is_none());
     }
 }
@@ -89,7 +89,7 @@ async fn providers_end_sessions_by_their_own_name_and_by_person() {
 #[tokio::test]
 async fn what_ended_is_not_brought_back_by_a_refresh() {
     let all = memory();
-    let header = sent(&all.begin(&all.jar, session("ann"), "", 1000).await.unwrap().1);
+    let header = sent(&all.begin(&all.jar, &session("ann"), "", 1000).await.unwrap().1);
     let found = all.find(&all.jar, &header, 1001).await.unwrap().unwrap();
     all.end(&found, 1001).await.unwrap();
     assert_eq!(all.replace(&all.jar, found.place, &found.session, &header, 1002).await.unwrap(), None);
@@ -100,18 +100,34 @@ async fn what_ended_is_not_brought_back_by_a_refresh() {
 async fn memory_is_bounded_and_what_is_over_makes_room() {
     let all = memory();
     for name in ["a", "b", "c"] {
-        all.begin(&all.jar, session(name), "", 1000).await.unwrap();
+        all.begin(&all.jar, &session(name), "", 1000).await.unwrap();
     }
-    assert_eq!(all.begin(&all.jar, session("d"), "", 1001).await.unwrap_err(), Error::Full);
-    all.begin(&all.jar, session("d"), "", 1100).await.unwrap();
+    assert_eq!(all.begin(&all.jar, &session("d"), "", 1001).await.unwrap_err(), Error::Full);
+    all.begin(&all.jar, &session("d"), "", 1100).await.unwrap();
     let Store::Memory(memory) = &all.store else { unreachable!() };
     assert_eq!(memory.len(), 1);
 }
 
 #[tokio::test]
+async fn one_person_does_not_fill_the_store() {
+    let all = sessions(Store::Memory(Box::new(Memory::new(1000, prometheus::IntGauge::new("a", "b").unwrap()))));
+    let other = sent(&all.begin(&all.jar, &session("bob"), "", 1000).await.unwrap().1);
+    let first = sent(&all.begin(&all.jar, &session("ann"), "", 1000).await.unwrap().1);
+    for _ in 0..2000 {
+        all.begin(&all.jar, &session("ann"), "", 1000).await.unwrap();
+    }
+    let Store::Memory(memory) = &all.store else { unreachable!() };
+    assert_eq!(memory.len(), 101);
+    assert!(
+        all.find(&all.jar, &other, 1001).await.unwrap().is_some()
+            && all.find(&all.jar, &first, 1001).await.unwrap().is_none()
+    );
+}
+
+#[tokio::test]
 async fn changed_cookies_open_nothing() {
     let all = sessions(Store::Cookie);
-    let header = sent(&all.begin(&all.jar, session("ann"), "", 1000).await.unwrap().1);
+    let header = sent(&all.begin(&all.jar, &session("ann"), "", 1000).await.unwrap().1);
     for at in (0..header.len()).step_by(7) {
         let mut bytes = header.clone().into_bytes();
         bytes[at] ^= 1;
@@ -120,7 +136,7 @@ async fn changed_cookies_open_nothing() {
         assert!(all.find(&all.jar, &header[..at], 1001).await.unwrap().is_none(), "{at}");
     }
     let stored = memory();
-    let stored = stored.begin(&stored.jar, session("ann"), "", 1000).await.unwrap().1;
+    let stored = stored.begin(&stored.jar, &session("ann"), "", 1000).await.unwrap().1;
     assert!(all.find(&all.jar, &sent(&stored), 1001).await.unwrap().is_none());
     assert!(all.find(&all.jar, &format!("__Host-portcullis=c{}", "A".repeat(60_000)), 1001).await.unwrap().is_none());
 }

@@ -59,9 +59,10 @@ pub struct Settings {
     pub keys: Vec<PathBuf>,
     /// Pages of one's own.
     pub pages: Pages,
-    /// Hosts that a login or logout may lead to beside the one where it began: `www.example.com`, `*.example.com`.
+    /// Hosts that a login or logout may lead to beside the one where it began, and that `loginHost` hands sessions over to:
+    /// `www.example.com`, `*.example.com`.
     pub return_hosts: Vec<String>,
-    /// The host where all logins happen, for hosts in several domains: the others are handed the session over.
+    /// The host where all logins happen, for hosts in several domains: those of `returnHosts` are handed the session over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login_host: Option<String>,
 }
@@ -145,6 +146,10 @@ impl Settings {
         if self.xds.as_ref().is_some_and(|xds| xds.tls.is_none() && !is_local(&xds.address)) {
             return Some(("xds.tls".into(), "is missing: secrets come by TLS, or from this machine".into()));
         }
+        if self.login_host.is_some() && self.return_hosts.is_empty() {
+            let what = "is missing: it names the hosts that take sessions over from loginHost";
+            return Some(("returnHosts".into(), what.into()));
+        }
         if self.login_host.is_some() && matches!(self.sessions.store, Store::Cookie(_)) {
             let what = "needs sessions in memory or in redis, from which another host can take them over";
             return Some(("loginHost".into(), what.into()));
@@ -205,6 +210,7 @@ mod tests {
             ("sessions: {store: {cookie: {}}}", "keys", "needs a file"),
             ("pathPrefix: /", "oidc.yaml:3:1: pathPrefix", "is no path"),
             ("xds: {address: 'controller:18001'}", "oidc.yaml:3:", "secrets come by TLS"),
+            ("loginHost: login.example", "returnHosts", "hosts that take sessions over"),
         ] {
             let error = error(&format!("{PROVIDER}{more}"));
             assert!(error.contains(place) && error.contains(what), "{more}: {error}");

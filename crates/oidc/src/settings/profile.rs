@@ -315,13 +315,28 @@ impl Cookies {
     }
 }
 
+/// Headers that say how a request travels, or that are set otherwise.
+const TAKEN: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 impl Upstream {
     fn problem(&self) -> Option<(String, String)> {
         let names = self.headers.keys().chain(&self.id_token_header);
         let bad = names.clone().find(|name| {
             let valid =
                 http::HeaderName::from_bytes(name.as_bytes()).is_ok_and(|parsed| parsed.as_str() == name.as_str());
-            !valid || ["host", "cookie", "connection", "authorization", "content-length"].contains(&name.as_str())
+            !valid || TAKEN.contains(&name.as_str())
         });
         if let Some(name) = bad {
             return Some((

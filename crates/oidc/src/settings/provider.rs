@@ -133,8 +133,11 @@ const OURS: &[&str] = &[
     "code_challenge_method",
     "nonce",
     "redirect_uri",
+    "request",
+    "request_uri",
     "response_mode",
     "response_type",
+    "scope",
     "state",
 ];
 

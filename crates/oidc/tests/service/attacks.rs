@@ -259,11 +259,20 @@ async fn path_tricks_against_anonymous_paths() {
         "/private/%2e%2e/public/x",
         "/private/../public/x",
         "/public/\u{1}x",
+        "/public/%c0%ae%c0%ae/private",
+        "/public/%c0%af..%c0%afprivate",
+        "/public/%ef%bc%8e%ef%bc%8e/private",
+        "/public/..%20/private",
+        "/public/.../private",
+        "/public/%ff/x",
     ];
-    for trick in tricks {
-        let text =
-            format!("GET {trick} HTTP/1.1\r\nhost: app.example\r\naccept: text/html\r\nconnection: close\r\n\r\n");
-        let answer = raw(house.address, text.as_bytes()).await.unwrap_or_default();
+    let bytes: [&[u8]; 4] =
+        [b"/public/\xff", b"/public/.\xff./private", b"/public/\xc0\xae\xc0\xae/x", b"/public/\xc3\xa4"];
+    for trick in tricks.iter().map(|trick| trick.as_bytes()).chain(bytes) {
+        let rest = b" HTTP/1.1\r\nhost: app.example\r\naccept: text/html\r\nconnection: close\r\n\r\n";
+        let text = [b"GET ", trick, rest].concat();
+        let trick = String::from_utf8_lossy(trick);
+        let answer = raw(house.address, &text).await.unwrap_or_default();
         let line = answer.lines().next().unwrap_or_default();
         assert!(line.contains(" 302 ") || line.contains(" 400 "), "{trick:?}: {line}");
     }

@@ -49,6 +49,7 @@ async fn login_refresh_and_logout_with_a_certified_provider() {
         "backchannel_logout_uri": format!("http://{}/oauth2/backchannel", passage.address),
         "backchannel_logout_session_required": true,
         "grant_types": ["authorization_code", "refresh_token"],
+        "userinfo_signed_response_alg": "RS256",
     }]);
     let provider = Certified::start(&clients, Duration::from_secs(2)).await.unwrap();
     let settings = format!(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use testbed::envoy::Envoy;
 use testbed::front;
+use testbed::pki::Identity;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -41,13 +42,21 @@ async fn start_with(front: front::Spec, filter: &Value, backend: SocketAddr) -> 
 
 /// An Envoy that asks by gRPC.
 pub(crate) async fn start(service: &str, backend: SocketAddr) -> (Envoy, SocketAddr) {
-    let filter = json!({
+    start_with(front::Spec::new("oidc", service.parse().unwrap()), &by_grpc(), backend).await
+}
+
+/// The same with TLS towards browsers.
+pub(crate) async fn start_tls(service: &str, backend: SocketAddr, identity: &Identity) -> (Envoy, SocketAddr) {
+    start_with(front::Spec::new("oidc", service.parse().unwrap()).tls(identity), &by_grpc(), backend).await
+}
+
+fn by_grpc() -> Value {
+    json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         "transport_api_version": "V3",
         "grpc_service": { "envoy_grpc": { "cluster_name": "oidc" }, "timeout": "20s" },
         "with_request_body": { "max_request_bytes": 16384, "allow_partial_message": true },
-    });
-    start_with(front::Spec::new("oidc", service.parse().unwrap()), &filter, backend).await
+    })
 }
 
 /// An Envoy that asks by HTTP, for a profile.

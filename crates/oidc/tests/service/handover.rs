@@ -7,7 +7,8 @@ use crate::house::{House, WEB};
 use testbed::client::Browser;
 
 async fn house() -> House {
-    House::start(&format!("{WEB}loginHost: login.example\n")).await
+    let hosts = "[one.example, two.example, three.example]";
+    House::start(&format!("{WEB}loginHost: login.example\nreturnHosts: {hosts}\n")).await
 }
 
 #[tokio::test]
@@ -73,4 +74,36 @@ async fn an_errand_that_nobody_gave_is_not_done() {
     let start = house.browser().until("https://one.example/", "https://login.example/oauth2/start").await;
     let elsewhere = start.replace("login.example", "two.example");
     assert_eq!(house.browser().get(&elsewhere).await.status, 400, "only the login host does errands");
+}
+
+#[tokio::test]
+async fn a_host_that_nobody_named_is_handed_no_session() {
+    let house = house().await;
+    // Envoy takes requests of any host: an attacker has an errand made for one of their own, and sends a victim with it.
+    let mut attacker = house.browser();
+    let answer = attacker.get("https://evil.example/").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (403, None), "{}", answer.text());
+    assert!(attacker.cookies.is_empty() && house.service.log().contains("is not in returnHosts"));
+    // One that was named when the errand was made and is not any more.
+    let errand = house.browser().until("https://one.example/", "https://login.example/oauth2/start").await;
+    let mut victim = house.browser();
+    assert_eq!(victim.open("https://two.example/").await.status, 200);
+    let others = format!("{WEB}loginHost: login.example\nreturnHosts: [two.example]\n");
+    let settings = format!("{}defaultProfile: web\n{others}", crate::house::main_provider(&house.provider));
+    house.service.configure(&settings);
+    let refused = async || victim.clone().get(&errand).await.status == 400;
+    testbed::wait::wait_until("the host to be handed nothing", testbed::PATIENCE, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_taken_over_ends_the_one_before_it() {
+    let house = house().await;
+    let mut browser = house.browser();
+    assert_eq!(browser.open("https://one.example/").await.status, 200);
+    let before = browser.clone();
+    // The login host has forgotten, so that another session comes from there.
+    browser.cookies.retain(|(host, _), _| host != "login.example");
+    assert_eq!(browser.open("https://one.example/oauth2/login?rd=/again").await.status, 200);
+    assert_eq!(before.clone().get("https://one.example/").await.status, 302);
+    assert_eq!(browser.get("https://one.example/").await.status, 200);
 }

@@ -124,6 +124,51 @@ async fn clients_prove_who_they_are_in_each_way() {
 }
 
 #[tokio::test]
+async fn a_secret_may_be_replaced_while_running() {
+    let idp = provider().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "old").unwrap();
+    let with = format!("clientSecretFile: {:?}", file.path());
+    let main = crate::house::main_provider(&idp).replace("clientSecret: s3cret", &with);
+    let house = House::with(idp, &format!("{main}defaultProfile: web\n{WEB}")).await;
+    assert_eq!(house.browser().open("https://app.example/").await.status, 502);
+    std::fs::write(file.path(), "s3cret\n").unwrap();
+    assert_eq!(house.browser().open("https://app.example/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_provider_is_chosen_by_host_and_header_and_asked_for_what_is_its_own() {
+    let (one, two) = (provider().await, provider().await);
+    let entry = |name: &str, of: &testbed::idp::Provider, more: &str| {
+        format!("  {name}: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true{more}}}\n", of.issuer())
+    };
+    let more = ", scopes: [phone], resources: ['https://api.example'], authorizationParameters: {prompt: login}";
+    let settings = format!(
+        "providers:\n{}{}defaultProfile: web\nprofiles:\n  web:\n    providers: [one, two]\n    choose:\n    \
+         - {{provider: two, hosts: ['*.two.example']}}\n    - {{provider: two, headers: {{x-tenant: two}}}}\n    \
+         - {{provider: one, hosts: [app.example]}}\n",
+        entry("one", &one, ""),
+        entry("two", &two, more)
+    );
+    let house = House::with(std::sync::Arc::clone(&one), &settings).await;
+    let led = async |url: &str, headers: &[(&str, &str)]| {
+        house.browser().get_with(url, headers).await.header("location").unwrap_or_default().to_owned()
+    };
+    assert!(led("https://app.example/", &[]).await.starts_with(&one.issuer()));
+    for (url, headers) in [("https://a.two.example/", &[][..]), ("https://app.example/", &[("x-tenant", "two")])] {
+        let to = led(url, headers).await;
+        assert!(to.starts_with(&two.issuer()), "{to}");
+        for wanted in ["scope=openid+phone&", "resource=https%3A%2F%2Fapi.example", "prompt=login"] {
+            assert!(to.contains(wanted), "{wanted}: {to}");
+        }
+    }
+    let page = house.browser().get("https://other.example/").await;
+    let text = page.text();
+    let request = text.split("Request ").nth(1).unwrap().split('<').next().unwrap();
+    assert!(page.status == 200 && request.len() == 36 && text.contains(">one</a>"), "{text}");
+}
+
+#[tokio::test]
 async fn keys_may_be_replaced_while_running() {
     let house = House::start(WEB).await;
     house.logged_in().await;
@@ -178,6 +223,20 @@ async fn a_new_configuration_is_taken_over_and_a_bad_one_is_not() {
     house.service.configure(&with(""));
     let passes = async || browser.clone().get("https://app.example/").await.status == 200;
     testbed::wait::wait_until("the rule to go", testbed::PATIENCE, passes).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_provider_is_known_before_it_is_used() {
+    let house = House::start(WEB).await;
+    let other = provider().await;
+    other.turn(|knobs| knobs.delay = std::time::Duration::from_millis(500));
+    house.service.configure(&format!("{}defaultProfile: web\n{WEB}", crate::house::main_provider(&other)));
+    let taken = async || {
+        let answer = house.browser().get("https://app.example/").await;
+        assert_eq!(answer.status, 302, "no moment without a provider");
+        answer.header("location").unwrap().starts_with(&other.issuer())
+    };
+    testbed::wait::wait_until("the new provider", testbed::PATIENCE, taken).await.unwrap();
 }
 
 #[tokio::test]

@@ -139,7 +139,8 @@ async fn the_provider_ends_a_session_by_the_front_channel() {
         String::new(),
     ] {
         house.browser().get(&format!("https://app.example/oauth2/frontchannel?{wrong}")).await;
-        assert!(is_in(&browser).await, "{wrong}");
+        let led = browser.get(&format!("https://app.example/oauth2/frontchannel?{wrong}")).await;
+        assert!(is_in(&browser).await && led.all("set-cookie").is_empty(), "{wrong}");
     }
     let answer = house
         .browser()
@@ -152,5 +153,21 @@ async fn the_provider_ends_a_session_by_the_front_channel() {
             .unwrap()
             .contains(&format!("frame-ancestors {}", house.provider.issuer()))
     );
+    assert!(!is_in(&browser).await);
+}
+
+#[tokio::test]
+async fn one_issuer_with_two_clients_ends_the_sessions_of_both() {
+    let provider = crate::house::provider().await;
+    let other = crate::house::main_provider(&provider).replace("main:", "another:").replace("edge", "another");
+    let settings = format!("{other}{}", crate::house::main_provider(&provider).replace("providers:\n", ""));
+    let house = House::with(provider, &format!("{settings}defaultProfile: web\n{TOKENS}")).await;
+    let mut browser = house.logged_in().await;
+    let sid = sid(&house, &mut browser).await;
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("iss", &house.provider.issuer())
+        .append_pair("sid", &sid)
+        .finish();
+    assert_eq!(house.browser().get(&format!("https://app.example/oauth2/frontchannel?{query}")).await.status, 200);
     assert!(!is_in(&browser).await);
 }

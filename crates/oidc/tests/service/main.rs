@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attacks;
+mod attacks_on_rules;
 mod certified;
+mod chromium;
 mod edge;
 mod faults;
 mod handover;

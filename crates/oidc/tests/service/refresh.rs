@@ -104,7 +104,7 @@ async fn a_session_whose_renewal_is_refused_ends_and_one_whose_provider_is_down_
 #[tokio::test]
 async fn two_replicas_on_one_redis_renew_once() {
     let redis = redis::Spec::new().start().await.unwrap();
-    let store = format!("store: {{redis: {{server: {{address: '{}'}}}}}}", redis.address());
+    let store = format!("store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}", redis.address());
     let one = house(&store).await;
     let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
     let two = Service::start_in(with_key(), &settings).await.reached().await;
@@ -130,4 +130,76 @@ async fn two_replicas_on_one_redis_renew_once() {
     browser.open("https://app.example/oauth2/logout").await;
     let ended = async || elsewhere.clone().get("https://app.example/").await.status == 302;
     wait_until("the session to end at the other", PATIENCE, ended).await.unwrap();
+}
+
+/// A browser whose tokens are over.
+async fn over(house: &House) -> testbed::client::Browser {
+    house.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);
+    let mut browser = house.browser();
+    let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
+    browser.get(&callback).await;
+    house.provider.turn(|knobs| knobs.lifetime = Duration::from_secs(7200));
+    browser
+}
+
+#[tokio::test]
+async fn a_group_that_was_taken_away_is_gone_with_the_next_renewal() {
+    let idp = crate::house::provider().await;
+    let profile = "profiles: {web: {providers: [main], upstream: {headers: {x-user: sub, x-groups: groups}}}}\n";
+    let settings = format!("{}defaultProfile: web\n{profile}sessions: {{refreshAhead: 1h}}\n", main_provider(&idp));
+    let house = House::with(idp, &settings).await;
+    let mut browser = over(&house).await;
+    house.provider.turn(|knobs| knobs.forge = Some(std::sync::Arc::new(|_, claims| drop(claims.remove("groups")))));
+    let seen = browser.get("https://app.example/").await.echoed().unwrap();
+    assert_eq!((seen.header("x-user"), seen.header("x-groups")), (Some("ann"), None));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_busy_ends_no_session() {
+    let house = house("store: {memory: {}}").await;
+    for status in [429, 503, 403] {
+        let mut browser = over(&house).await;
+        house.provider.turn(|knobs| knobs.status = Some(status));
+        assert_eq!(browser.get("https://app.example/").await.status, 200, "{status}");
+        house.provider.turn(|knobs| knobs.status = None);
+        assert_eq!(browser.get("https://app.example/").await.status, 200, "{status}");
+    }
+    assert_eq!(house.service.metric("oidc_refreshes_total", &["outcome=\"unavailable\""]).await, 3);
+}
+
+#[tokio::test]
+async fn tokens_that_are_always_due_are_not_renewed_at_each_request() {
+    for store in ["store: {memory: {}}", "store: {cookie: {}}"] {
+        let house = house(store).await;
+        house.provider.turn(|knobs| knobs.lifetime = Duration::from_secs(600));
+        let mut browser = house.logged_in().await;
+        let renewed = async || {
+            assert_eq!(browser.get("https://app.example/").await.status, 200);
+            house.provider.count(Event::Refresh) > 0
+        };
+        wait_until("a renewal", PATIENCE, renewed).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(browser.get("https://app.example/").await.status, 200);
+        }
+        assert_eq!((house.provider.count(Event::Refresh), house.provider.count(Event::Reuse)), (1, 0), "{store}");
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_token_in_exchange_do_not_ask_one_after_the_other() {
+    let house = House::start(
+        "profiles:\n  web: {providers: [main]}\n  exchange: {providers: [main], upstream: {exchange: {audience: orders}}}\n",
+    )
+    .await;
+    let mut browser = house.browser();
+    let callback = browser.until("https://exchange.example/", "https://exchange.example/oauth2/callback").await;
+    browser.get(&callback).await;
+    house.provider.turn(|knobs| (knobs.status, knobs.delay) = (Some(503), Duration::from_millis(300)));
+    let all = (0..30).map(|_| {
+        let mut browser = browser.clone();
+        async move { browser.get("https://exchange.example/").await.status }
+    });
+    assert!(join_all(all).await.iter().all(|status| *status == 503));
+    let asked = house.service.metric("oidc_provider_seconds_count", &["request=\"exchange\""]).await;
+    assert!(asked <= 2, "{asked}");
 }

@@ -139,7 +139,7 @@ async fn cookies_hold_the_whole_session_in_parts() {
     assert!(browser.cookies.len() <= 2, "{:?}", browser.names("app.example"));
     assert_eq!(browser.get("https://app.example/").await.status, 200);
     // One that fits nowhere is said to.
-    let groups: Vec<String> = (0..3000).map(|number| format!("group-{number}-with-a-long-name")).collect();
+    let groups: Vec<String> = (0..1500).map(|number| format!("group-{number}-with-a-long-name")).collect();
     house.provider.log_in_as(&json!({ "sub": "ann", "groups": groups }));
     let answer = house.browser().open("https://app.example/").await;
     assert_eq!(answer.status, 503);
@@ -194,4 +194,42 @@ async fn sessions_are_kept_in_a_cluster_and_behind_a_sentinel() {
             assert_eq!(browser.get("https://app.example/").await.status, 302, "{server}");
         }
     }
+}
+
+#[tokio::test]
+async fn cookies_that_come_with_a_page_are_kept_by_no_cache() {
+    let house = house("{idleTimeout: 8s, store: {cookie: {}}}").await;
+    let mut browser = house.logged_in().await;
+    let written = async || {
+        let answer = browser.get("https://app.example/").await;
+        let written = !answer.all("set-cookie").is_empty();
+        assert!(!written || answer.header("cache-control") == Some("no-store"), "{answer:?}");
+        written
+    };
+    wait_until("the session's cookie to be written anew", PATIENCE, written).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_did_not_take_may_be_said_again() {
+    let (redis, house) = on_redis("").await;
+    let mut browser = house.logged_in().await;
+    let token = house.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
+    let tell = async || {
+        let url = format!("http://{}/oauth2/backchannel", house.service.http);
+        testbed::client::Request::post(&url, format!("logout_token={token}")).send().await.unwrap().status
+    };
+    // What is there in place of the lists of sessions is none.
+    let lists = redis.command(&["KEYS", "portcullis:i:*"]).await.unwrap();
+    for list in lists.lines() {
+        redis.command(&["RENAME", list, &format!("kept:{list}")]).await.unwrap();
+        redis.command(&["SET", list, "x"]).await.unwrap();
+    }
+    assert_eq!(tell().await, 503);
+    for list in lists.lines() {
+        redis.command(&["RENAME", &format!("kept:{list}"), list]).await.unwrap();
+    }
+    assert_eq!(browser.get("https://app.example/").await.status, 200);
+    assert_eq!(tell().await, 200);
+    assert_eq!(browser.get("https://app.example/").await.status, 302);
+    assert_eq!(tell().await, 400, "once");
 }

@@ -32,8 +32,18 @@ pub async fn websocket(target: impl Into<Target>, url: &str, headers: &[(&str, &
 impl WebSocket {
     /// Sends a text and waits for the next one from the other side.
     pub async fn exchange(&mut self, text: &str) -> Result<String> {
-        let exchange = async {
-            self.stream.send(Message::text(text)).await?;
+        self.send(text).await?;
+        self.receive().await
+    }
+
+    /// Sends a text.
+    pub async fn send(&mut self, text: &str) -> Result<()> {
+        Ok(self.stream.send(Message::text(text)).await?)
+    }
+
+    /// Waits for the next text from the other side.
+    pub async fn receive(&mut self) -> Result<String> {
+        let received = async {
             while let Some(message) = self.stream.next().await {
                 match message? {
                     Message::Text(text) => return Ok(text.to_string()),
@@ -43,7 +53,7 @@ impl WebSocket {
             }
             bail!("the WebSocket was closed without an answer")
         };
-        tokio::time::timeout(PATIENCE, exchange).await.context("no answer")?
+        tokio::time::timeout(PATIENCE, received).await.context("no answer")?
     }
 }
 

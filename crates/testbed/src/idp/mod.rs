@@ -72,6 +72,8 @@ pub struct Knobs {
     pub forge: Option<Forge>,
     /// What an ID token is in place of what it would be.
     pub id_token: Option<String>,
+    /// What the user info endpoint answers in place of what it would: its type and text.
+    pub user_info: Option<(String, String)>,
     /// What discovery says in place of what it would.
     pub discovery: Claims,
     /// The issuer in the answer of `/authorize`; nothing to leave it out.
@@ -140,6 +142,7 @@ impl Provider {
             padding: 0,
             forge: None,
             id_token: None,
+            user_info: None,
             discovery: Claims::new(),
             iss: Some(issuer),
             logged_in_ago: Duration::ZERO,

@@ -12,6 +12,8 @@ use crate::progress;
 
 /// Where Redis is in its tree.
 const REDIS: &str = "usr/bin/redis-server";
+/// Where Chromium is.
+const CHROMIUM: &str = "usr/lib/chromium/chromium-headless-shell";
 
 /// A `redis-server` that runs from the cache.
 pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
@@ -21,6 +23,15 @@ pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
         launcher(dir, "redis-server", REDIS).context(by_hand)
     })?;
     Ok(dir.join("redis-server"))
+}
+
+/// A Chromium without a screen that runs from the cache.
+pub(super) fn chromium(packages: &[String]) -> Result<PathBuf> {
+    let dir = cache::entry(&format!("chromium-{}", cache::key(&packages.join(" "))), |dir| {
+        progress::step("chromium: downloading (90 MB)", || unpack(packages, dir))?;
+        launcher(dir, "chromium", CHROMIUM)
+    })?;
+    Ok(dir.join("chromium"))
 }
 
 /// The program that the launcher starts, and the tree with its libraries.

@@ -60,6 +60,11 @@ pub fn nginx() -> Result<(PathBuf, PathBuf)> {
     debian::nginx(&versions().nginx.packages)
 }
 
+/// Chromium without a screen, as Debian has it, unpacked into the cache.
+pub fn chromium() -> Result<PathBuf> {
+    debian::chromium(&versions().chromium.packages)
+}
+
 /// A tree for `/usr` with containerd, runc, CNI plugins, nftables, iptables and iproute2, to be laid over the machine's own.
 pub fn node() -> Result<PathBuf> {
     debian::node(&versions().node.packages)
@@ -127,6 +132,12 @@ mod tests {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(text.contains(&format!("/{}/", versions().envoy.version)), "{text}");
         }
+    }
+
+    #[test]
+    fn chromium_runs() {
+        let output = Command::new(chromium().unwrap()).arg("--version").output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Chrom"), "{output:?}");
     }
 
     #[test]

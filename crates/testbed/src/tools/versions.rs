@@ -20,6 +20,8 @@ pub struct Versions {
     pub nginx: Packages,
     /// What a Kubernetes node runs beside Kubernetes.
     pub node: Packages,
+    /// The browser that single sign-on is tested with.
+    pub chromium: Packages,
     /// The OpenID provider that single sign-on is tested with.
     pub oidc_provider: Npm,
 }

@@ -90,7 +90,7 @@ pub struct Found {
     pub data: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
-    /// What it matched on, the first [`MOST_PLACES`] of it.
+    /// What it matched on, the first 32 of it.
     pub places: Vec<Place>,
 }
 
