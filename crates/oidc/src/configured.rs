@@ -7,7 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use envoy::Any;
 use envoy::core::TypedExtensionConfig;
@@ -17,6 +17,7 @@ use kit::health::Gate;
 use kit::tasks::BoxError;
 use xds::client::Wish;
 
+use crate::provider::Provider;
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::settings::{Delivered, Settings};
@@ -37,38 +38,66 @@ pub(crate) struct Configured {
 struct Sources {
     file: Arc<Settings>,
     delivered: Arc<Profiles>,
+    /// What was made of them: in force, or soon.
+    made: Arc<Runtime>,
 }
 
 impl Configured {
     /// A service that runs with its file.
     pub(crate) fn new(kit: &Kit, file: &Arc<Settings>, service: &Arc<Service>) -> Self {
-        let sources = Sources { file: Arc::clone(file), delivered: Arc::default() };
-        Self { kit: kit.clone(), service: Arc::clone(service), sources: Mutex::new(sources) }
+        let made = service.runtime.load_full();
+        let sources = Mutex::new(Sources { file: Arc::clone(file), delivered: Arc::default(), made });
+        Self { kit: kit.clone(), service: Arc::clone(service), sources }
     }
 
     /// Takes over another file.
-    pub(crate) fn take_file(&self, file: &Arc<Settings>) -> Result<(), String> {
+    pub(crate) fn take_file(self: &Arc<Self>, file: &Arc<Settings>) -> Result<(), String> {
         self.change(|sources| sources.file = Arc::clone(file))
     }
 
-    fn take_profiles(&self, delivered: Profiles) -> Result<(), String> {
+    fn take_profiles(self: &Arc<Self>, delivered: Profiles) -> Result<(), String> {
         self.change(|sources| sources.delivered = Arc::new(delivered))
     }
 
-    /// Makes a change, unless what comes of it cannot be used: all of it or nothing.
-    fn change(&self, change: impl FnOnce(&mut Sources)) -> Result<(), String> {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Makes a change, unless what comes of it cannot be used: all of it or nothing. It comes into force once new providers
+    /// were asked what they publish, so that nobody meets one of which nothing is known yet.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Sources)) -> Result<(), String> {
+        let mut sources = self.sources();
         let mut next = sources.clone();
         change(&mut next);
         let settings = next.file.with_delivered(&next.delivered).map_err(|wrong| wrong.join("\n"))?;
-        let before = self.service.runtime.load_full();
-        let made = Runtime::new(&Arc::new(settings), Some(&before), &self.service.metrics);
+        let made = Runtime::new(&Arc::new(settings), Some(&sources.made), &self.service.metrics);
         let (runtime, fresh) = made.map_err(|error| error.to_string())?;
         Runtime::start(&self.kit, &fresh);
-        self.service.runtime.store(Arc::new(runtime));
+        next.made = Arc::new(runtime);
         *sources = next;
+        let (this, made) = (Arc::clone(self), Arc::clone(&sources.made));
+        self.kit.tasks.spawn("new configuration", async move {
+            learnt(&this.kit, &fresh).await;
+            let sources = this.sources();
+            // What was made of a later change has this one in it.
+            if Arc::ptr_eq(&sources.made, &made) {
+                this.service.runtime.store(made);
+            }
+            Ok::<(), BoxError>(())
+        });
         Ok(())
     }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until providers were asked what they publish: who is ready can log people in and knows tokens, unless a provider is
+/// down.
+pub(crate) async fn learnt(kit: &Kit, providers: &[Arc<Provider>]) {
+    let all = async {
+        for provider in providers {
+            provider.tried().await;
+        }
+    };
+    kit.shutdown.unless_stopping(all).await;
 }
 
 /// Follows a control plane until the process stops; the gate opens with the first profiles.

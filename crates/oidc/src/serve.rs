@@ -10,7 +10,6 @@ use kit::tasks::BoxError;
 use crate::configured::{self, Configured};
 use crate::cookie::Jar;
 use crate::metrics::Metrics;
-use crate::provider::Provider;
 use crate::runtime::Runtime;
 use crate::seal::Keys;
 use crate::service::Service;
@@ -39,7 +38,7 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     settings.http.serve(&kit, http::router(Arc::clone(&service))).await?;
     let service = grpc::Service { service, traced: settings.telemetry.traces.is_some() };
     settings.grpc.serve(&kit, grpc::routes(&kit, service, settings.grpc.max_message).await).await?;
-    learnt(&kit, &fresh).await;
+    configured::learnt(&kit, &fresh).await;
     served.open();
     Ok(())
 }
@@ -74,16 +73,6 @@ pub(crate) fn read_keys(files: &[std::path::PathBuf]) -> Result<Keys, BoxError> 
         secrets.push(secret);
     }
     Ok(Keys::new(secrets.iter().map(Vec::as_slice))?)
-}
-
-/// Waits until providers were asked what they publish: who is ready can log people in and knows tokens, unless a provider is down.
-async fn learnt(kit: &Kit, providers: &[Arc<Provider>]) {
-    let all = async {
-        for provider in providers {
-            provider.tried().await;
-        }
-    };
-    kit.shutdown.unless_stopping(all).await;
 }
 
 /// Takes over new configurations. One that cannot be used leaves the old one in force.
