@@ -86,11 +86,17 @@ pub async fn serve(
 }
 
 /// A service gets what its certificate is for. Who has none comes by a socket that only we may open, or from this machine, and
-/// says what it is.
+/// says what it is. Whoever else is on this machine could do the latter, so that gives limits only: profiles have secrets.
 fn admission() -> Admission {
     Arc::new(|peer, node| {
         let Some(identity) = &peer.identity else {
-            return Ok(Arc::from(if node.cluster == LOGINS { LOGINS } else { LIMITS }));
+            return match (node.cluster == LOGINS, peer.address) {
+                (false, _) => Ok(Arc::from(LIMITS)),
+                (true, None) => Ok(Arc::from(LOGINS)),
+                (true, Some(_)) => Err(Refusal(
+                    "profiles have secrets: they are told at the socket oidc.sock, or to a certificate".to_owned(),
+                )),
+            };
         };
         let is = |id: &str| identity.uris.iter().any(|uri| uri == id);
         match (is(RATE_LIMIT), is(SINGLE_SIGN_ON)) {

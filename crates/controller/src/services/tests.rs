@@ -72,14 +72,17 @@ fn refusals_are_counted() {
 
 #[test]
 fn a_service_gets_what_its_certificate_is_for() {
-    let admitted = |uri: Option<&str>, cluster: &str| {
+    let admitted = |uri: Option<&str>, cluster: &str, address: Option<&str>| {
         let identity = uri.map(|uri| Arc::new(kit::tls::Identity { uris: vec![uri.to_owned()], ..Default::default() }));
-        let peer = kit::incoming::Peer { address: None, identity };
+        let peer = kit::incoming::Peer { address: address.map(|text| text.parse().unwrap()), identity };
         admission()(&peer, &envoy::core::Node { cluster: cluster.to_owned(), ..Default::default() })
     };
-    assert_eq!(admitted(Some(SINGLE_SIGN_ON), "ratelimit"), Ok(Arc::from(LOGINS)));
-    assert_eq!(admitted(Some(RATE_LIMIT), "oidc"), Ok(Arc::from(LIMITS)));
-    assert!(admitted(Some("spiffe://portcullis/fleets"), "oidc").is_err());
-    assert_eq!(admitted(None, "oidc"), Ok(Arc::from(LOGINS)));
-    assert_eq!(admitted(None, ""), Ok(Arc::from(LIMITS)));
+    let (socket, here) = (None, Some("127.0.0.1:1"));
+    assert_eq!(admitted(Some(SINGLE_SIGN_ON), "ratelimit", here), Ok(Arc::from(LOGINS)));
+    assert_eq!(admitted(Some(RATE_LIMIT), "oidc", here), Ok(Arc::from(LIMITS)));
+    assert!(admitted(Some("spiffe://portcullis/fleets"), "oidc", here).is_err());
+    assert_eq!(admitted(None, "oidc", socket), Ok(Arc::from(LOGINS)));
+    assert_eq!(admitted(None, "", socket), Ok(Arc::from(LIMITS)));
+    assert_eq!(admitted(None, "", here), Ok(Arc::from(LIMITS)));
+    assert!(admitted(None, "oidc", here).is_err(), "any program of this machine could ask");
 }
