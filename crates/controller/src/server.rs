@@ -187,13 +187,10 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     // Before the engine runs: what it wants first must not be missed.
     let on_host = wanted.subscribe();
     let planner = envoy.is_some().then(|| Planner::Host(Plan::new(Arc::clone(&runtime)), wanted));
-    let fleets = run_in_cluster(&kit, &source, &config, authority).await?;
+    let fleets = run_in_cluster(&kit, &source, &config, authority, &metrics).await?;
     let settings = settings(&config, &source, fleets.is_some());
     let (planner, states_in_cluster) = match fleets {
-        Some(Fleets { planner, states }) => {
-            observe_fleets(&kit, metrics.clone(), states.clone());
-            (Some(planner), Some(states))
-        }
+        Some(Fleets { planner, states }) => (Some(planner), Some(states)),
         None => (planner, None),
     };
     let controller = &config.gateway.controller_name;
@@ -299,6 +296,7 @@ async fn run_in_cluster(
     source: &Source,
     config: &EnvoyGateway,
     authority: Option<PathBuf>,
+    metrics: &Metrics,
 ) -> Result<Option<Fleets>, BoxError> {
     let Source::Cluster(cluster) = source else { return Ok(None) };
     let Some(authority) = authority else {
@@ -309,7 +307,9 @@ async fn run_in_cluster(
         return Ok(None);
     };
     let leads = cluster.leads.subscribe();
-    Ok(Some(infra::cluster::run(kit, &cluster.server, config, authority, leads).await?))
+    let fleets = infra::cluster::run(kit, &cluster.server, config, authority, leads).await?;
+    observe_fleets(kit, metrics.clone(), fleets.states.clone());
+    Ok(Some(fleets))
 }
 
 /// What the configuration decides of translation, here. `runs`: whether we run Envoys in the cluster.
