@@ -24,7 +24,7 @@ Examples:
 enum Tool {
     /// Prints rules for Prometheus from the objectives of routes (annotation portcullis.dev/slo).
     Slo(slo::Args),
-    /// Prints all metrics with their labels, as a table in Markdown.
+    /// Prints all metrics with their labels, as a list in Markdown.
     Metrics,
 }
 
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     kit::run(&ABOUT, serve, |tool| match tool {
         Tool::Slo(args) => slo::run(&args),
         Tool::Metrics => {
-            print!("{}", catalogue::table());
+            print!("{}", catalogue::list());
             ExitCode::SUCCESS
         }
     })

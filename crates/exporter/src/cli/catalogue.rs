@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use kit::metrics::{Described as _, Kind};
 
-use crate::metrics::Name;
+use crate::metrics::{Name, ROUTE};
 
-/// A table in Markdown.
-pub(super) fn table() -> String {
-    let mut text = "| metric | kind | labels | what it says |\n|---|---|---|---|\n".to_owned();
+/// A list in Markdown. The labels that all metrics of routes have are told once.
+pub(super) fn list() -> String {
+    let mut text = format!("Labels *of a route* are {}.\n\n", quoted(ROUTE).join(", "));
     for metric in Name::ALL {
         let (name, help, labels) = metric.describe();
         let kind = match metric.kind() {
@@ -16,11 +16,19 @@ pub(super) fn table() -> String {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = match labels.strip_prefix(ROUTE) {
+            Some(more) => ["*of a route*".to_owned()].into_iter().chain(quoted(more)).collect(),
+            None => quoted(labels),
+        };
+        let labels = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
+        let _ = write!(text, "- `{name}` ({kind}{labels})\\\n  {help}\n");
     }
     text
+}
+
+fn quoted(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(|label| format!("`{label}`")).collect()
 }
 
 #[cfg(test)]
@@ -32,6 +40,6 @@ mod tests {
         let guide = include_str!("../../../../docs/observability.md");
         let (_, rest) = guide.split_once("<!-- portcullis-exporter metrics -->\n").unwrap();
         let (shown, _) = rest.split_once("<!-- end -->").unwrap();
-        assert_eq!(shown, table(), "put the output of `portcullis-exporter metrics` there");
+        assert_eq!(shown, list(), "put the output of `portcullis-exporter metrics` there");
     }
 }
