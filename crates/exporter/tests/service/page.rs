@@ -161,7 +161,9 @@ async fn with_a_keyboard(browser: &mut Chromium) {
     browser.type_into("#find", "account").await.unwrap();
     let one = "[...document.querySelectorAll('#routes tr')].filter(row => !row.hidden).length === 1";
     holds(browser, "one route", one).await;
-    browser.evaluate("find.value = ''; find.dispatchEvent(new Event('input')); find.blur()").await;
+    let emptied = "(field => { field.value = ''; field.dispatchEvent(new Event('input')); field.blur(); })\
+                   (document.getElementById('find'))";
+    browser.evaluate(emptied).await;
     press(browser, "p").await;
     holds(browser, "a pause", "document.getElementById('pause').getAttribute('aria-pressed') === 'true'").await;
     press(browser, "p").await;

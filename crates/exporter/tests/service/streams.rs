@@ -58,7 +58,7 @@ async fn only_envoys_with_a_certificate_are_let_in_where_one_is_asked_for() {
         ca: ca.clone(),
         cert: Some(files.cert),
         key: Some(files.key),
-        allowed_servers: Default::default()
+        allowed_servers: Default::default(),
     };
     let sent = || iter([message(vec![entry(200, "via_upstream")])]);
     service.client(Some(&known)).stream_access_logs(sent()).await.unwrap();
