@@ -97,15 +97,20 @@ fn by(text: &str, metric: &str, names: &[&str]) -> BTreeMap<Vec<String>, u64> {
     sums
 }
 
-/// What is counted when nothing is on its way any more: the text, once it has as many requests as Envoy has told.
-async fn settled(scene: &Scene, admin: &str) -> Result<String> {
+/// How many requests are counted.
+fn total(text: &str) -> u64 {
+    samples(text, "gateway_requests_total").iter().map(|(_, count)| count).sum()
+}
+
+/// What is counted when nothing is on its way any more: the text, once it has so many requests, and as many as Envoy has told.
+async fn settled(scene: &Scene, admin: &str, least: u64) -> Result<String> {
     let mut text = String::new();
     let all_counted = async || {
         let stats = scene.case.envoy("default/gw", "/stats?filter=logs_written").await?;
         let written = stats.trim().rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
         text = page(admin, "/metrics").await?;
-        let counted = samples(&text, "gateway_requests_total").iter().map(|(_, count)| count).sum::<u64>();
-        Ok(written == Some(counted))
+        let counted = total(&text);
+        Ok(counted >= least && written == Some(counted))
     };
     scene.case.until("all requests to be counted", all_counted).await?;
     Ok(text)
@@ -150,9 +155,9 @@ async fn the_exporter_counts_what_was_sent() -> Result<()> {
     let scene = Scene::configured(&config, &gateway, &["a"], &(manifests(nobody) + &telemetry(&grpc)?)).await?;
     let _limits = crate::limits::service(&scene.case, limits)?;
     scene.until("limited.org", "429").await?;
-    let before = settled(&scene, &admin).await?;
+    let before = settled(&scene, &admin, 1).await?;
     let sent = send_all(&scene).await?;
-    let after = settled(&scene, &admin).await?;
+    let after = settled(&scene, &admin, total(&before) + sent).await?;
     let more = |metric: &str, names: &[&str]| more(&before, &after, metric, names);
 
     let word = |text: &str| text.to_owned();
