@@ -69,11 +69,13 @@ pub(crate) fn run(look: &Look, profile: Option<&str>) -> Result<()> {
 }
 
 /// What Rust and C have in memory at the border; what Go has is its collector's affair. The sanitizer comes with stable Rust, only
-/// its flag does not. With a target that is named, build scripts are left as they are.
+/// its flag does not. With a target that is named, build scripts are left as they are; in a directory of its own, what is built
+/// without that flag is not built anew after it.
 fn sanitize(profile: &str) -> Result<()> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut command = workspace::cargo();
     command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address").env("ASAN_OPTIONS", "detect_leaks=1");
-    command.args(["test", "--package", "coraza", "--profile", profile, "--target", &target]);
+    command.args(["test", "--package", "coraza", "--profile", profile, "--target", &target, "--target-dir"]);
+    command.arg(workspace::target()?.join("sanitize"));
     if command.status()?.success() { Ok(()) } else { bail!("sanitize: see above") }
 }
