@@ -225,15 +225,20 @@ async fn a_score_in_parts_by_body_and_trailers() {
              setvar:tx.inbound_anomaly_score_pl1=+%{{tx.warning_anomaly_score}}\"\n"
         )
     };
-    let profile = format!("name: parts\nbefore: |\n{}{}", rule(1, "ARGS:a"), rule(2, "REQUEST_HEADERS:x-note"));
+    // Envoy keeps what says that a body comes in chunks to itself, which scores by its absence.
+    let profile = format!(
+        "name: parts\nexclusions: [{{rules: [920180]}}]\nbefore: |\n{}{}",
+        rule(1, "ARGS:a"),
+        rule(2, "REQUEST_HEADERS:x-note")
+    );
     let service = Service::start(&[("parts.yaml", &profile)], "defaultProfile: parts\n").await;
     let edge = Edge::start(&service).await;
     let send = async |body: &str, trailer: &str| {
         let rest = chunked(body, 3) + trailer + "\r\n\r\n";
         raw(&edge, "POST / HTTP/1.1", &[FORM, CHUNKED], &rest).await
     };
-    assert_eq!(send("a=odd", "x-note: fine").await, 200);
-    assert_eq!(send("a=even", "x-note: odd").await, 200);
+    assert_eq!(send("a=odd", "x-note: fine").await, 200, "{:?}", service.entries());
+    assert_eq!(send("a=even", "x-note: odd").await, 200, "{:?}", service.entries());
     assert_eq!(send("a=odd", "x-note: odd").await, 403);
     let entry = service.entry("both parts", |entry| entry["verdict"] == "block").await;
     let rules: Vec<u64> = entry["rules"].as_array().unwrap().iter().filter_map(|rule| rule["rule"].as_u64()).collect();
