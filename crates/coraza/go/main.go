@@ -89,6 +89,13 @@ func coraza_memory(live *C.uint64_t, held *C.uint64_t) {
 	*held = C.uint64_t(stats.Sys - stats.HeapReleased)
 }
 
+// coraza_signals makes handlers of signals run on stacks that are for that (see signals.go), and says for how many it was new.
+//
+//export coraza_signals
+func coraza_signals() C.uint32_t {
+	return C.uint32_t(signalsOnTheirStack())
+}
+
 // coraza_free_bytes frees what a function of this library has returned.
 //
 //export coraza_free_bytes

@@ -76,6 +76,14 @@ pub fn limit(threads: u16, memory: u64, growth: u16, step: Duration) {
     unsafe { declared::coraza_limits(threads.into(), memory, growth.into(), step) }
 }
 
+/// Makes the handlers of signals that this process has by now run on the signal stacks of threads, as Go wants it (`SA_ONSTACK`),
+/// and says for how many that was new. To be called once they are all there: a handler that runs on one of Go's small stacks
+/// writes over whatever lies below it.
+pub fn adopt_signal_handlers() -> u32 {
+    // SAFETY: takes nothing. A handler stays what it is, and where a thread has no signal stack nothing changes.
+    unsafe { declared::coraza_signals() }
+}
+
 /// Collects garbage, gives memory back to the system, and says what is left. Takes some milliseconds.
 pub fn memory() -> Memory {
     let (mut live, mut held) = (0, 0);

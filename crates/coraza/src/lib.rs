@@ -23,7 +23,7 @@ mod transaction;
 mod wire;
 
 pub use error::{Broken, Problem};
-pub use ffi::{Memory, limit, memory, versions};
+pub use ffi::{Memory, adopt_signal_handlers, limit, memory, versions};
 pub use matches::{Match, Place, Severity};
 pub use message::{Request, Response};
 pub use rules::Rules;

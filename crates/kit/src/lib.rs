@@ -21,6 +21,7 @@ mod kit;
 pub mod lanes;
 pub mod metrics;
 pub mod net;
+pub mod otlp;
 pub mod pauses;
 pub mod ports;
 pub mod redact;

@@ -1,4 +1,4 @@
-//! Traces by OpenTelemetry, sent over OTLP/gRPC. With `b3` the only file that names the OpenTelemetry crates.
+//! Traces by OpenTelemetry, sent over OTLP/gRPC. With `b3` and `otlp` the only file that names the OpenTelemetry crates.
 
 mod b3;
 

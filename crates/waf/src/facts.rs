@@ -18,8 +18,27 @@ pub(crate) struct Facts {
     pub(crate) route_name: String,
     /// The route's resource, as its name says.
     pub(crate) route: Option<Route>,
+    /// The Gateway, as namespace/name.
+    pub(crate) gateway: Option<String>,
     /// The profile that metadata names: that of the request, or of the call.
     pub(crate) profile: Option<String>,
+}
+
+/// What a call says before its first message, in Envoy's `initial_metadata`: the same for all requests of a filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// The Gateway (`portcullis-gateway`).
+    pub(crate) gateway: Option<String>,
+    /// A profile (`portcullis-waf-profile`).
+    pub(crate) profile: Option<String>,
+}
+
+impl Called {
+    /// `get` finds metadata by its name.
+    pub(crate) fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let text = |name| get(name).map(str::to_owned);
+        Self { gateway: text("portcullis-gateway"), profile: text("portcullis-waf-profile") }
+    }
 }
 
 /// The resource that a route was made from.
@@ -32,8 +51,8 @@ pub(crate) struct Route {
 }
 
 impl Facts {
-    /// What the first message of a stream says.
-    pub(crate) fn of(request: &ProcessingRequest) -> Self {
+    /// What the call and the first message of its stream say.
+    pub(crate) fn of(called: Called, request: &ProcessingRequest) -> Self {
         let attribute = |name: &str| request.attributes.values().find_map(|values| values.fields.get(name));
         let text = |name: &str| attribute(name).and_then(as_text).unwrap_or_default().to_owned();
         let metadata = request.metadata_context.as_ref().and_then(|context| context.filter_metadata.get(NAMESPACE));
@@ -47,7 +66,8 @@ impl Facts {
                 .unwrap_or_else(|| "HTTP/1.1".to_owned()),
             route: by_name(&route_name),
             route_name,
-            profile: profile.map(str::to_owned),
+            gateway: called.gateway,
+            profile: profile.map(str::to_owned).or(called.profile),
         }
     }
 }

@@ -12,6 +12,7 @@ use kit::grpc::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
+use crate::facts::Called;
 use crate::firewall::Firewall;
 use crate::session::{Malformed, Session};
 
@@ -23,9 +24,6 @@ pub(crate) async fn routes(kit: &Kit, service: Service, max_message: usize) -> R
     let server = ExternalProcessorServer::new(service).max_decoding_message_size(max_message);
     kit::grpc::routes(kit, server, envoy::file_descriptors(PROTO)).await
 }
-
-/// The metadata of a call that names a profile: Envoy's `initial_metadata`, one a filter.
-const PROFILE: &str = "portcullis-waf-profile";
 
 /// What Envoy asks.
 pub(crate) struct Service {
@@ -42,7 +40,7 @@ impl ExternalProcessor for Service {
     type ProcessStream = Answers;
 
     async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Answers>, Status> {
-        let called = request.metadata().get(PROFILE).and_then(|name| name.to_str().ok()).map(str::to_owned);
+        let called = Called::of(|name| request.metadata().get(name)?.to_str().ok());
         let span = if self.traced {
             let span = tracing::info_span!("Process");
             kit::trace::adopt_parent(&span, |name| request.metadata().get(name)?.to_str().ok());

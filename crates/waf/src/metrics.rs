@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use kit::metrics::{Described, counter, counters, doubling, gauge, histograms};
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry};
+use kit::metrics::{Described, counter, counters, doubling, gauge, gauges, histograms};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use crate::inspect::Outcome;
-use crate::profile::{OnFailure, Plan};
+use crate::profile::{Loaded, OnFailure, Plan};
 
 /// How many rules may have labels of their own.
 pub const MOST_RULES: usize = 500;
@@ -49,11 +49,13 @@ pub enum Name {
     Audit,
     /// Profiles in force.
     Profiles,
+    /// Profiles that are not what their files say.
+    Unusable,
 }
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Transactions,
         Self::Shadow,
         Self::PhaseSeconds,
@@ -69,6 +71,7 @@ impl Name {
         Self::Streams,
         Self::Audit,
         Self::Profiles,
+        Self::Unusable,
     ];
 }
 
@@ -108,10 +111,17 @@ impl Described for Name {
                 ("waf_malformed_streams_total", "Streams that did not keep to the protocol, by reason.", &["reason"])
             }
             Self::Streams => ("waf_streams", "Streams that are open.", &[]),
-            Self::Audit => {
-                ("waf_audit_entries_total", "Entries of the audit log, by outcome (written, dropped).", &["outcome"])
-            }
+            Self::Audit => (
+                "waf_audit_entries_total",
+                "Entries of the audit log, by outcome (written; dropped for want of room; lost of those that were to be written).",
+                &["outcome"],
+            ),
             Self::Profiles => ("waf_profiles", "Profiles in force.", &[]),
+            Self::Unusable => (
+                "waf_unusable_profiles",
+                "1 for each profile (else its file) that cannot be used as it is now; its last good one, if any, is in force.",
+                &["profile"],
+            ),
         }
     }
 }
@@ -153,8 +163,8 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// Entries of the audit log, by outcome.
     pub audit: IntCounterVec,
-    /// Profiles in force.
-    pub profiles: IntGauge,
+    profiles: IntGauge,
+    unusable: IntGaugeVec,
     transactions: IntCounterVec,
     shadow: IntCounterVec,
     phases: [Histogram; 4],
@@ -184,6 +194,7 @@ impl Metrics {
             streams: gauge(registry, Name::Streams),
             audit: counters(registry, Name::Audit),
             profiles: gauge(registry, Name::Profiles),
+            unusable: gauges(registry, Name::Unusable),
             transactions: counters(registry, Name::Transactions),
             shadow: counters(registry, Name::Shadow),
             phases: [
@@ -200,6 +211,15 @@ impl Metrics {
             missed_bodies: counter(registry, Name::MissedBodies),
             failures: counters(registry, Name::Failures),
             rules: RwLock::default(),
+        }
+    }
+
+    /// Profiles were loaded.
+    pub fn loaded(&self, loaded: &Loaded) {
+        self.profiles.set(i64::try_from(loaded.profiles.iter().count()).unwrap_or(i64::MAX));
+        self.unusable.reset();
+        for failure in &loaded.failures {
+            self.unusable.with_label_values(&[&failure.profile]).set(1);
         }
     }
 

@@ -17,6 +17,9 @@ pub struct Choice {
     /// Namespaces of the route, any of which fits. All when empty, as with the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
+    /// Gateways, as namespace/name; merged ones by the name of their class.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<String>,
     /// Routes, as namespace/name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,
@@ -32,6 +35,7 @@ impl Choice {
         let host = String::from_utf8_lossy(head.host()).to_ascii_lowercase();
         let host = host.trim_end_matches('.');
         any(&self.namespaces, &|namespace| route.is_some_and(|route| route.namespace == *namespace))
+            && any(&self.gateways, &|name| facts.gateway.as_ref() == Some(name))
             && any(&self.routes, &|name| {
                 route.is_some_and(|route| format!("{}/{}", route.namespace, route.name) == *name)
             })
@@ -57,7 +61,8 @@ mod tests {
     fn the_first_choice_that_fits_counts() {
         let shop = Choice { profile: "shop".to_owned(), namespaces: vec!["shop".to_owned()], ..Choice::default() };
         let api = Choice { profile: "api".to_owned(), hosts: vec!["*.api.example".to_owned()], ..Choice::default() };
-        let choices = [shop, api];
+        let edge = Choice { profile: "edge".to_owned(), gateways: vec!["infra/edge".to_owned()], ..Choice::default() };
+        let choices = [shop, api, edge];
         let head = |host: &str| Head::of([(":authority", host.as_bytes())]);
         let route = |namespace: &str| Some(Route { namespace: namespace.to_owned(), name: "r".to_owned() });
         let named = |namespace: &str, host: &str, metadata: Option<&str>| {
@@ -68,5 +73,10 @@ mod tests {
         assert_eq!(named("blog", "X.Api.example.:443", Some("detect")), "api");
         assert_eq!(named("blog", "api.example", Some("detect")), "detect");
         assert_eq!(named("blog", "api.example", None), "baseline");
+        let through = |gateway: &str| {
+            let facts = Facts { gateway: Some(gateway.to_owned()), ..Facts::default() };
+            select(&choices, "baseline", &facts, &head("blog.example")).to_owned()
+        };
+        assert_eq!((through("infra/edge"), through("infra/other")), ("edge".to_owned(), "baseline".to_owned()));
     }
 }

@@ -21,11 +21,15 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("profiles"));
     let (version, core_rules) = coraza::versions();
     tracing::info!(coraza = version, core_rules = core_rules.join(", "), "engine");
+    let adopted = coraza::adopt_signal_handlers();
+    tracing::debug!(adopted, "handlers of signals run on stacks of their own");
     let threads = settings.engine.threads.unwrap_or_else(processors);
     let engine = &settings.engine;
     coraza::limit(threads, engine.memory_limit, engine.memory_growth, engine.deadline);
-    let audit = settings.audit.clone().map(audit::Log::start).transpose()?;
-    let observer = Arc::new(Observer::new(Metrics::register(kit.metrics.registry()), audit));
+    let metrics = Metrics::register(kit.metrics.registry());
+    let lost = metrics.audit.with_label_values(&["lost"]);
+    let audit = settings.audit.clone().map(|audit| audit::Log::start(audit, lost)).transpose()?;
+    let observer = Arc::new(Observer::new(metrics, audit));
     let profiles = follow_profiles(&kit, &settings, &observer).await?;
     ruled.open();
     let firewall = Arc::new(Firewall {
@@ -49,7 +53,7 @@ fn processors() -> u16 {
     std::thread::available_parallelism().ok().and_then(|count| u16::try_from(count.get()).ok()).unwrap_or(1)
 }
 
-/// Profiles now, and whenever their files change: compiled beside those in force, and taken over as a whole or not at all.
+/// Profiles now, and whenever their files change: compiled beside those in force, each taken over as a whole or not at all.
 async fn follow_profiles(
     kit: &Kit,
     settings: &Settings,
@@ -59,9 +63,16 @@ async fn follow_profiles(
     let files: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
     let (loader, observer) = (Loader::default(), Arc::clone(observer));
     let load = move || {
-        let profiles = loader.load(&places)?;
-        observer.metrics.profiles.set(i64::try_from(profiles.iter().count()).unwrap_or(i64::MAX));
-        Ok::<_, crate::profile::Error>(profiles)
+        let loaded = loader.load(&places)?;
+        for failure in &loaded.failures {
+            tracing::error!(
+                profile = failure.profile,
+                "not usable, the last good one, if any, stays in force: {}",
+                failure.what
+            );
+        }
+        observer.metrics.loaded(&loaded);
+        Ok::<_, crate::profile::Error>(loaded.profiles)
     };
     if files.is_empty() {
         return Ok(Reloading::fixed(tokio::task::spawn_blocking(load).await??));

@@ -99,6 +99,9 @@ impl kit::Config for Settings {
         if let Some(index) = self.select.iter().position(|choice| choice.profile.is_empty()) {
             return Err(document.finding(&format!("select[{index}].profile"), "is missing"));
         }
+        if self.audit.as_ref().is_some_and(|audit| audit.file.is_some() && audit.otlp.is_some()) {
+            return Err(document.finding("audit.otlp", "stands beside audit.file, allowed: one of both"));
+        }
         Ok(())
     }
 }

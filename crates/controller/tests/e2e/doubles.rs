@@ -53,7 +53,7 @@ impl Double {
         Self::start(Server::builder().add_service(AuthorizationServer::new(Auth)))
     }
 
-    /// Adds headers on both ways; refuses those who say `x-deny`.
+    /// Adds headers on both ways, with the Gateway that it is told; refuses those who say `x-deny`.
     pub(crate) fn processor() -> Result<Self> {
         Self::start(Server::builder().add_service(ExternalProcessorServer::new(Processor)))
     }
@@ -123,11 +123,13 @@ impl ExternalProcessor for Processor {
         &self,
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
-        let answers = request.into_inner().map(|message| {
+        let gateway = request.metadata().get("portcullis-gateway").and_then(|name| name.to_str().ok());
+        let gateway = gateway.unwrap_or("unknown").to_owned();
+        let answers = request.into_inner().map(move |message| {
             let word = match message?.request {
                 Some(Phase::RequestHeaders(headers)) if has(&headers, "x-deny") => denied(),
-                Some(Phase::RequestHeaders(_)) => Word::RequestHeaders(changed("x-processed")),
-                Some(Phase::ResponseHeaders(_)) => Word::ResponseHeaders(changed("y-processed")),
+                Some(Phase::RequestHeaders(_)) => Word::RequestHeaders(changed("x-processed", &gateway)),
+                Some(Phase::ResponseHeaders(_)) => Word::ResponseHeaders(changed("y-processed", &gateway)),
                 other => return Err(Status::unimplemented(format!("{other:?}"))),
             };
             Ok(ProcessingResponse { response: Some(word), ..Default::default() })
@@ -140,8 +142,8 @@ fn has(headers: &HttpHeaders, name: &str) -> bool {
     headers.headers.iter().flat_map(|map| &map.headers).any(|header| header.key == name)
 }
 
-fn changed(name: &str) -> HeadersResponse {
-    let mutation = HeaderMutation { set_headers: vec![set_raw(name, "yes")], ..Default::default() };
+fn changed(name: &str, gateway: &str) -> HeadersResponse {
+    let mutation = HeaderMutation { set_headers: vec![set_raw(name, gateway)], ..Default::default() };
     HeadersResponse { response: Some(CommonResponse { header_mutation: Some(mutation), ..Default::default() }) }
 }
 

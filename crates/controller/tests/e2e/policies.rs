@@ -186,8 +186,8 @@ async fn envoy_extension_policy_ext_proc() -> Result<()> {
     let scene = Scene::start(&["a"], &(routes() + &processed + &grpc_service(double.address))).await?;
     scene.case.condition("EnvoyExtensionPolicy", "p", "Accepted", "True").await?;
     let answer = scene.ask("h/").await?;
-    assert_eq!(answer.header("y-processed"), Some("yes"));
-    assert_eq!(answer.echoed()?.header("x-processed"), Some("yes"));
+    assert_eq!(answer.header("y-processed"), Some("default/gw"));
+    assert_eq!(answer.echoed()?.header("x-processed"), Some("default/gw"));
     let answer = scene.get("h/").header("x-deny", "1").send().await?;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (403, "processed away"));
     assert_eq!(scene.seen(scene.get("free.com/")).await?.header("x-processed"), None);

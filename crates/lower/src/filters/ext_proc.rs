@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use envoy::{
+    core::{GrpcService, HeaderValue},
     ext::http::ext_proc::{
         ExtProcOverrides, ExtProcPerRoute, ExternalProcessor, MetadataOptions, ProcessingMode,
         ext_proc_per_route::Override,
@@ -25,6 +26,9 @@ use crate::{
 };
 
 const NAME: &str = "envoy.filters.http.ext_proc";
+
+/// The metadata of every call that says through which Gateway a request came, as namespace/name, or the class of merged ones.
+const GATEWAY: &str = "portcullis-gateway";
 
 /// How long one message may take unless set, as Envoy has it.
 const MESSAGE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -59,10 +63,12 @@ pub(super) fn per_route() -> ExtProcPerRoute {
 /// Off but for the routes that are processed; in the order in which their sources list them.
 pub(crate) fn instances(chain: &Chain<'_>) -> Vec<Instance> {
     let processors = chain.needs.ext_proc.values();
-    processors.map(|processor| Instance::off(name(processor), &filter(processor)).from(&processor.source)).collect()
+    processors
+        .map(|processor| Instance::off(name(processor), &filter(chain, processor)).from(&processor.source))
+        .collect()
 }
 
-fn filter(processor: &ExtProc) -> ExternalProcessor {
+fn filter(chain: &Chain<'_>, processor: &ExtProc) -> ExternalProcessor {
     let ExtProc { source: _, index: _, cluster, authority, settings } = processor;
     let settings::ExtProc {
         backend_refs: _,
@@ -77,7 +83,7 @@ fn filter(processor: &ExtProc) -> ExternalProcessor {
     let attributes = |mode: &Option<MessageMode>| mode.as_ref().map(|mode| mode.attributes.clone()).unwrap_or_default();
     let timeout = message_timeout.as_ref().and_then(|timeout| timeout.parse().ok()).unwrap_or(MESSAGE_TIMEOUT);
     ExternalProcessor {
-        grpc_service: Some(grpc_service(cluster, authority, None)),
+        grpc_service: Some(service(chain, grpc_service(cluster, authority, None))),
         failure_mode_allow: *fail_open,
         request_attributes: attributes(&mode.request),
         response_attributes: attributes(&mode.response),
@@ -95,6 +101,13 @@ fn filter(processor: &ExtProc) -> ExternalProcessor {
         route_cache_action: RouteCacheAction::Retain.into(),
         ..Default::default()
     }
+}
+
+/// The service, told which Gateway this is: attributes do not say it.
+fn service(chain: &Chain<'_>, service: GrpcService) -> GrpcService {
+    let gateway =
+        HeaderValue { key: GATEWAY.to_owned(), value: chain.scope.gateway.name.to_string(), ..Default::default() };
+    GrpcService { initial_metadata: vec![gateway], ..service }
 }
 
 fn namespaces(names: &[String]) -> Option<MetadataNamespaces> {

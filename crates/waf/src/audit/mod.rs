@@ -1,32 +1,37 @@
 //! The audit log: what was found in which request.
 //!
 //! ```text
-//! Outcome ─▶ redact ─▶ Entry ─▶ bounded queue ─▶ one thread ─▶ stdout or a file that rotates
+//! Outcome ─▶ redact ─▶ Entry ─▶ bounded queue ─▶ one thread ─▶ stdout, a file that rotates, or a collector
 //! ```
 //!
 //! Requests never wait for it: an entry that finds the queue full is dropped and counted.
 
 mod entry;
 mod native;
+mod otlp;
 mod redact;
 mod sink;
 
 use std::path::PathBuf;
 
+use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
 
 use crate::inspect::Outcome;
 pub use entry::{Entry, Found, Place};
 use redact::Redactor;
-use sink::Sink;
+use sink::{Item, Sink};
 
 /// The audit log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Settings {
-    /// Where entries go: a file; standard output when absent.
+    /// Where entries go: a file, or a collector by `otlp`; standard output when both are absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<File>,
+    /// A collector that takes them as OTLP logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<kit::otlp::Settings>,
     /// How entries look.
     pub format: Format,
     /// Which requests have one.
@@ -109,6 +114,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             file: None,
+            otlp: None,
             format: Format::default(),
             when: When::default(),
             parts: vec![Part::RequestHeaders, Part::Values],
@@ -156,9 +162,9 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts it. The file is opened at once.
-    pub fn start(settings: Settings) -> std::io::Result<Self> {
-        let sink = Sink::start(settings.file.clone(), settings.queue)?;
+    /// Starts it. The file is opened at once. Entries that cannot be written are counted in `lost`.
+    pub fn start(settings: Settings, lost: IntCounter) -> std::io::Result<Self> {
+        let sink = Sink::start(&settings, lost)?;
         let redactor = Redactor::new(&settings.redact);
         Ok(Self { settings, redactor, sink })
     }
@@ -173,6 +179,6 @@ impl Log {
             Format::Json => serde_json::to_string(&entry).unwrap_or_default() + "\n",
             Format::Native => native::write(&entry),
         };
-        Some(if self.sink.write(text) { Written::Queued } else { Written::Dropped })
+        Some(if self.sink.write(Item { text, entry }) { Written::Queued } else { Written::Dropped })
     }
 }

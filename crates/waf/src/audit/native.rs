@@ -26,12 +26,12 @@ pub(super) fn write(entry: &Entry) -> String {
     }
     let mut found = String::new();
     for rule in &entry.rules {
-        let places: Vec<String> = rule.places.iter().map(|place| line(&place.name)).collect();
+        let places: Vec<String> = rule.places.iter().map(|place| quoted(&place.name)).collect();
         let _ = writeln!(
             found,
             "Message: [id \"{}\"] [msg \"{}\"] [severity \"{}\"] [at \"{}\"]",
             rule.rule,
-            line(&rule.message),
+            quoted(&rule.message),
             rule.severity,
             places.join(", ")
         );
@@ -47,4 +47,50 @@ fn line(text: &str) -> String {
     text.chars()
         .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
         .collect()
+}
+
+/// The same between quotes, which it must not end either.
+fn quoted(text: &str) -> String {
+    line(&text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Found;
+
+    #[test]
+    fn a_quote_is_not_ended_from_within() {
+        let place = crate::audit::Place { name: r#"ARGS:x"] [id "1\"#.to_owned(), value: None };
+        let entry =
+            Entry { rules: vec![Found { rule: 7, places: vec![place], ..Found::default() }], ..Entry::default() };
+        let written = write(&entry);
+        assert!(written.contains(r#"[at "ARGS:x\"] [id \"1\\"]"#), "{written}");
+    }
+
+    #[test]
+    fn nothing_from_outside_ends_a_line_or_makes_a_part() {
+        let evil = "a\r\n--ab12-Z--\n--ab12-A--\n[x]\u{85}\u{2028}\0";
+        let text = || evil.to_owned();
+        let entry = Entry {
+            id: format!("ab12{evil}"),
+            client: text(),
+            host: text(),
+            method: text(),
+            target: text(),
+            headers: [(text(), text())].into(),
+            response_headers: [(text(), text())].into(),
+            rules: vec![Found {
+                message: text(),
+                places: vec![crate::audit::Place { name: text(), value: None }],
+                ..Found::default()
+            }],
+            ..Entry::default()
+        };
+        let written = write(&entry);
+        let parts: Vec<&str> = written.lines().filter(|line| line.starts_with("--")).collect();
+        assert_eq!(parts, ["A", "B", "F", "H", "Z"].map(|letter| format!("--ab12aab1-{letter}--")), "{written}");
+        assert!(written.chars().all(|letter| letter == '\n' || !letter.is_control()), "{written:?}");
+        assert_eq!(written.matches("--ab12-Z--").count(), written.matches("\\n--ab12-Z--").count(), "{written}");
+    }
 }

@@ -4,45 +4,66 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use super::File;
+use prometheus::IntCounter;
+
+use super::entry::Entry;
+use super::otlp::Collector;
+use super::{File, Settings};
 
 /// The most bytes that may wait to be written, however many entries are allowed to.
 const MOST_BYTES: usize = 64 << 20;
 
+/// What is written: an entry, and as text.
+pub(super) struct Item {
+    pub(super) text: String,
+    pub(super) entry: Entry,
+}
+
+/// Entries that are lost, and why.
+pub(super) struct Lost {
+    pub(super) entries: u64,
+    pub(super) why: io::Error,
+}
+
 /// The way to the thread that writes. Dropping it waits until everything is written.
 #[derive(Debug)]
 pub(super) struct Sink {
-    queue: Option<SyncSender<String>>,
+    queue: Option<SyncSender<Item>>,
     /// Bytes that wait to be written.
     waiting: Arc<AtomicUsize>,
+    /// Whether nothing more comes.
+    closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Sink {
-    pub(super) fn start(file: Option<File>, queue: usize) -> io::Result<Self> {
-        let mut target: Box<dyn Target> = match file {
-            Some(file) => Box::new(Rotating::open(file)?),
-            None => Box::new(Stdout),
+    /// Counts in `lost` what cannot be written.
+    pub(super) fn start(settings: &Settings, lost: IntCounter) -> io::Result<Self> {
+        let closing = Arc::<AtomicBool>::default();
+        let mut target: Box<dyn Target> = match (&settings.file, &settings.otlp) {
+            (Some(file), _) => Box::new(Rotating::open(file.clone())?),
+            (None, Some(otlp)) => Box::new(Collector::new(otlp, Arc::clone(&closing))?),
+            (None, None) => Box::new(Stdout),
         };
-        let (sender, receiver) = sync_channel(queue.max(1));
+        let (sender, receiver) = sync_channel(settings.queue.max(1));
         let waiting = Arc::<AtomicUsize>::default();
         let written = Arc::clone(&waiting);
         let thread = std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || run(&receiver, &written, &mut *target))?;
-        Ok(Self { queue: Some(sender), waiting, thread: Some(thread) })
+            .spawn(move || run(&receiver, &written, &mut *target, &lost))?;
+        Ok(Self { queue: Some(sender), waiting, closing, thread: Some(thread) })
     }
 
     /// False when there was no room.
-    pub(super) fn write(&self, text: String) -> bool {
-        let size = text.len();
+    pub(super) fn write(&self, item: Item) -> bool {
+        let size = item.text.len();
         let before = self.waiting.fetch_add(size, Ordering::Relaxed);
         let fits = before == 0 || before + size <= MOST_BYTES;
-        let sent = fits && self.queue.as_ref().is_some_and(|queue| queue.try_send(text).is_ok());
+        let sent = fits && self.queue.as_ref().is_some_and(|queue| queue.try_send(item).is_ok());
         if !sent {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
         }
@@ -52,6 +73,7 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.queue = None;
         if let Some(thread) = self.thread.take() {
             // It has said itself what went wrong.
@@ -61,39 +83,46 @@ impl Drop for Sink {
 }
 
 /// Writes in bursts: what is there is written, then flushed.
-fn run(queue: &Receiver<String>, waiting: &AtomicUsize, target: &mut dyn Target) {
+fn run(queue: &Receiver<Item>, waiting: &AtomicUsize, target: &mut dyn Target, lost: &IntCounter) {
     let mut failed = false;
     while let Ok(first) = queue.recv() {
-        let texts = std::iter::once(first).chain(queue.try_iter());
-        let write = |text: String| {
-            waiting.fetch_sub(text.len(), Ordering::Relaxed);
-            target.write(&text)
+        let items = std::iter::once(first).chain(queue.try_iter());
+        let write = |item: Item| {
+            waiting.fetch_sub(item.text.len(), Ordering::Relaxed);
+            target.write(item)
         };
-        let outcome = texts.into_iter().try_for_each(write).and_then(|()| target.flush());
-        match outcome {
-            Err(error) if !failed => {
-                tracing::error!(%error, "the audit log cannot be written, entries are lost");
-                failed = true;
+        let outcome = items.into_iter().try_for_each(write).and_then(|()| target.flush());
+        if let Err(Lost { entries, why }) = &outcome {
+            lost.inc_by(*entries);
+            if !failed {
+                tracing::error!(error = %why, "the audit log cannot be written, entries are lost");
             }
-            outcome => failed &= outcome.is_err(),
         }
+        failed = outcome.is_err();
     }
 }
 
-trait Target: Send {
-    fn write(&mut self, text: &str) -> io::Result<()>;
-    fn flush(&mut self) -> io::Result<()>;
+pub(super) trait Target: Send {
+    fn write(&mut self, item: Item) -> Result<(), Lost>;
+    fn flush(&mut self) -> Result<(), Lost>;
+}
+
+/// Of a file, it is not known how much of what was written before is lost.
+impl From<io::Error> for Lost {
+    fn from(why: io::Error) -> Self {
+        Self { entries: 1, why }
+    }
 }
 
 struct Stdout;
 
 impl Target for Stdout {
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        io::stdout().write_all(text.as_bytes())
+    fn write(&mut self, item: Item) -> Result<(), Lost> {
+        Ok(io::stdout().write_all(item.text.as_bytes())?)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+    fn flush(&mut self) -> Result<(), Lost> {
+        Ok(io::stdout().flush()?)
     }
 }
 
@@ -136,16 +165,17 @@ fn numbered(path: &Path, number: usize) -> PathBuf {
 }
 
 impl Target for Rotating {
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        if self.size > 0 && self.size + text.len() as u64 > self.settings.max_bytes {
+    fn write(&mut self, item: Item) -> Result<(), Lost> {
+        let size = item.text.len() as u64;
+        if self.size > 0 && self.size + size > self.settings.max_bytes {
             self.rotate()?;
         }
-        self.size += text.len() as u64;
-        self.file.write_all(text.as_bytes())
+        self.size += size;
+        Ok(self.file.write_all(item.text.as_bytes())?)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    fn flush(&mut self) -> Result<(), Lost> {
+        Ok(self.file.flush()?)
     }
 }
 
@@ -153,13 +183,24 @@ impl Target for Rotating {
 mod tests {
     use super::*;
 
+    fn item(text: &str) -> Item {
+        Item { text: text.to_owned(), entry: Entry::default() }
+    }
+
+    fn unwritten(room: usize) -> (Sink, Receiver<Item>) {
+        let (sender, receiver) = sync_channel(room);
+        (Sink { queue: Some(sender), waiting: Arc::default(), closing: Arc::default(), thread: None }, receiver)
+    }
+
     #[test]
     fn a_full_file_gives_way() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
-        let sink = Sink::start(Some(File { path: path.clone(), max_bytes: 10, keep: 2 }), 100).unwrap();
+        let file = Some(File { path: path.clone(), max_bytes: 10, keep: 2 });
+        let lost = IntCounter::new("lost", "Lost.").unwrap();
+        let sink = Sink::start(&Settings { file, ..Settings::default() }, lost.clone()).unwrap();
         for text in ["one 5\n", "two 5\n", "three\n", "four\n"] {
-            assert!(sink.write(text.to_owned()));
+            assert!(sink.write(item(text)));
         }
         drop(sink);
         let read = |path: &Path| fs::read_to_string(path).unwrap();
@@ -167,18 +208,17 @@ mod tests {
             ("four\n".to_owned(), "three\n".to_owned(), "two 5\n".to_owned())
         });
         assert!(!numbered(&path, 3).exists());
+        assert_eq!(lost.get(), 0);
     }
 
     #[test]
     fn what_finds_no_room_is_refused() {
-        let (sender, receiver) = sync_channel(1);
-        let sink = Sink { queue: Some(sender), waiting: Arc::default(), thread: None };
-        assert!(sink.write("a".to_owned()) && !sink.write("b".to_owned()));
+        let (sink, receiver) = unwritten(1);
+        assert!(sink.write(item("a")) && !sink.write(item("b")));
         drop(receiver);
-        assert!(!sink.write("c".to_owned()));
-        let (sender, receiver) = sync_channel(10);
-        let sink = Sink { queue: Some(sender), waiting: Arc::default(), thread: None };
-        assert!(sink.write("a".repeat(MOST_BYTES)) && !sink.write("b".to_owned()));
+        assert!(!sink.write(item("c")));
+        let (sink, receiver) = unwritten(10);
+        assert!(sink.write(item(&"a".repeat(MOST_BYTES))) && !sink.write(item("b")));
         drop(receiver);
     }
 }

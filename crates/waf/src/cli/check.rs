@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::profile::{Loader, Place};
+use crate::profile::{Loaded, Loader, Place};
 
 /// Checks profiles: what is wrong is said with file, line and field or directive, and the exit code is 1.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> ExitCode {
     let place = |path: &PathBuf| Place { path: path.clone(), extends: args.extends.clone() };
-    match Loader::default().load(&args.files.iter().map(place).collect::<Vec<_>>()) {
+    let loaded = Loader::default().load(&args.files.iter().map(place).collect::<Vec<_>>());
+    match loaded.and_then(Loaded::complete) {
         Ok(profiles) => {
             for profile in profiles.iter() {
                 println!("ok: {} ({} rules)", profile.plan.name, profile.rules.count());

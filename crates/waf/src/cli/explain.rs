@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn explain(args: &Args) -> Result<Verdict> {
     let places: Vec<Place> = args.files.iter().map(|path| Place { path: path.clone(), extends: None }).collect();
-    let profiles = Loader::default().load(&places)?;
+    let profiles = Loader::default().load(&places)?.complete()?;
     let profile = profiles.get(&args.profile).with_context(|| {
         let names: Vec<&str> = profiles.iter().map(|profile| profile.plan.name.as_str()).collect();
         format!("there is no profile {}, there are: {}", args.profile, names.join(", "))

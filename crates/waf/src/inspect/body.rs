@@ -211,11 +211,11 @@ mod tests {
 
     #[test]
     fn an_unknown_encoding_is_refused() {
-        let odd = head(&[("content-encoding", "br")]);
+        let odd = head(&[("content-encoding", "compress")]);
         let next = fate(b"x", 1, &plan(16, OverLimit::Pass), &odd);
         let refused = Next::Refuse { reason: Reason::UnknownEncoding, body: Bytes::new() };
         assert_eq!(next, refused);
-        let twice = head(&[("content-encoding", "identity"), ("content-encoding", "br")]);
+        let twice = head(&[("content-encoding", "identity"), ("content-encoding", "compress")]);
         assert_eq!(fate(b"x", 1, &plan(16, OverLimit::Pass), &twice), refused);
     }
 

@@ -1,7 +1,8 @@
 //! Bodies that were compressed, within bounds.
 
-use std::io::Read;
+use std::io::{self, Read};
 
+use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// How many encodings may lie around each other.
@@ -10,6 +11,10 @@ const DEEPEST: usize = 3;
 const RATIO: u64 = 100;
 /// Up to this size the ratio does not matter.
 const FREE: u64 = 64 << 10;
+/// The window of zstd that is allowed, as a power of two: 8 MiB, the most that HTTP allows (RFC 9659).
+const WINDOW: u32 = 23;
+/// How much brotli reads at a time.
+const PIECE: usize = 4096;
 
 /// Why a body cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +60,23 @@ fn one(name: &str, body: &[u8], most: u64) -> Result<Vec<u8>, Undecodable> {
             Err(Undecodable::Broken) => read(DeflateDecoder::new(body), body.len(), most),
             read => read,
         },
+        "br" => read(brotli(body), body.len(), most),
+        "zstd" => read(zstd(body).map_err(|_| Undecodable::Broken)?, body.len(), most),
         _ => Err(Undecodable::Unknown),
     }
+}
+
+/// Without the large windows that HTTP has not: one may be a gigabyte.
+fn brotli(body: &[u8]) -> impl Read {
+    let mut decoder = Decompressor::new(body, PIECE);
+    decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
+    decoder
+}
+
+fn zstd(body: &[u8]) -> io::Result<impl Read> {
+    let mut decoder = zstd::Decoder::with_buffer(body)?;
+    decoder.window_log_max(WINDOW)?;
+    Ok(decoder)
 }
 
 fn read(from: impl Read, before: usize, most: u64) -> Result<Vec<u8>, Undecodable> {
@@ -99,10 +119,39 @@ mod tests {
         assert_eq!(decode(b"gzip", &two, 1000).unwrap(), b"id=1' or 1=1");
     }
 
+    /// `id=1' or '1'='1`, as Google's own encoder packs it.
+    const BROTLI: &[u8] = b"\x0b\x07\x80id=1' or '1'='1\x03";
+    /// 10 MiB of zeros.
+    const BROTLI_BOMB: &[u8] =
+        b"\xcb\xff\xff\x3f\xf8\x27\0\xe2\xb1\x40\x20\xf7\xfe\x2f\xff\xff\x3f\xf0\x4f\0\xc4\x61\x11\x80\xee\xfd\x07";
+    /// `a=b`, with a window of a gigabyte.
+    const BROTLI_LARGE: &[u8] = b"\x11\x1e\x04\0\x02a=b\x03";
+
+    #[test]
+    fn brotli_and_zstd_are_unpacked_within_the_same_bounds() {
+        let body = b"id=1' or '1'='1";
+        assert_eq!(decode(b"br", BROTLI, 1000).unwrap(), body);
+        assert_eq!(decode(b"br, gzip", &gzip(BROTLI), 1000).unwrap(), body);
+        assert_eq!(decode(b"br", BROTLI, 4).unwrap().len(), 5);
+        assert_eq!(decode(b"br", &BROTLI[..9], 1000), Err(Undecodable::Broken));
+        assert_eq!(decode(b"br", BROTLI_BOMB, 100 << 20), Err(Undecodable::Bomb));
+        assert_eq!(decode(b"br", BROTLI_LARGE, 1000), Err(Undecodable::Broken));
+        let pack = |body: &[u8]| zstd::encode_all(body, 3).unwrap();
+        assert_eq!(decode(b"zstd", &pack(body), 1000).unwrap(), body);
+        // Frames one after the other are one body.
+        assert_eq!(decode(b"zstd", &[pack(b"id=1"), pack(b"' or 1=1")].concat(), 1000).unwrap(), b"id=1' or 1=1");
+        assert_eq!(decode(b"zstd", &pack(body)[..9], 1000), Err(Undecodable::Broken));
+        assert_eq!(decode(b"zstd", &pack(&vec![0; 10 << 20]), 100 << 20), Err(Undecodable::Bomb));
+        let mut wide = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        wide.window_log(WINDOW + 1).unwrap();
+        wide.write_all(&vec![b'a'; 1 << (WINDOW + 1)]).unwrap();
+        assert_eq!(decode(b"zstd", &wide.finish().unwrap(), 100 << 20), Err(Undecodable::Broken));
+    }
+
     #[test]
     fn what_cannot_be_unpacked_is_said() {
         let body = b"a=b";
-        assert_eq!(decode(b"zstd", body, 10), Err(Undecodable::Unknown));
+        assert_eq!(decode(b"compress", body, 10), Err(Undecodable::Unknown));
         assert_eq!(decode(b"gzip,gzip,gzip,gzip", body, 10), Err(Undecodable::Unknown));
         assert_eq!(decode(b"gzip", body, 10), Err(Undecodable::Broken));
         assert_eq!(decode(b"gzip", &gzip(body)[..12], 10), Err(Undecodable::Broken));

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use coraza::{Broken, Match, Step, Transaction};
+use coraza::{Broken, Match, Rules, Step, Transaction};
 
 use crate::head::Head;
 use crate::metrics::Phase;
@@ -39,8 +39,8 @@ pub struct Inspection {
     request_body: Body,
     response_body: Body,
     response: Option<Head>,
-    /// What trailers matched, in a transaction of their own.
-    trailers: Vec<Match>,
+    /// The request's body as it was judged, as long as trailers may follow.
+    judged_body: Bytes,
     /// Why it was refused, or would have been.
     refused: Option<Refusal>,
     failed: Option<Reason>,
@@ -86,7 +86,7 @@ impl Inspection {
             request_body: Body::default(),
             response_body: Body::default(),
             response: None,
-            trailers: Vec::new(),
+            judged_body: Bytes::new(),
             refused: None,
             failed: None,
             given_up: Arc::default(),
@@ -163,11 +163,17 @@ impl Inspection {
                 body
             }
         };
+        self.judged_body = body.clone();
         self.run(Phase::RequestBody, |transaction| transaction.request_body(&body, true).is_ok())
     }
 
-    /// Judges the trailers of the request as headers of a request of their own: the same with them. A body that had not ended
-    /// ends with them.
+    /// The request ended with its body, which need not be kept for trailers.
+    pub(crate) fn ends_without_trailers(&mut self) {
+        self.judged_body = Bytes::new();
+    }
+
+    /// Judges the request once more, with its trailers among its headers: what they score counts together with the rest. A body
+    /// that had not ended ends with them, and is judged without them first, since they may say something else of what it is.
     pub fn request_trailers(&mut self, trailers: &Head) -> Verdict {
         if !self.request_body.is_done() {
             let verdict = self.request_body(Bytes::new(), End::Last);
@@ -175,18 +181,27 @@ impl Inspection {
                 return verdict;
             }
         }
-        let transaction = self.profile.rules.begin(self.exchange.request(trailers), true);
-        self.trailers = transaction.matches();
-        match transaction.last() {
-            Ok(Step { interruption: Some(decided), .. }) => self.refuse(Refusal::by_rule(decided, &self.trailers)),
-            Ok(_) => Verdict::Pass,
-            Err(broken) => self.fail(&broken.clone()),
+        let body = std::mem::take(&mut self.judged_body);
+        let (exchange, begun) = (std::mem::take(&mut self.exchange), Instant::now());
+        let again = |rules: &Rules| {
+            let mut transaction = rules.begin(exchange.request(trailers), false);
+            // What went wrong is with the transaction.
+            let _ = transaction.request_body(&body, true);
+            transaction
+        };
+        self.transaction = again(&self.profile.rules);
+        self.observer.metrics.phase(Phase::RequestBody, begun.elapsed());
+        if let Some((shadow, transaction)) = &mut self.shadow {
+            *transaction = again(&shadow.rules);
         }
+        self.exchange = exchange;
+        self.judge()
     }
 
     /// The head of the response; with `done` there is no body to look at, and its rules run too. Rules of request bodies that
     /// have not run, since the end of one did not come, run first.
     pub fn response(&mut self, head: Head, done: bool) -> Verdict {
+        self.ends_without_trailers();
         if !self.request_body.is_done() {
             self.observer.metrics.missed_body();
             let verdict = self.request_body(Bytes::new(), End::Last);

@@ -49,13 +49,11 @@ impl<'a> Outcome<'a> {
     pub(super) fn of(inspection: &'a Inspection) -> Self {
         let step = inspection.step();
         let found = step.is_none_or(|step| step.matches > 0);
-        let mut matches = if found { inspection.transaction.matches() } else { Vec::new() };
-        matches.extend(inspection.trailers.iter().cloned());
         Self {
             exchange: &inspection.exchange,
             response: inspection.response.as_ref(),
             plan: &inspection.profile.plan,
-            matches,
+            matches: if found { inspection.transaction.matches() } else { Vec::new() },
             scores: step.map_or((0, 0), |step| (step.inbound, step.outbound)),
             refused: inspection.refused.as_ref(),
             failed: inspection.failed,

@@ -4,13 +4,16 @@
 //! files ─▶ Spec (YAML) ─▶ Plan (everything said, within guardrails) ─▶ SecLang ─▶ coraza::Rules ─▶ Profile
 //! ```
 //!
-//! Profiles whose rules come out the same share one compiled set, and a set that is in force already is not compiled again.
+//! Each profile is loaded by itself: one that is wrong keeps its last good rules, and the others go on. Profiles whose rules come
+//! out the same share one compiled set, and a set that is in force already is not compiled again.
 
 mod check;
 mod guardrails;
 mod load;
 mod plan;
+mod read;
 mod seclang;
+mod source;
 mod spec;
 mod statements;
 
@@ -19,8 +22,9 @@ use std::sync::Arc;
 
 use coraza::Rules;
 
-pub use load::{Error, Loader, Place, as_directives, builtin};
+pub use load::{Error, Failure, Loaded, Loader, as_directives};
 pub use plan::{BodyPlan, Core, Plan};
+pub use read::{Place, builtin};
 pub use spec::{Body, CoreRules, Exclusion, Guardrails, Mode, OnFailure, OverLimit, Responses, RuleRange, Spec};
 
 /// An exclusion as SecLang; `None` when what it names cannot be written there.

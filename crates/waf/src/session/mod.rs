@@ -20,7 +20,7 @@ use envoy::service::ext_proc::processing_request::Request as Message;
 use envoy::service::ext_proc::{HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse};
 use tokio::time::Instant;
 
-use crate::facts::Facts;
+use crate::facts::{Called, Facts};
 use crate::firewall::Firewall;
 use crate::head::Head;
 use crate::inspect::{End, Exchange, Inspection};
@@ -65,8 +65,8 @@ impl Malformed {
 #[derive(Debug)]
 pub(crate) struct Session {
     firewall: Arc<Firewall>,
-    /// The profile that the call itself names.
-    called: Option<String>,
+    /// What the call itself says.
+    called: Called,
     state: State,
     /// Who is told of a refusal.
     reader: Reader,
@@ -84,8 +84,8 @@ enum State {
 }
 
 impl Session {
-    /// A stream that has just begun. `called` is the profile that the call itself names.
-    pub(crate) fn new(firewall: Arc<Firewall>, called: Option<String>) -> Self {
+    /// The stream of a call that has just begun.
+    pub(crate) fn new(firewall: Arc<Firewall>, called: Called) -> Self {
         firewall.observer.metrics.streams.inc();
         let (state, reader) = (State::New, Reader::default());
         Self { firewall, called, state, reader, modes: Modes::default(), held: Vec::new() }
@@ -94,9 +94,8 @@ impl Session {
     /// Takes a message and gives the answers to it, none where it has to wait for more.
     pub(crate) async fn message(&mut self, request: ProcessingRequest) -> Result<Vec<ProcessingResponse>, Malformed> {
         let silent = request.observability_mode;
-        let mut facts = matches!(self.state, State::New).then(|| Facts::of(&request));
-        if let Some(facts) = &mut facts {
-            facts.profile = facts.profile.take().or_else(|| self.called.take());
+        let facts = matches!(self.state, State::New).then(|| Facts::of(std::mem::take(&mut self.called), &request));
+        if facts.is_some() {
             self.modes.learn(request.protocol_config.as_ref());
         }
         let answers = match (request.request.ok_or(Malformed::Empty)?, facts) {
@@ -250,7 +249,13 @@ impl Session {
         let (piece, bytes) = (chunk.clone(), self.received(direction) + chunk.len() as u64);
         let verdict = self
             .run(bytes, move |inspection| match direction {
-                Direction::Request => inspection.request_body(chunk, end),
+                Direction::Request => {
+                    let verdict = inspection.request_body(chunk, end);
+                    if last {
+                        inspection.ends_without_trailers();
+                    }
+                    verdict
+                }
                 Direction::Response => inspection.response_body(chunk, end),
             })
             .await;

@@ -5,7 +5,8 @@
 //!         and changes of them                 └─▶ plain Coraza (Go) ─▶ verdicts ───────────┴─▶ the same rules and scores?
 //! ```
 //!
-//! Arguments: how many changed transactions, and the seed. The last line is `N equal, N different`.
+//! Arguments: how many changed transactions, and the seed. The last line is `N equal, N different`. At the end a rule is taken away
+//! from plain Coraza, which has to be found: a comparison that finds nothing must be able to.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -43,6 +44,8 @@ use verdict::Verdict;
 const AT_A_TIME: usize = 8;
 /// How many are shown at a time: the audit log's queue holds all of them.
 const BATCH: usize = 4_000;
+/// In how many transactions a difference is planted.
+const PLANTED: usize = 20;
 /// How often both judge again what they differ in.
 const AGAIN: usize = 25;
 
@@ -73,8 +76,27 @@ async fn main() -> ExitCode {
     let refused = theirs.values().filter(|verdict| verdict.refused).count();
     println!("{} transactions with seed {seed}, {refused} of them refused", transactions.len());
     println!("{} by chance: both say now this, now that", differing.len() - stay.len());
+    let (found, planted) = planted(&transactions, &ours).await;
+    println!("{found} found of {planted} for which plain Coraza lacked a rule");
     println!("{} equal, {} different", transactions.len() - stay.len(), stay.len());
-    if stay.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if stay.is_empty() && found == planted && planted > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Takes a rule away from plain Coraza: how many of the transactions in which it matched are found to differ, and how many those
+/// are.
+async fn planted(transactions: &[Transaction], ours: &Verdicts) -> (usize, usize) {
+    let of_first = transactions.iter().filter(|transaction| transaction.profile == PROFILES[0]);
+    let Some(rule) = of_first.clone().find_map(|transaction| ours[&transaction.id].rules.first()) else {
+        return (0, 0);
+    };
+    let touched: Vec<Transaction> =
+        of_first.filter(|transaction| ours[&transaction.id].rules.contains(rule)).take(PLANTED).cloned().collect();
+    let lacking = format!("{}\nexclusions: [{{rules: [{rule}]}}]\n", cases::PROFILE);
+    let lacking = Plain::new(&[("crs.yaml", &lacking), FILES[1]]);
+    let theirs = lacking.judge(&touched).await;
+    let differing: Vec<&Transaction> =
+        touched.iter().filter(|transaction| ours[&transaction.id] != theirs[&transaction.id]).collect();
+    (stay_different(&lacking, &differing).await.len(), touched.len())
 }
 
 /// All cases for both profiles, and changes of them.

@@ -73,7 +73,15 @@ async fn packed_bodies_are_unpacked() {
     let attack = format!("id={INJECTION}");
     assert_eq!(send("gzip", gzip("a=b")).await, 200);
     assert_eq!(send("gzip", gzip(&attack)).await, 403);
-    assert_eq!(send("br", b"whatever".to_vec()).await, 415);
+    // `a=b` and the attack, as Google's encoder packs them.
+    assert_eq!(send("br", b"\x0b\x01\x80a=b\x03".to_vec()).await, 200);
+    assert_eq!(send("br", [b"\x8b\x12\x80id=".as_slice(), INJECTION.as_bytes(), b"\x03"].concat()).await, 403);
+    assert_eq!(send("br", b"whatever".to_vec()).await, 400);
+    let zstd = |body: &str| zstd::encode_all(body.as_bytes(), 3).unwrap();
+    assert_eq!(send("zstd", zstd("a=b")).await, 200);
+    assert_eq!(send("zstd", zstd(&attack)).await, 403);
+    assert_eq!(send("zstd", zstd(&"a".repeat(10 << 20))).await, 413);
+    assert_eq!(send("compress", b"whatever".to_vec()).await, 415);
     assert_eq!(send("gzip", b"not gzip".to_vec()).await, 400);
     assert_eq!(send("gzip", gzip(&"a".repeat(10 << 20))).await, 413);
 }

@@ -217,6 +217,63 @@ async fn trailers() {
 }
 
 #[tokio::test]
+async fn a_score_in_parts_by_body_and_trailers() {
+    // Three points each, of the five that are too many.
+    let rule = |number: u32, place: &str| {
+        format!(
+            "  SecRule {place} \"@streq odd\" \"id:{number},phase:2,pass,severity:WARNING,\
+             setvar:tx.inbound_anomaly_score_pl1=+%{{tx.warning_anomaly_score}}\"\n"
+        )
+    };
+    // Envoy keeps what says that a body comes in chunks to itself, which scores by its absence.
+    let profile = format!(
+        "name: parts\nexclusions: [{{rules: [920180]}}]\nbefore: |\n{}{}",
+        rule(1, "ARGS:a"),
+        rule(2, "REQUEST_HEADERS:x-note")
+    );
+    let service = Service::start(&[("parts.yaml", &profile)], "defaultProfile: parts\n").await;
+    let edge = Edge::start(&service).await;
+    let send = async |body: &str, trailer: &str| {
+        let rest = chunked(body, 3) + trailer + "\r\n\r\n";
+        raw(&edge, "POST / HTTP/1.1", &[FORM, CHUNKED], &rest).await
+    };
+    assert_eq!(send("a=odd", "x-note: fine").await, 200, "{:?}", service.entries());
+    assert_eq!(send("a=even", "x-note: odd").await, 200, "{:?}", service.entries());
+    assert_eq!(send("a=odd", "x-note: odd").await, 403);
+    let entry = service.entry("both parts", |entry| entry["verdict"] == "block").await;
+    let rules: Vec<u64> = entry["rules"].as_array().unwrap().iter().filter_map(|rule| rule["rule"].as_u64()).collect();
+    assert!(rules.contains(&1) && rules.contains(&2), "{entry}");
+    assert_eq!((entry["score"].as_i64(), edge.backend.count()), (Some(6), 2));
+}
+
+#[tokio::test]
+async fn an_exclusion_and_paths_that_climb_out_of_it() {
+    let profile = "name: blog\ncoreRules: {version: none}\nexclusions: [{rules: [1], path: /blog}]\n\
+                   directives: |\n  SecRule ARGS:id \"@streq x\" \"id:1,phase:1,deny\"\n";
+    let service = Service::start(&[("blog.yaml", profile)], "defaultProfile: blog\n").await;
+    let edge = Edge::start(&service).await;
+    for target in [
+        "/blogs",
+        "/blog/../admin",
+        "/blog/..%2fadmin",
+        "/blog/%2e%2e/admin",
+        "/blog/.%2E%2Fadmin",
+        "/blog/..;/admin",
+        "/blog/..%5cadmin",
+        "/blog/%252e%252e/admin",
+        "/%2e/blog/a/../../admin",
+        "/x/..%2fblog",
+    ] {
+        assert_eq!(raw(&edge, &format!("GET {target}?id=x HTTP/1.1"), &[], "").await, 403, "{target}");
+    }
+    assert_eq!(edge.backend.count(), 0);
+    for target in ["/blog", "/blog/", "/blog/a.b?c=..", "/shop/../blog/a", "//blog"] {
+        let query = if target.contains('?') { "&id=x" } else { "?id=x" };
+        assert_eq!(edge.get(&format!("{target}{query}")).await.status, StatusCode::OK, "{target}");
+    }
+}
+
+#[tokio::test]
 async fn headers_that_smuggle() {
     let (_service, edge) = usual().await;
     let inner = "0\r\n\r\nGET /admin HTTP/1.1\r\nhost: a\r\n\r\n";

@@ -33,14 +33,22 @@ impl Service {
         for (name, text) in profiles {
             fs::write(directory.join(name), text).unwrap();
         }
-        let file = dir.path().join("waf.yaml");
         let audit = dir.path().join("audit.log");
+        let settings =
+            format!("profiles: [{{path: {directory:?}}}]\naudit: {{file: {{path: {audit:?}}}, {more}}}\n{settings}");
+        Self::run(dir, &settings).await
+    }
+
+    /// Starts it with these settings and ports alone.
+    pub(crate) async fn start_bare(settings: &str) -> Self {
+        Self::run(TempDir::with_prefix("waf-").unwrap(), settings).await
+    }
+
+    async fn run(dir: TempDir, settings: &str) -> Self {
+        let file = dir.path().join("waf.yaml");
         let patience = if settings.contains("engine: ") { "" } else { "engine: {deadline: 20s}\n" };
-        let settings = format!(
-            "grpc: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\nprofiles: [{{path: {directory:?}}}]\n\
-             audit: {{file: {{path: {audit:?}}}, {more}}}\n{patience}{settings}"
-        );
-        fs::write(&file, settings).unwrap();
+        let ports = "grpc: {address: '127.0.0.1:0'}\nadmin: {address: '127.0.0.1:0'}\n";
+        fs::write(&file, format!("{ports}{patience}{settings}")).unwrap();
         let mut process = service::start(env!("CARGO_BIN_EXE_portcullis-waf"), &file, &[]).unwrap();
         let admin = listening(&mut process, "admin").await.unwrap();
         let grpc = listening(&mut process, "grpc").await.unwrap();

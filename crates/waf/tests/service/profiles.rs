@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use testbed::PATIENCE;
 use testbed::client::Request;
 use testbed::load::Load;
@@ -41,10 +42,15 @@ async fn routes_have_profiles_of_their_own() {
         )
     };
     let (shop, named) = (teapot(418), teapot(451));
-    let settings = "select: [{profile: p418, namespaces: [shop], hosts: ['*.shop.example']}]\n";
+    let settings = "select: [{profile: p418, namespaces: [shop], hosts: ['*.shop.example']}, \
+                    {profile: p418, gateways: [infra/edge]}]\n";
     let service = Service::start(&[("a.yaml", &shop), ("b.yaml", &named)], settings).await;
     let called = |name: &str| {
         let metadata = json!([{ "key": "portcullis-waf-profile", "value": name }]);
+        json!({ "grpc_service": { "envoy_grpc": { "cluster_name": "waf" }, "initial_metadata": metadata } })
+    };
+    let through = |name: &str| {
+        let metadata = json!([{ "key": "portcullis-gateway", "value": name }]);
         json!({ "grpc_service": { "envoy_grpc": { "cluster_name": "waf" }, "initial_metadata": metadata } })
     };
     let (usual, of_blog) = (json!({}), json!({ "name": "httproute/blog/cats/rule/0" }));
@@ -55,6 +61,8 @@ async fn routes_have_profiles_of_their_own() {
         (&called("p451"), &usual, "blog.example", 451),
         (&called("p451"), &usual, "a.shop.example", 418),
         (&called("nobody"), &usual, "blog.example", 500),
+        (&through("infra/edge"), &usual, "blog.example", 418),
+        (&through("infra/edges"), &usual, "blog.example", 200),
     ] {
         let edge = Edge::with(&service, filter, route).await;
         let request = Request::get(&format!("http://{host}/")).to(edge.address).header("user-agent", "tests");
@@ -67,9 +75,17 @@ const OWN: &str = "name: own\ncoreRules: {version: none}\ndirectives: |\n  SecRu
     \"id:1,phase:1,deny,status:STATUS\"\n";
 
 #[tokio::test]
-async fn profiles_change_while_running_and_a_wrong_one_changes_nothing() {
+async fn profiles_change_while_running_and_a_wrong_one_changes_only_itself() {
     let first = OWN.replace("STATUS", "418");
-    let mut service = Service::start(&[("own.yaml", &first)], "defaultProfile: own\n").await;
+    let other = |status: u16| {
+        format!(
+            "name: other\ncoreRules: {{version: none}}\ndirectives: |\n  SecAction \"id:1,phase:1,deny,status:{status}\"\n"
+        )
+    };
+    let files = [("other.yaml", other(410)), ("own.yaml", first)];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let settings = "defaultProfile: own\nselect: [{profile: other, hosts: [other.example]}]\n";
+    let mut service = Service::start(&files, settings).await;
     let edge = Edge::start(&service).await;
     let status = async || edge.get("/?a=x").await.status.as_u16();
     assert_eq!(status().await, 418);
@@ -77,13 +93,58 @@ async fn profiles_change_while_running_and_a_wrong_one_changes_nothing() {
     service.rewrite("own.yaml", &OWN.replace("STATUS", "451"));
     wait_until("the new rule", PATIENCE, async || status().await == 451).await.unwrap();
     service.rewrite("own.yaml", &OWN.replace("@streq", "@rx ("));
-    let said = |line: &str| line.contains("own.yaml:4: ") && line.contains("SecRule");
-    service.process.wait_for_line(PATIENCE, |line| said(line) || line.contains("own.yaml:4:")).await.unwrap();
-    service.reaches(r#"config_reload_failures_total{config="profiles"}"#, 1.0).await;
+    let said = |line: &str| line.contains("own.yaml:4: ");
+    service.process.wait_for_line(PATIENCE, said).await.unwrap();
+    service.reaches(r#"waf_unusable_profiles{profile="own"}"#, 1.0).await;
     assert_eq!(status().await, 451);
+    let of_other = async || {
+        let request = Request::get("http://other.example/").to(edge.address).header("user-agent", "tests");
+        request.send().await.unwrap().status.as_u16()
+    };
+    assert_eq!(of_other().await, 410);
+    service.rewrite("other.yaml", &other(418));
+    wait_until("the other profile's new rule", PATIENCE, async || of_other().await == 418).await.unwrap();
+    // Nobody knows which profile a file is that cannot be read; the one that it was stays.
+    service.rewrite("own.yaml", "name: [");
+    service
+        .reaches(
+            &format!("waf_unusable_profiles{{profile=\"{}\"}}", service.profiles().join("own.yaml").display()),
+            1.0,
+        )
+        .await;
+    assert_eq!((status().await, of_other().await), (451, 418));
     let ready: Value = serde_json::from_str(&service.page("/readyz").await).unwrap();
     assert_eq!(ready["ready"], true, "{ready}");
     load.stop_unharmed().await.unwrap();
+    service.rewrite("own.yaml", &OWN.replace("STATUS", "422"));
+    wait_until("the mended rule", PATIENCE, async || status().await == 422).await.unwrap();
+    assert!(service.metric(r#"waf_unusable_profiles{profile="own"}"#).await < 1.0);
+}
+
+#[tokio::test]
+async fn a_team_s_wrong_profile_neither_keeps_the_service_from_starting_nor_takes_another_s_name() {
+    let teams = TempDir::with_prefix("teams-").unwrap();
+    let write = |name: &str, text: &str| std::fs::write(teams.path().join(name), text).unwrap();
+    let status = |status: u16| format!("directives: |\n  SecAction \"id:10001,phase:1,deny,status:{status}\"\n");
+    write("b.yaml", &format!("name: shop\nextends: baseline\n{}", status(418)));
+    write("c.yaml", "name: bad\nextends: baseline\ncoreRules: {version: none}\n");
+    let settings = format!(
+        "profiles: [{{path: {:?}, extends: baseline}}]\nselect: [{{profile: bad, hosts: [bad.example]}}]\ndefaultProfile: shop\n",
+        teams.path()
+    );
+    let service = Service::start_bare(&settings).await;
+    let edge = Edge::start(&service).await;
+    let ask = async |host: &str| {
+        let request = Request::get(&format!("http://{host}/")).to(edge.address).header("user-agent", "tests");
+        request.send().await.unwrap().status.as_u16()
+    };
+    assert_eq!((ask("shop.example").await, ask("bad.example").await), (418, 500));
+    service.reaches(r#"waf_unusable_profiles{profile="bad"}"#, 1.0).await;
+    // Its file comes first by name, but the name is taken.
+    let thief = teams.path().join("a.yaml");
+    write("a.yaml", &format!("name: shop\nextends: baseline\n{}", status(451)));
+    service.reaches(&format!("waf_unusable_profiles{{profile=\"{}\"}}", thief.display()), 1.0).await;
+    assert_eq!(ask("shop.example").await, 418);
 }
 
 #[tokio::test]

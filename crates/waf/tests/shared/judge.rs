@@ -36,7 +36,7 @@ impl Judge {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let place = Place { path: dir.path().to_owned(), extends: None };
-        let profiles = Loader::default().load(&[place]).unwrap();
+        let profiles = Loader::default().load(&[place]).unwrap().complete().unwrap();
         let observer = Arc::new(Observer::new(Metrics::register(&Registry::new()), None));
         Self { profiles, observer, _dir: dir }
     }
