@@ -25,6 +25,7 @@ pub mod fuzz;
 mod grpc;
 mod handover;
 mod http;
+pub mod inside;
 pub mod jwt;
 mod login;
 mod logout;

@@ -73,7 +73,7 @@ impl Described for Name {
             }
             Self::ProviderErrors => (
                 "oidc_provider_errors_total",
-                "What providers failed at, by kind (unavailable, client, grant, refused, invalid).",
+                "What providers failed at, by kind (unavailable, inside, client, grant, refused, invalid).",
                 &["provider", "kind"],
             ),
             Self::StoreSeconds => ("oidc_store_seconds", "Time of a call to the store.", &["call"]),
