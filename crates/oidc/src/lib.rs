@@ -37,6 +37,7 @@ pub mod provider;
 mod random;
 mod refresh;
 pub mod return_url;
+mod rounds;
 pub mod rules;
 pub mod runtime;
 pub mod seal;

@@ -59,7 +59,7 @@ impl Service {
     ) -> Answer {
         let jar = self.jar(profile);
         let cookies = ask.header("cookie").unwrap_or_default();
-        let found = match self.sessions.find(&jar, cookies, now).await {
+        let found = match self.sessions.find_all(&jar, cookies, now).await {
             Ok(found) => found,
             Err(error) => return self.no_store(ask, error),
         };
@@ -68,7 +68,7 @@ impl Service {
         let allowed = &runtime.settings.return_hosts;
         let back = asked.and_then(|rd| crate::return_url::asked(&rd, jar.scheme(), &ask.host, allowed)).unwrap_or(home);
         let mut to = back.clone();
-        if let Some(found) = found {
+        for (_, found) in found {
             if let Err(error) = self.sessions.end(&found, now).await {
                 return self.no_store(ask, error);
             }
@@ -80,7 +80,7 @@ impl Service {
                 to = url.into();
             }
         }
-        Answer::redirect(302, to).cookies(jar.clear_session(cookies))
+        Answer::redirect(302, to).cookies(jar.clear_session(cookies)).cookies(jar.clear_finished(cookies))
     }
 
     /// `/backchannel`: the provider ends sessions, with a token that says so.
