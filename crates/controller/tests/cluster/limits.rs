@@ -118,8 +118,8 @@ impl Site {
     /// Looks at what an Envoy has of a service that it asks: its connections are encrypted, all of them.
     pub(crate) async fn speaks_tls_only(&self, cluster: &str) -> Result<()> {
         let pods = self.pods(ENVOYS).await?;
-        let stats = self.page(pods.first().context("there is an Envoy")?, 19000, &format!("/stats?filter={cluster}"));
-        let stats = stats.await?;
+        let path = format!("/stats?filter={cluster}");
+        let stats = self.page(pods.first().context("there is an Envoy")?, 19000, &path).await?;
         let stat = |name: &str| {
             let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cluster.{cluster}.{name}: ")));
             line.and_then(|value| value.trim().parse::<u64>().ok()).with_context(|| format!("{name}: {stats}"))
