@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Where Envoys ask the single sign-on service, unless it is said.
-const SINGLE_SIGN_ON_PORT: u16 = 9191;
+pub(crate) const SINGLE_SIGN_ON_PORT: u16 = 9191;
 
 /// Reads and checks a configuration.
 ///

@@ -64,6 +64,17 @@ pub enum Error {
     TooLarge(usize),
 }
 
+impl Error {
+    /// The host that the guard allows no address of, if that is what is wrong.
+    pub fn guarded(&self) -> Option<&str> {
+        let causes = std::iter::successors(Some(self as &(dyn std::error::Error + 'static)), |&error| error.source());
+        causes.filter_map(|error| error.downcast_ref::<Self>()).find_map(|error| match error {
+            Self::Guarded(host) => Some(host.as_str()),
+            _ => None,
+        })
+    }
+}
+
 /// An answer, read as a whole.
 #[derive(Debug, Clone)]
 pub struct Answer {

@@ -53,5 +53,8 @@ async fn a_guarded_client_goes_where_it_may() {
         let refused = guarded("elsewhere").get(&format!("http://{host}:{port}/small")).await.unwrap_err();
         assert!(matches!(refused, Error::Guarded(_)), "{host}: {refused}");
     }
-    guarded("elsewhere").get(&format!("http://localhost:{port}/small")).await.unwrap_err();
+    let refused = guarded("elsewhere").get(&format!("http://localhost:{port}/small")).await.unwrap_err();
+    assert_eq!(refused.guarded(), Some("localhost"), "{refused}");
+    let nobody = guarded("127.0.0.1").get("http://127.0.0.1:1/").await.unwrap_err();
+    assert_eq!(nobody.guarded(), None, "{nobody}");
 }

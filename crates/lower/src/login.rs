@@ -36,8 +36,6 @@ fn resource(login: &Login) -> TypedExtensionConfig {
 
 fn provider(login: &Login) -> Value {
     let Oidc { provider, scopes, resources, .. } = &login.settings;
-    let endpoints = [&provider.authorization_endpoint, &provider.token_endpoint, &provider.end_session_endpoint];
-    let hosts: Vec<&str> = endpoints.into_iter().flatten().filter_map(|url| host(url)).collect();
     json!({
         "issuer": provider.issuer,
         "clientId": login.client_id,
@@ -50,8 +48,6 @@ fn provider(login: &Login) -> Value {
             "token": provider.token_endpoint,
             "endSession": provider.end_session_endpoint,
         },
-        // Whoever names an endpoint may name one inside.
-        "internalHosts": hosts,
     })
 }
 
@@ -94,15 +90,6 @@ fn no_redirect(header: &OidcHeaderMatch) -> Value {
         StringMatchType::RegularExpression => "regex",
     };
     json!({ "name": header.name.to_ascii_lowercase(), how: header.value })
-}
-
-/// The host of a URL that is known to be one.
-fn host(url: &str) -> Option<&str> {
-    let authority = url.split_once("://")?.1.split(['/', '?']).next()?;
-    match authority.split_once(']') {
-        Some((address, _)) => Some(address.trim_start_matches('[')),
-        None => authority.split(':').next(),
-    }
 }
 
 /// Without fields that say nothing: the service has its own word for them.

@@ -50,22 +50,35 @@ impl Configured {
         Self { kit: kit.clone(), service: Arc::clone(service), sources }
     }
 
-    /// Takes over another file.
+    /// Takes over another file. It goes before the profiles of policies: one that it does not allow any more is gone.
     pub(crate) fn take_file(self: &Arc<Self>, file: &Arc<Settings>) -> Result<(), String> {
-        self.change(|sources| sources.file = Arc::clone(file))
+        let left_out = |wrong: Vec<String>| {
+            for line in wrong {
+                tracing::error!("the configuration does not allow a policy's profile any more, it is left out: {line}");
+            }
+            Ok(())
+        };
+        self.change(|sources| sources.file = Arc::clone(file), left_out)
     }
 
     fn take_profiles(self: &Arc<Self>, delivered: Profiles) -> Result<(), String> {
-        self.change(|sources| sources.delivered = Arc::new(delivered))
+        let refused = |wrong: Vec<String>| if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) };
+        self.change(|sources| sources.delivered = Arc::new(delivered), refused)
     }
 
-    /// Makes a change, unless what comes of it cannot be used: all of it or nothing. It comes into force once new providers
-    /// were asked what they publish, so that nobody meets one of which nothing is known yet.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Sources)) -> Result<(), String> {
+    /// Makes a change, unless what comes of it cannot be used: all of it or nothing. `judge` says what becomes of profiles that
+    /// are wrong. It comes into force once new providers were asked what they publish, so that nobody meets one of which
+    /// nothing is known yet.
+    fn change(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Sources),
+        judge: impl FnOnce(Vec<String>) -> Result<(), String>,
+    ) -> Result<(), String> {
         let mut sources = self.sources();
         let mut next = sources.clone();
         change(&mut next);
-        let settings = next.file.with_delivered(&next.delivered).map_err(|wrong| wrong.join("\n"))?;
+        let (settings, wrong) = next.file.with_delivered(&next.delivered);
+        judge(wrong)?;
         let made = Runtime::new(&Arc::new(settings), Some(&sources.made), &self.service.metrics);
         let (runtime, fresh) = made.map_err(|error| error.to_string())?;
         Runtime::start(&self.kit, &fresh);

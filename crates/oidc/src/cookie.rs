@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::settings::{Cookies, SameSite};
 
@@ -12,6 +13,10 @@ const CHUNK: usize = 3600;
 const MOST_CHUNKS: usize = 8;
 /// Logins that one browser may have begun at a time.
 pub const SLOTS: usize = 6;
+/// The most values of one cookie that are tried: whoever sets more costs us no more.
+const MOST_VALUES: usize = 8;
+/// How long a browser remembers that it has just logged in.
+const FINISHED_LASTS: u64 = 60;
 
 /// Cookies, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,22 +44,13 @@ pub struct Jar {
     login: String,
     /// Of a login whose callback is at another host of the domain.
     away: String,
+    /// Says how many logins were finished without a request that was let pass since.
+    finished: String,
     domain: Option<String>,
     insecure: bool,
     same_site: SameSite,
     /// What all names begin with, after the prefix.
     family: String,
-}
-
-/// What the cookies of a request say under one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// Nothing.
-    None,
-    /// This.
-    One(String),
-    /// Several things: somebody else has set a cookie of our name (from a subdomain, or by a script).
-    Contested,
 }
 
 impl Jar {
@@ -70,6 +66,7 @@ impl Jar {
             session: format!("{prefix}{}", settings.name),
             login: format!("{login}{}-login-", settings.name),
             away: format!("{}{}-away-", if settings.insecure { "" } else { "__Secure-" }, settings.name),
+            finished: format!("{login}{}-finished", settings.name),
             domain: settings.domain.clone(),
             insecure: settings.insecure,
             same_site: SameSite::default(),
@@ -94,6 +91,7 @@ impl Jar {
         Cow::Owned(Self {
             login: self.login.clone(),
             away: self.away.clone(),
+            finished: self.finished.clone(),
             same_site: cookies.same_site,
             family,
             ..own
@@ -110,24 +108,32 @@ impl Jar {
         if self.insecure { "http" } else { "https" }
     }
 
-    /// The session's value, put together from its parts.
-    pub fn session(&self, header: &str) -> Value {
-        let first = self.find(header, &self.session);
-        let Value::One(mut value) = first else { return first };
-        // A value in parts begins with their number and a tilde.
-        let Some((count, start)) = value.split_once('~') else { return Value::One(value) };
-        let (Ok(count), mut whole) = (count.parse::<usize>(), start.to_owned()) else { return Value::None };
-        if !(2..=MOST_CHUNKS).contains(&count) {
-            return Value::None;
-        }
-        for part in 1..count {
-            match self.find(header, &format!("{}-{part}", self.session)) {
-                Value::One(more) => whole.push_str(&more),
-                other => return other,
+    /// The session's values, put together from their parts. There are several when somebody else has set a cookie of our name,
+    /// from a subdomain or by a script: whichever is none of ours does not open.
+    pub fn sessions(&self, header: &str) -> SmallVec<[String; 1]> {
+        let mut wholes = SmallVec::new();
+        for first in self.values(header, &self.session) {
+            // A value in parts begins with their number and a tilde.
+            let Some((count, start)) = first.split_once('~') else {
+                wholes.push(first.to_owned());
+                continue;
+            };
+            if let Some(count) = count.parse().ok().filter(|count| (2..=MOST_CHUNKS).contains(count)) {
+                wholes.extend(self.put_together(header, start, count));
             }
         }
-        value = whole;
-        Value::One(value)
+        wholes.truncate(MOST_VALUES);
+        wholes
+    }
+
+    fn put_together(&self, header: &str, start: &str, count: usize) -> Vec<String> {
+        let mut wholes = vec![start.to_owned()];
+        for part in 1..count {
+            let parts = self.values(header, &format!("{}-{part}", self.session));
+            let longer = wholes.iter().flat_map(|whole| parts.iter().map(move |part| format!("{whole}{part}")));
+            wholes = longer.take(MOST_VALUES).collect();
+        }
+        wholes
     }
 
     /// Cookies that set the session's value for so many seconds; nothing when it is too large. Parts of an older value that
@@ -162,7 +168,7 @@ impl Jar {
     }
 
     fn parts<'a>(&'a self, header: &'a str) -> impl Iterator<Item = usize> + 'a {
-        (1..MOST_CHUNKS).filter(|part| self.find(header, &format!("{}-{part}", self.session)) != Value::None)
+        (1..MOST_CHUNKS).filter(|part| !self.values(header, &format!("{}-{part}", self.session)).is_empty())
     }
 
     fn clear_part(&self, part: usize) -> String {
@@ -174,12 +180,11 @@ impl Jar {
         format!("{}{slot}", self.login)
     }
 
-    /// The value of a login's cookie.
-    pub fn login(&self, header: &str, slot: usize) -> Value {
-        match self.find(header, &self.login_name(slot)) {
-            Value::None => self.find(header, &format!("{}{slot}", self.away)),
-            found => found,
-        }
+    /// The values of a login's cookie: one, but where somebody else has set one.
+    pub fn logins<'a>(&'a self, header: &'a str, slot: usize) -> SmallVec<[&'a str; 2]> {
+        let mut values = self.values(header, &self.login_name(slot));
+        values.extend(self.values(header, &format!("{}{slot}", self.away)));
+        values
     }
 
     /// A cookie that keeps a login that has begun; it is bound to this host, but for one whose callback is at another host of
@@ -193,8 +198,24 @@ impl Jar {
 
     /// A slot for another login: a free one, by chance so that tabs that are opened at once do not meet, else any.
     pub fn free_slot(&self, header: &str, chance: usize) -> usize {
-        let free: Vec<usize> = (0..SLOTS).filter(|slot| self.login(header, *slot) == Value::None).collect();
+        let free: Vec<usize> = (0..SLOTS).filter(|slot| self.logins(header, *slot).is_empty()).collect();
         if free.is_empty() { chance % SLOTS } else { free[chance % free.len()] }
+    }
+
+    /// How many logins this browser has just finished without being let pass since.
+    pub fn finished(&self, header: &str) -> u8 {
+        self.values(header, &self.finished).iter().filter_map(|count| count.parse().ok()).max().unwrap_or(0)
+    }
+
+    /// A cookie that says that a login more is finished.
+    pub fn set_finished(&self, header: &str) -> String {
+        let count = self.finished(header).saturating_add(1);
+        self.set(&self.finished, &count.to_string(), FINISHED_LASTS, None)
+    }
+
+    /// A cookie that forgets that, where it is needed.
+    pub fn clear_finished(&self, header: &str) -> Option<String> {
+        header.contains(&self.finished).then(|| self.set(&self.finished, "", 0, None))
     }
 
     fn set(&self, name: &str, value: &str, seconds: u64, domain: Option<&str>) -> String {
@@ -210,7 +231,7 @@ impl Jar {
     /// Whether a cookie of this name is one of ours, of whatever profile: what another host's session is called is nobody
     /// else's business either.
     pub fn is_ours(&self, name: &str) -> bool {
-        if name.starts_with(&self.login) || name.starts_with(&self.away) {
+        if name.starts_with(&self.login) || name.starts_with(&self.away) || name == self.finished {
             return true;
         }
         let prefixes: &[&str] = if self.insecure { &[""] } else { &["__Host-", "__Secure-"] };
@@ -230,27 +251,33 @@ impl Jar {
         Some(others.collect::<Vec<_>>().join("; "))
     }
 
-    fn find(&self, header: &str, wanted: &str) -> Value {
-        let value = |pair: &'_ str| {
-            let (name, value) = pair.split_once('=')?;
-            (name.trim() == wanted).then(|| value.trim().to_owned())
-        };
-        let mut values = self.pairs(header).filter_map(value);
-        match values.next() {
-            None => Value::None,
-            Some(first) if values.all(|other| other == first) => Value::One(first),
-            Some(_) => Value::Contested,
+    /// What the cookies of a request say under one name, the last first: browsers put those for longer paths before ours, which
+    /// are for all.
+    fn values<'a>(&'a self, header: &'a str, wanted: &str) -> SmallVec<[&'a str; 2]> {
+        let mut values = SmallVec::new();
+        for (name, value) in self.pairs(header).filter_map(|pair| pair.split_once('=')) {
+            let value = value.trim();
+            if name.trim() != wanted || values.contains(&value) {
+                continue;
+            }
+            if values.len() == MOST_VALUES {
+                values.remove(0);
+            }
+            values.push(value);
         }
+        values.reverse();
+        values
     }
 
-    /// The cookies of a request. Envoy joins several headers by commas, which values may have too: only one before a name of
-    /// ours is taken for such.
+    /// The cookies of a request. Envoy joins several headers by commas, which others' values may have too: only one before a name
+    /// of ours, or in a value of ours, is taken for such.
     fn pairs<'a>(&'a self, header: &'a str) -> impl Iterator<Item = &'a str> {
         let ours = |rest: &str| rest.split('=').next().is_some_and(|name| self.is_ours(name.trim()));
         let mut rest = Some(header);
         std::iter::from_fn(move || {
             let text = rest?;
-            let is_end = |(at, mark): &(usize, &str)| *mark == ";" || ours(&text[at + 1..]);
+            let is_ours = ours(text);
+            let is_end = |(at, mark): &(usize, &str)| *mark == ";" || is_ours || ours(&text[at + 1..]);
             let end = text.match_indices([';', ',']).find(is_end).map(|(at, _)| at);
             rest = end.map(|at| &text[at + 1..]);
             Some(&text[..end.unwrap_or(text.len())])
@@ -267,119 +294,4 @@ fn is_session(rest: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn jar() -> Jar {
-        Jar::new(&Settings::default())
-    }
-
-    /// The header that a browser would send after these cookies were set.
-    fn sent(cookies: &[String]) -> String {
-        let kept = cookies.iter().filter(|cookie| !cookie.contains("Max-Age=0;"));
-        kept.map(|cookie| cookie.split(';').next().unwrap()).collect::<Vec<_>>().join("; ")
-    }
-
-    #[test]
-    fn cookies_are_bound_to_host_and_tls() {
-        let cookie = &jar().set_session("x", 60, "").unwrap()[0];
-        assert_eq!(cookie, "__Host-portcullis=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure");
-        let shared = Jar::new(&Settings { domain: Some("example.com".into()), ..Settings::default() });
-        let cookie = &shared.set_session("x", 60, "").unwrap()[0];
-        assert!(cookie.starts_with("__Secure-portcullis=x;") && cookie.contains("; Domain=example.com;"), "{cookie}");
-        let login = shared.set_login(1, "x", 60, None);
-        assert!(login.starts_with("__Host-portcullis-login-1=x; Path=/; Max-Age=60; HttpOnly"), "{login}");
-        let away = shared.set_login(1, "x", 60, Some("example.com"));
-        assert!(away.starts_with("__Secure-portcullis-away-1=x; Path=/; Max-Age=60; Domain=example.com;"), "{away}");
-        assert_eq!(shared.login("__Secure-portcullis-away-1=x", 1), Value::One("x".into()));
-        assert!(jar().is_ours("__Secure-portcullis-away-1"));
-    }
-
-    #[test]
-    fn a_tossed_cookie_makes_the_name_contested() {
-        assert_eq!(jar().session("a=1; __Host-portcullis=x; b=2"), Value::One("x".into()));
-        assert_eq!(jar().session("__Host-portcullis=x; __Host-portcullis=y"), Value::Contested);
-        assert_eq!(jar().session("__Host-portcullis=x;__Host-portcullis=x"), Value::One("x".into()));
-        assert_eq!(jar().session("__host-portcullis=x"), Value::None);
-    }
-
-    #[test]
-    fn headers_that_were_joined_by_a_comma_are_several() {
-        let header = "a=1,2,__Host-portcullis=x, __Host-portcullis-1=y; b=3";
-        assert_eq!(jar().session(header), Value::One("x".into()));
-        assert_eq!(jar().session("__Host-portcullis=x,__Host-portcullis=y"), Value::Contested);
-        assert_eq!(jar().without_ours(header).as_deref(), Some("a=1,2; b=3"));
-    }
-
-    #[test]
-    fn the_server_behind_sees_no_cookie_of_ours() {
-        let header = "a=1; __Host-portcullis=x; __Host-portcullis-1=y; __Host-portcullis-login-3=z; portcullis=mine; b";
-        assert_eq!(jar().without_ours(header).as_deref(), Some("a=1; portcullis=mine; b"));
-        assert_eq!(jar().without_ours("__Host-portcullis=x").as_deref(), Some(""));
-        assert_eq!(jar().without_ours("a=1; b=2"), None);
-        assert!(!jar().is_ours("__Host-portcullis-other"));
-        for ours in ["__Secure-portcullis", "__Host-portcullis_1a2b3c4d", "__Secure-portcullis_1a2b3c4d-2"] {
-            assert!(jar().is_ours(ours), "{ours}");
-        }
-        for other in ["__Host-portcullis_1a2b3c4x", "__Host-portcullis_1a2b3c4d5", "portcullis_1a2b3c4d", "__Host-x"] {
-            assert!(!jar().is_ours(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_profile_has_cookies_of_its_own() {
-        let jar = jar();
-        let cookies =
-            Cookies { domain: Some("example.com".into()), suffix: Some("1a2b3c4d".into()), same_site: SameSite::None };
-        let own = jar.of(&cookies);
-        let cookie = &own.set_session("x", 60, "").unwrap()[0];
-        assert_eq!(
-            cookie,
-            "__Secure-portcullis_1a2b3c4d=x; Path=/; Max-Age=60; Domain=example.com; HttpOnly; SameSite=None; Secure"
-        );
-        assert_eq!(own.login_name(1), jar.login_name(1));
-        assert!(own.is_ours("__Host-portcullis") && jar.is_ours(own.session_name()));
-        assert!(matches!(jar.of(&Cookies::default()), Cow::Borrowed(_)));
-    }
-
-    #[test]
-    fn logins_take_free_slots_and_at_most_six() {
-        let jar = jar();
-        let mut header = String::new();
-        for round in 0..SLOTS {
-            let slot = jar.free_slot(&header, round * 7);
-            assert_eq!(jar.login(&header, slot), Value::None);
-            header = format!("{header}; {}=x", jar.login_name(slot));
-        }
-        assert!(jar.free_slot(&header, 1234) < SLOTS);
-    }
-
-    proptest! {
-        #[test]
-        fn values_of_any_size_come_back_or_are_refused(length in 1_usize..40_000, old in 0_usize..9) {
-            let value = "a".repeat(length);
-            let before: Vec<String> = (0..old).map(|part| match part {
-                0 => format!("__Host-portcullis={old}~x"),
-                part => format!("__Host-portcullis-{part}=x"),
-            }).collect();
-            match jar().set_session(&value, 60, &before.join("; ")) {
-                Some(cookies) => {
-                    prop_assert!(cookies.iter().all(|cookie| cookie.len() < 4096));
-                    prop_assert_eq!(jar().session(&sent(&cookies)), Value::One(value));
-                    let removed = cookies.iter().filter(|cookie| cookie.contains("Max-Age=0;")).count();
-                    let written = cookies.len() - removed;
-                    prop_assert_eq!(removed, old.min(MOST_CHUNKS).saturating_sub(written));
-                }
-                None => prop_assert!(length > CHUNK * MOST_CHUNKS),
-            }
-        }
-
-        #[test]
-        fn nothing_makes_reading_panic(header in ".*") {
-            jar().session(&header);
-            jar().without_ours(&header);
-            jar().clear_session(&header);
-        }
-    }
-}
+mod tests;

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Ask;
 use crate::audit;
 use crate::clock::Seconds;
-use crate::cookie::{self, Jar};
+use crate::cookie::Jar;
 use crate::login::Wish;
 use crate::profile::Profile;
 use crate::random;
 use crate::runtime::Runtime;
 use crate::seal::Purpose;
 use crate::service::{Service, fulfils};
-use crate::session::Error;
+use crate::session::{Error, Found};
 use crate::verdict::Answer;
 
 /// How long the way to the login host may take, and that back.
@@ -100,22 +100,20 @@ impl Service {
             return runtime.pages.error(400, "This link does not begin a login.", None, ask.id());
         };
         let cookies = ask.header("cookie").unwrap_or_default();
-        let jar = self.jar(Some(profile));
-        let found = match self.sessions.find(&jar, cookies, now).await {
-            Ok(found) => found.filter(|found| profile.provider(&found.session.provider).is_some()),
+        let found = match self.sessions.find_all(&self.jar(Some(profile)), cookies, now).await {
+            Ok(found) => found,
             Err(error) => return self.no_store(ask, error),
         };
-        let good = found.filter(|found| {
-            let step = errand.wish.step.as_ref();
-            step.is_none_or(|step| fulfils(step, &found.session.claims, found.session.authenticated, now))
-        });
-        match (good, &errand.wish.home, jar.session(cookies)) {
-            (Some(_), Some(home), cookie::Value::One(value)) => {
-                match self.hand_over(runtime, home, &value, now).await {
-                    Ok(to) => Answer::redirect(302, to),
-                    Err(error) => self.no_store(ask, error),
-                }
-            }
+        let good = |found: &Found| {
+            let (session, step) = (&found.session, errand.wish.step.as_ref());
+            profile.provider(&session.provider).is_some()
+                && step.is_none_or(|step| fulfils(step, &session.claims, session.authenticated, now))
+        };
+        match (found.as_slice(), &errand.wish.home) {
+            ([(value, found)], Some(home)) if good(found) => match self.hand_over(runtime, home, value, now).await {
+                Ok(to) => Answer::redirect(302, to),
+                Err(error) => self.no_store(ask, error),
+            },
             _ => self.begin_login(runtime, profile, ask, &errand.wish, now),
         }
     }
@@ -159,8 +157,7 @@ impl Service {
             )
         };
         let state = ask.parameter("state").unwrap_or_default();
-        let away =
-            self.begun::<Away>(ask, &state).filter(|(_, away)| random::equal(&away.state, &state) && now < away.until);
+        let away = self.begun(ask, &state, |away: &Away| &away.state).filter(|(_, away)| now < away.until);
         let Some((slot, away)) = away else { return refused("the state belongs to no login of this browser") };
         let code = ask.parameter("code").unwrap_or_default();
         let parcel = match self.sessions.take(&name(&code), now).await {
@@ -175,22 +172,20 @@ impl Service {
         if let Err(error) = self.leave(&self.jar(profile), ask, &parcel.value, now).await {
             return self.no_store(ask, error);
         }
-        let lasts = runtime.settings.sessions.lifetime.as_secs();
-        let cookies = self.jar(profile).set_session(&parcel.value, lasts, ask.header("cookie").unwrap_or_default());
-        let used = self.sessions.jar.set_login(slot, "", 0, None);
-        Answer::redirect(302, away.back).cookies(cookies.unwrap_or_default()).cookies([used])
+        let (lasts, before) = (runtime.settings.sessions.lifetime.as_secs(), ask.header("cookie").unwrap_or_default());
+        let cookies = self.jar(profile).set_session(&parcel.value, lasts, before).unwrap_or_default();
+        let jar = &self.sessions.jar;
+        let marks = [jar.set_login(slot, "", 0, None), jar.set_finished(before)];
+        Answer::redirect(302, away.back).cookies(cookies).cookies(marks)
     }
 
-    /// Ends the session that a browser had here before, unless it is the one that it gets.
+    /// Ends the sessions that a browser had here before, but for the one that it gets.
     async fn leave(&self, jar: &Jar, ask: &Ask, value: &str, now: Seconds) -> Result<(), Error> {
-        let cookies = ask.header("cookie").unwrap_or_default();
-        if jar.session(cookies) == cookie::Value::One(value.to_owned()) {
-            return Ok(());
+        let all = self.sessions.find_all(jar, ask.header("cookie").unwrap_or_default(), now).await?;
+        for (_, old) in all.iter().filter(|(known, _)| known != value) {
+            self.sessions.end(old, now).await?;
         }
-        match self.sessions.find(jar, cookies, now).await? {
-            Some(old) => self.sessions.end(&old, now).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use crate::ask::Ask;
 use crate::audit;
 use crate::claims;
 use crate::clock::Seconds;
-use crate::cookie;
+use crate::cookie::SLOTS;
 use crate::handover::Home;
 use crate::jwt;
 use crate::profile::Profile;
@@ -184,17 +184,24 @@ impl Service {
     }
 
     /// The login that a state belongs to, in this browser. It is of use once.
-    pub(crate) fn begun<T: for<'de> Deserialize<'de>>(&self, ask: &Ask, state: &str) -> Option<(usize, T)> {
-        let slot = state.split_once('.')?.0.parse().ok().filter(|slot| *slot < cookie::SLOTS)?;
-        let jar = &self.sessions.jar;
-        let cookie::Value::One(sealed) = jar.login(ask.header("cookie")?, slot) else { return None };
-        Some((slot, self.sessions.keys().open_text(Purpose::Login, &jar.login_name(slot), &sealed)?))
+    pub(crate) fn begun<T: for<'de> Deserialize<'de>>(
+        &self,
+        ask: &Ask,
+        state: &str,
+        state_of: impl Fn(&T) -> &str,
+    ) -> Option<(usize, T)> {
+        let slot = state.split_once('.')?.0.parse().ok().filter(|slot| *slot < SLOTS)?;
+        let (jar, keys) = (&self.sessions.jar, self.sessions.keys());
+        let sealed = jar.logins(ask.header("cookie")?, slot);
+        let opened = sealed.iter().filter_map(|sealed| keys.open_text(Purpose::Login, &jar.login_name(slot), sealed));
+        let mut own = opened.filter(|begun| random::equal(state_of(begun), state));
+        own.next().map(|begun| (slot, begun))
     }
 
     /// `/callback`: the provider sends a person back.
     pub(crate) async fn callback(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
         let state = ask.parameter("state").unwrap_or_default();
-        let begun = self.begun::<Begun>(ask, &state).filter(|(_, begun)| random::equal(&begun.state, &state));
+        let begun = self.begun(ask, &state, |begun: &Begun| &begun.state);
         let Some((slot, begun)) = begun.filter(|(_, begun)| now < begun.until) else {
             self.metrics.logins.with_label_values(&["", "state"]).inc();
             audit::login_failed(ask, "", "the state belongs to no login of this browser");
@@ -240,16 +247,18 @@ impl Service {
         if begun.wish.step.as_ref().is_some_and(|step| !fulfils(step, &session.claims, session.authenticated, now)) {
             return Err(Failed::Step);
         }
-        let cookies = ask.header("cookie").unwrap_or_default();
+        let before = ask.header("cookie").unwrap_or_default();
         let (value, cookies) =
-            self.sessions.begin(&self.jar(Some(profile)), &session, cookies, now).await.map_err(Failed::Store)?;
+            self.sessions.begin(&self.jar(Some(profile)), &session, before, now).await.map_err(Failed::Store)?;
         audit::login(ask, &session);
         self.count_login(provider, "done");
-        let to = match &begun.wish.home {
-            Some(home) => self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?,
-            None => begun.wish.back.clone(),
+        let (to, counted) = match &begun.wish.home {
+            // There it is counted whether the session arrives.
+            Some(home) => (self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?, None),
+            None => (begun.wish.back.clone(), Some(self.sessions.jar.set_finished(before))),
         };
-        Ok(Answer::redirect(302, to).cookies(cookies).event("login", &session.subject, &session.provider))
+        let answer = Answer::redirect(302, to).cookies(cookies).cookies(counted);
+        Ok(answer.event("login", &session.subject, &session.provider))
     }
 
     async fn session(

@@ -59,7 +59,7 @@ impl Service {
     ) -> Answer {
         let jar = self.jar(profile);
         let cookies = ask.header("cookie").unwrap_or_default();
-        let found = match self.sessions.find(&jar, cookies, now).await {
+        let found = match self.sessions.find_all(&jar, cookies, now).await {
             Ok(found) => found,
             Err(error) => return self.no_store(ask, error),
         };
@@ -68,7 +68,7 @@ impl Service {
         let allowed = &runtime.settings.return_hosts;
         let back = asked.and_then(|rd| crate::return_url::asked(&rd, jar.scheme(), &ask.host, allowed)).unwrap_or(home);
         let mut answer = Answer::redirect(302, back.clone());
-        if let Some(found) = found {
+        for (_, found) in found {
             if let Err(error) = self.sessions.end(&found, now).await {
                 return self.no_store(ask, error);
             }
@@ -81,7 +81,7 @@ impl Service {
             }
             answer = answer.event("logout", &session.subject, &session.provider);
         }
-        answer.cookies(jar.clear_session(cookies))
+        answer.cookies(jar.clear_session(cookies)).cookies(jar.clear_finished(cookies))
     }
 
     /// `/backchannel`: the provider ends sessions, with a token that says so.
@@ -105,15 +105,20 @@ impl Service {
         let wrong = |why: &str| Refused::Token(why.to_owned());
         let token = ask.field("logout_token").ok_or_else(|| wrong("there is no logout_token in the body"))?;
         let issuer = &*jwt::issuer_of(&token).ok_or_else(|| wrong("it is no signed token"))?;
-        let mut refusal = wrong("its issuer is none of ours");
-        // One issuer may be configured with several clients.
+        let (mut refusal, mut ended) = (wrong("its issuer is none of ours"), None);
+        // One issuer may be configured with several clients, and one client several times: policies that ask for different
+        // scopes have a provider each. The token is for all of them that it names.
         for provider in runtime.providers_of(issuer) {
             match provider.logout_token(&token).await {
-                Ok(claims) => return self.end_by_claims(provider, &claims, now).await,
+                Ok(claims) => match self.end_by_claims(provider, &claims, now).await {
+                    Ok(more) => ended = Some(ended.unwrap_or(0) + more),
+                    Err(Refused::Store(error)) => return Err(Refused::Store(error)),
+                    Err(refused) => refusal = refused,
+                },
                 Err(reason) => refusal = wrong(&reason.to_string()),
             }
         }
-        Err(refusal)
+        ended.ok_or(refusal)
     }
 
     async fn end_by_claims(&self, provider: &Arc<Provider>, claims: &Claims, now: Seconds) -> Result<usize, Refused> {

@@ -4,7 +4,7 @@
 //! becomes a label.
 
 use kit::metrics::{Described, counters, doubling, gauge, histograms};
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry};
 
 /// Every metric of the service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Name {
     Denials,
     /// Logins by outcome.
     Logins,
+    /// Browsers that log in again and again.
+    LoginLoops,
     /// Refreshes by outcome.
     Refreshes,
     /// Ended sessions by how.
@@ -37,11 +39,12 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Checks,
         Self::CheckSeconds,
         Self::Denials,
         Self::Logins,
+        Self::LoginLoops,
         Self::Refreshes,
         Self::Logouts,
         Self::ProviderSeconds,
@@ -64,6 +67,11 @@ impl Described for Name {
             Self::CheckSeconds => ("oidc_check_seconds", "Time of a check.", &[]),
             Self::Denials => ("oidc_denials_total", "Refused requests, by reason.", &["reason"]),
             Self::Logins => ("oidc_logins_total", "Logins, by provider and outcome.", &["provider", "outcome"]),
+            Self::LoginLoops => (
+                "oidc_login_loops_total",
+                "Logins that were not begun, for the browser came back from the last ones without a session.",
+                &[],
+            ),
             Self::Refreshes => {
                 ("oidc_refreshes_total", "Renewed tokens, by provider and outcome.", &["provider", "outcome"])
             }
@@ -73,7 +81,7 @@ impl Described for Name {
             }
             Self::ProviderErrors => (
                 "oidc_provider_errors_total",
-                "What providers failed at, by kind (unavailable, client, grant, refused, invalid).",
+                "What providers failed at, by kind (unavailable, inside, client, grant, refused, invalid).",
                 &["provider", "kind"],
             ),
             Self::StoreSeconds => ("oidc_store_seconds", "Time of a call to the store.", &["call"]),
@@ -97,6 +105,8 @@ pub struct Metrics {
     pub denials: IntCounterVec,
     /// Logins by provider and outcome.
     pub logins: IntCounterVec,
+    /// Browsers that log in again and again.
+    pub login_loops: IntCounter,
     /// Refreshes by provider and outcome.
     pub refreshes: IntCounterVec,
     /// Ended sessions by how.
@@ -127,6 +137,7 @@ impl Metrics {
                 .with_label_values::<&str>(&[]),
             denials: counters(registry, Name::Denials),
             logins: counters(registry, Name::Logins),
+            login_loops: counters(registry, Name::LoginLoops).with_label_values::<&str>(&[]),
             refreshes: counters(registry, Name::Refreshes),
             logouts: counters(registry, Name::Logouts),
             provider_seconds: histograms(registry, Name::ProviderSeconds, doubling(0.005, 12)),

@@ -195,7 +195,7 @@ impl Service {
                 }
                 Outcome::Renewed(Arc::new(renewed))
             }
-            Err(error @ (Error::Unavailable(_) | Error::Client(_))) => {
+            Err(error @ (Error::Unavailable(_) | Error::Inside(..) | Error::Client(_))) => {
                 label("unavailable");
                 provider.report("refresh", &error);
                 Outcome::Kept

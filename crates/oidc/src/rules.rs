@@ -1,11 +1,14 @@
 //! Rules on claims, as CEL expressions. A rule allows; what no rule allows is refused once there is one.
 
+mod patterns;
+
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{Expr, IdedExpr};
 use cel::objects::{Key, Map};
 use cel::{Context, Program, Value};
+use regex::Regex;
 
 use crate::jwt::Claims;
 use crate::path::{Path, Pattern};
@@ -28,7 +31,11 @@ const VARIABLES: &[&str] = &[
 ];
 
 /// The functions of CEL, which all expressions share.
-static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(Context::default);
+static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
+    let mut functions = Context::default();
+    functions.add_function(patterns::MATCHES, patterns::matches);
+    functions
+});
 
 /// Who asks for what.
 #[derive(Debug, Clone)]
@@ -59,6 +66,8 @@ pub struct Rule {
     paths: Vec<Pattern>,
     methods: Vec<String>,
     allow: Program,
+    /// The regular expressions in it: they are kept with it.
+    _patterns: Vec<Arc<Regex>>,
     /// What the expression names: nothing else is made ready for it.
     uses: Vec<&'static str>,
 }
@@ -74,6 +83,7 @@ impl Rule {
             paths: rule.paths.iter().map(|path| Pattern::parse(path)).collect::<Result<_, _>>().ok()?,
             methods: rule.methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
             uses,
+            _patterns: patterns::of(allow.expression()).ok()?,
             allow,
         })
     }
@@ -93,23 +103,27 @@ pub fn compile(text: &str) -> Result<Program, String> {
     let unknown = references.variables().into_iter().find(|name| !known(name)).map(str::to_owned);
     match unknown {
         Some(name) => Err(format!("`{name}` is not known, allowed: {}", VARIABLES.join(", "))),
-        None => Ok(program),
+        None => patterns::of(program.expression()).map(|_| program),
     }
 }
 
 /// The names that macros bind, as in `groups.exists(g, g == 'x')`.
 fn bound_names<'a>(expression: &'a IdedExpr, names: &mut Vec<&'a str>) {
+    if let Expr::Comprehension(each) = &expression.expr {
+        names.push(&each.iter_var);
+        names.extend(each.iter_var2.as_deref());
+    }
+    parts(expression, &mut |part| bound_names(part, names));
+}
+
+/// The expressions that one is made of.
+fn parts<'a>(expression: &'a IdedExpr, each: &mut dyn FnMut(&'a IdedExpr)) {
     match &expression.expr {
-        Expr::Call(call) => {
-            call.target.as_deref().into_iter().chain(&call.args).for_each(|part| bound_names(part, names))
-        }
-        Expr::List(list) => list.elements.iter().for_each(|part| bound_names(part, names)),
-        Expr::Select(select) => bound_names(&select.operand, names),
-        Expr::Comprehension(each) => {
-            names.push(&each.iter_var);
-            names.extend(each.iter_var2.as_deref());
-            let parts = [&each.iter_range, &each.accu_init, &each.loop_cond, &each.loop_step, &each.result];
-            parts.into_iter().for_each(|part| bound_names(part, names));
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(each),
+        Expr::List(list) => list.elements.iter().for_each(each),
+        Expr::Select(select) => each(&select.operand),
+        Expr::Comprehension(all) => {
+            [&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result].into_iter().for_each(each);
         }
         // Rules that make maps and bind names inside of them are none that anybody writes.
         Expr::Map(_) | Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
@@ -251,6 +265,9 @@ mod tests {
             ("'a string'", false),
             ("path.startsWith('/api/')", true),
             ("groups.all(g, g != 'root') && !bearer", true),
+            ("path.matches('^/api/[a-z]$') && matches(email, '(?i)@example\\\\.com$')", true),
+            ("path.matches('^/x') || 'x'.matches('(' + subject)", false),
+            ("path.matches('^/' + 'api') && subject.matches(claims.address.locality) == false", true),
         ] {
             assert_eq!(allows(text, &ann, "/api/x"), wanted, "{text}");
         }

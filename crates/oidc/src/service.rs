@@ -254,6 +254,7 @@ impl Service {
         let told = Told { claims: who.claims(), provider: who.provider(), access: access.as_deref(), token, id };
         let mut pass = upstream::pass(ask, profile, &self.jar(Some(profile)), Some(told));
         pass.cookies = cookies;
+        pass.cookies.extend(self.sessions.jar.clear_finished(ask.header("cookie").unwrap_or_default()));
         (outcome, Verdict::Pass(Box::new(pass)))
     }
 
@@ -283,6 +284,9 @@ impl Service {
             let jar = &self.sessions.jar;
             let back = format!("{}://{}{}", jar.scheme(), ask.host, return_url::kept(&ask.target));
             let wish = Wish { back, ..wish.clone() };
+            if let Some(answer) = self.goes_round(runtime, ask) {
+                return self.refuse("loop", answer);
+            }
             return ("login", self.begin_login(runtime, profile, ask, &wish, now).into());
         }
         let answer = match &wish.step {

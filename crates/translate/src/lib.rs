@@ -41,6 +41,7 @@ use std::sync::Arc;
 use api::ext::envoy_proxy::EnvoyProxySpec;
 
 pub use endpoints::{EndpointIndex, endpoints};
+pub use policies::SINGLE_SIGN_ON_CLUSTER;
 pub use report::{Changed, Report, Reports};
 pub use translator::Translator;
 

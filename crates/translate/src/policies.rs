@@ -12,6 +12,8 @@ mod rate_limit;
 mod security;
 mod status;
 
+pub use oidc::CLUSTER as SINGLE_SIGN_ON_CLUSTER;
+
 use std::{collections::HashMap, sync::Arc};
 
 use api::{

@@ -44,6 +44,15 @@ pub struct Kubernetes {
     /// How many of it may be evicted at once.
     #[serde(default, rename = "rateLimitPDB", skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
     pub rate_limit_pdb: Option<EnvoyPdb>,
+    /// How the single sign-on service is run (`singleSignOn.run`). Several replicas need sessions in Redis or in cookies.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub single_sign_on_deployment: Option<EnvoyDeployment>,
+    /// Scales it by load; then `singleSignOnDeployment.replicas` does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub single_sign_on_hpa: Option<EnvoyHpa>,
+    /// How many of it may be evicted at once.
+    #[serde(default, rename = "singleSignOnPDB", skip_serializing_if = "Option::is_none", deserialize_with = "strict")]
+    pub single_sign_on_pdb: Option<EnvoyPdb>,
 }
 
 /// The namespaces whose resources are read.
@@ -188,17 +197,28 @@ impl Kubernetes {
         self.rate_limit_deployment.is_some() || self.rate_limit_hpa.is_some() || self.rate_limit_pdb.is_some()
     }
 
+    /// Whether it says how the single sign-on service is run.
+    pub(super) fn shapes_single_sign_on(&self) -> bool {
+        self.single_sign_on_deployment.is_some()
+            || self.single_sign_on_hpa.is_some()
+            || self.single_sign_on_pdb.is_some()
+    }
+
     /// What resource definitions would refuse.
-    fn validate_rate_limit(&self, found: &mut Vec<String>) {
-        if self.rate_limit_hpa.as_ref().is_some_and(|hpa| hpa.max_replicas < hpa.min_replicas.unwrap_or(1)) {
-            found.push(
-                "provider.kubernetes.rateLimitHpa.maxReplicas: is less than minReplicas, which is 1 unless set"
-                    .to_owned(),
-            );
-        }
-        if self.rate_limit_pdb.as_ref().is_some_and(|pdb| pdb.min_available.is_some() == pdb.max_unavailable.is_some())
-        {
-            found.push("provider.kubernetes.rateLimitPDB: set one of `minAvailable` and `maxUnavailable`".to_owned());
+    fn validate_services(&self, found: &mut Vec<String>) {
+        let services = [
+            ("rateLimit", &self.rate_limit_hpa, &self.rate_limit_pdb),
+            ("singleSignOn", &self.single_sign_on_hpa, &self.single_sign_on_pdb),
+        ];
+        for (service, hpa, pdb) in services {
+            if hpa.as_ref().is_some_and(|hpa| hpa.max_replicas < hpa.min_replicas.unwrap_or(1)) {
+                found.push(format!(
+                    "provider.kubernetes.{service}Hpa.maxReplicas: is less than minReplicas, which is 1 unless set"
+                ));
+            }
+            if pdb.as_ref().is_some_and(|pdb| pdb.min_available.is_some() == pdb.max_unavailable.is_some()) {
+                found.push(format!("provider.kubernetes.{service}PDB: set one of `minAvailable` and `maxUnavailable`"));
+            }
         }
     }
 
@@ -208,7 +228,7 @@ impl Kubernetes {
         }
         self.leader_election.validate(found);
         self.listen.validate(found);
-        self.validate_rate_limit(found);
+        self.validate_services(found);
         let ClientRateLimit { qps, burst } = self.client.rate_limit;
         for (field, value) in [("qps", qps), ("burst", burst)] {
             if value == 0 {

@@ -30,7 +30,7 @@ pub use self::{
         RateLimitBackend, RateLimitBackendType, RateLimitMetrics, RateLimitRedis, RateLimitTelemetry, RateLimitTracing,
         RateLimitTracingProvider, RateLimitTracingProviderType, RedisTls, RedisUrlRef,
     },
-    single_sign_on::{SingleSignOn, SingleSignOnService},
+    single_sign_on::{SingleSignOn, SingleSignOnRun, SingleSignOnService},
 };
 use crate::ext::{Duration, EnvoyProxySpec, GROUP, VERSION};
 
@@ -154,6 +154,13 @@ impl EnvoyGateway {
         if !runs_service && self.provider.kubernetes.as_ref().is_some_and(Kubernetes::shapes_rate_limit) {
             found.push(
                 "provider.kubernetes.rateLimitDeployment, rateLimitHpa, rateLimitPDB: there is no rateLimit.backend"
+                    .to_owned(),
+            );
+        }
+        let runs_logins = self.single_sign_on.as_ref().is_some_and(|logins| logins.run.is_some());
+        if !runs_logins && self.provider.kubernetes.as_ref().is_some_and(Kubernetes::shapes_single_sign_on) {
+            found.push(
+                "provider.kubernetes.singleSignOnDeployment, singleSignOnHpa, singleSignOnPDB: there is no singleSignOn.run"
                     .to_owned(),
             );
         }

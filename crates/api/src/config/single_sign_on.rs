@@ -1,6 +1,7 @@
 //! The single sign-on service, which serves `SecurityPolicy.oidc`: where it is.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::kubernetes_listen::is_address;
 
@@ -12,12 +13,27 @@ pub struct SingleSignOn {
     /// with the controller's certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<SingleSignOnService>,
+    /// Has the controller run it, in a cluster, while a policy needs it; how, says `provider.kubernetes.singleSignOnDeployment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<SingleSignOnRun>,
     /// Host and port at which the service gets its profiles: the server of `rateLimit.configAddress`, with the same defaults.
     /// On a machine it gets them by the Unix socket `oidc.sock` in the runtime directory, and at this address too where it is
     /// set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_address: Option<String>,
 }
+
+/// The service, as the controller runs it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SingleSignOnRun {
+    /// The service's own configuration, in its words, without what the controller says: `grpc`, `http`, `admin` and `xds`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+}
+
+/// What of the service's configuration the controller says.
+const OURS: [&str; 4] = ["grpc", "http", "admin", "xds"];
 
 /// A service by name or address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +64,9 @@ impl SingleSignOn {
             }
             _ => {}
         }
+        if let Some(run) = &self.run {
+            self.validate_run(run, in_cluster, found);
+        }
         let Some(address) = &self.config_address else { return };
         if !is_address(address) {
             found.push(format!(
@@ -58,6 +77,18 @@ impl SingleSignOn {
             let message = "singleSignOn.configAddress: differs from rateLimit.configAddress, and both are one server; leave \
                            one of them out";
             found.push(message.to_owned());
+        }
+    }
+
+    fn validate_run(&self, run: &SingleSignOnRun, in_cluster: bool, found: &mut Vec<String>) {
+        if !in_cluster {
+            found.push("singleSignOn.run: is for a cluster; start portcullis-oidc and name it in `service`".to_owned());
+        }
+        if self.service.is_some() {
+            found.push("singleSignOn.run: stands beside `service`; set one of them".to_owned());
+        }
+        if let Some(name) = OURS.into_iter().find(|name| run.settings.contains_key(*name)) {
+            found.push(format!("singleSignOn.run.settings.{name}: is said by the controller; leave it out"));
         }
     }
 }

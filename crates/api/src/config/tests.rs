@@ -78,6 +78,34 @@ fn what_fits_no_other_field_is_told() {
 }
 
 #[test]
+fn how_a_single_sign_on_service_is_run_is_read_and_checked() {
+    let cluster = |run: Value, shape: Value| {
+        let mut provider = json!({"type": "Kubernetes", "kubernetes": {}});
+        provider["kubernetes"] = shape;
+        read(json!({"provider": provider, "singleSignOn": run})).unwrap()
+    };
+    let settings = json!({"policyInternalHosts": ["id.corp"], "sessions": {"lifetime": "8h"}});
+    let sound = cluster(json!({"run": {"settings": settings}}), json!({"singleSignOnDeployment": {"replicas": 2}}));
+    assert_eq!((sound.validate(), sound.without_effect()), (Vec::new(), Vec::new()));
+    let scaled = json!({"singleSignOnHpa": {"minReplicas": 3, "maxReplicas": 2}, "singleSignOnPDB": {}});
+    for (run, shape, wrong) in [
+        (json!({"run": {"settings": {"xds": {}}}}), json!({}), &["singleSignOn.run.settings.xds: is said"][..]),
+        (json!({"run": {}, "service": {"host": "a"}}), json!({}), &["singleSignOn.run: stands beside"]),
+        (
+            json!({"run": {}}),
+            scaled,
+            &["provider.kubernetes.singleSignOnHpa.maxReplicas: ", "provider.kubernetes.singleSignOnPDB: "],
+        ),
+    ] {
+        let found = cluster(run, shape).validate();
+        let is_so = found.len() == wrong.len() && found.iter().zip(wrong).all(|(one, wrong)| one.starts_with(wrong));
+        assert!(is_so, "{wrong:?}: {found:?}");
+    }
+    let idle = cluster(json!({}), json!({"singleSignOnDeployment": {}})).without_effect();
+    assert!(idle[0].starts_with("provider.kubernetes.singleSignOnDeployment"), "{idle:?}");
+}
+
+#[test]
 fn what_has_no_effect_is_told() {
     let mut config = EnvoyGateway::default();
     assert_eq!(config.without_effect(), Vec::<String>::new());

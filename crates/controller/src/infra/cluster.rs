@@ -11,7 +11,7 @@ use super::{
     kube::{
         Plan, Runner, Scope, States,
         identities::Identities,
-        render::{ENVOY_IMAGE, RateLimitService, Settings, XdsAddress},
+        render::{ENVOY_IMAGE, RateLimitService, Settings, SingleSignOnService, XdsAddress},
     },
 };
 use crate::{api_server::ApiServer, authority::SERVER_NAME, install};
@@ -34,7 +34,7 @@ pub struct Fleets {
 /// planner has said something.
 ///
 /// # Errors
-/// There is no authority, or the configuration of the rate limit service cannot be used.
+/// There is no authority, or what the configuration says of services that Envoys ask cannot be used.
 pub async fn run(
     kit: &Kit,
     server: &ApiServer,
@@ -43,14 +43,17 @@ pub async fn run(
     leads: watch::Receiver<bool>,
 ) -> Result<Fleets, BoxError> {
     let kubernetes = config.provider.kubernetes.clone().unwrap_or_default();
-    let service = RateLimitService::of(config.rate_limit.as_ref(), &kubernetes);
     let settings = settings(server, &kubernetes);
+    let limits = RateLimitService::of(config.rate_limit.as_ref(), &kubernetes);
+    let logins = SingleSignOnService::of(config.single_sign_on.as_ref(), &kubernetes);
+    let limits = limits.map(|service| service.render(&settings)).transpose()?;
+    let logins = logins.map(|service| service.render(&settings)).transpose()?;
     let scope = scope(&kubernetes, &server.namespace);
     let mut identities = Identities::open(&authority)?;
     identities.take_over(&server.client, &scope, &settings.instance, &settings.namespace).await;
     let runner = Runner::new(server.client.clone(), &scope, &settings.instance);
     let identify = Box::new(move |gateway: &ir::Gateway| identities.of(&gateway.name));
-    let plan = Plan::new(settings, identify, service.as_ref())?;
+    let plan = Plan::new(settings, identify, limits.into_iter().chain(logins));
     let wanted = watch::Sender::new(None);
     let (states, seen) = watch::channel(States::default());
     let (heard, stop) = (wanted.subscribe(), kit.shutdown.clone());

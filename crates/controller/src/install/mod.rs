@@ -27,8 +27,10 @@ pub const AUTHORITY: &str = "envoy-gateway-ca";
 pub const RATE_LIMIT_NAME: &str = authority::RATE_LIMIT_NAME;
 /// The Secret with its certificate.
 pub const RATE_LIMIT_SECRET: &str = "envoy-rate-limit";
-/// The Secret with the certificate of the single sign-on service.
-pub const SINGLE_SIGN_ON_SECRET: &str = authority::SINGLE_SIGN_ON_NAME;
+/// The name of the single sign-on service's Deployment, Service and ServiceAccount.
+pub const SINGLE_SIGN_ON_NAME: &str = authority::SINGLE_SIGN_ON_NAME;
+/// The Secret with its certificate.
+pub const SINGLE_SIGN_ON_SECRET: &str = SINGLE_SIGN_ON_NAME;
 /// The name of all that makes certificates.
 const CERTGEN: &str = "envoy-gateway-certgen";
 /// The ConfigMap with the controller's configuration.
@@ -40,6 +42,8 @@ const CLASS: &str = "eg";
 pub const IMAGE: &str = concat!("docker.io/portcullis/portcullis:v", env!("CARGO_PKG_VERSION"));
 /// The image of the rate limit service in this version.
 pub const RATE_LIMIT_IMAGE: &str = concat!("docker.io/portcullis/portcullis-ratelimit:v", env!("CARGO_PKG_VERSION"));
+/// The image of the single sign-on service in this version.
+pub const SINGLE_SIGN_ON_IMAGE: &str = concat!("docker.io/portcullis/portcullis-oidc:v", env!("CARGO_PKG_VERSION"));
 /// The namespace unless another is wanted.
 pub const NAMESPACE: &str = "envoy-gateway-system";
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use controller::install::RATE_LIMIT_IMAGE;
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::{
     PATIENCE,
     binary::binary,
@@ -15,7 +15,7 @@ use testbed::{
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{
-    installed::{CONTROLLER, HOST, Site, TAG, get},
+    installed::{HOST, Site, TAG, get},
     world::ENVOYS,
 };
 
@@ -31,17 +31,9 @@ impl Site {
         let (program, redis) = tokio::task::spawn_blocking(build).await??;
         self.cluster.import(&redis).await?;
         self.cluster.import(&Image::of(RATE_LIMIT_IMAGE, program).user("65532:65532")).await?;
-        let map = self.kubectl(&["get", "configmap", "envoy-gateway-config", "--output=json"]).await?;
-        let map: Value = serde_json::from_str(&map)?;
-        let text = map["data"]["envoy-gateway.yaml"].as_str().context("it has its configuration")?;
         // This machine has two cores, and more to do than to answer within 20 ms.
         let backend = json!({"type": "Redis", "redis": {"url": "redis.default.svc:6379"}});
-        let limits = json!({"backend": backend, "timeout": "1s"});
-        let changed = json!({"data": {"envoy-gateway.yaml": format!("{text}rateLimit: {limits}\n")}});
-        self.kubectl(&["patch", "configmap", "envoy-gateway-config", "--type=merge", "--patch", &changed.to_string()])
-            .await?;
-        self.kubectl(&["rollout", "restart", CONTROLLER]).await?;
-        self.rolled_out(CONTROLLER).await
+        self.configure("rateLimit", &json!({"backend": backend, "timeout": "1s"})).await
     }
 
     /// Which objects there are of the service, with its pods.
@@ -102,7 +94,7 @@ async fn a_policy_of_ten_lines_limits_and_the_service_comes_and_goes_with_it() -
     }
     // The limit is one route's.
     assert_eq!(get(address, "configured.example.com").send().await?.status, 200);
-    site.speaks_tls_only().await?;
+    site.speaks_tls_only("rate-limit-service").await?;
 
     killed(&site, address).await?;
     rolled(&site, address).await?;
@@ -123,14 +115,13 @@ async fn a_policy_of_ten_lines_limits_and_the_service_comes_and_goes_with_it() -
 }
 
 impl Site {
-    /// Looks at what an Envoy has of the service: its connections are encrypted, all of them.
-    async fn speaks_tls_only(&self) -> Result<()> {
+    /// Looks at what an Envoy has of a service that it asks: its connections are encrypted, all of them.
+    pub(crate) async fn speaks_tls_only(&self, cluster: &str) -> Result<()> {
         let pods = self.pods(ENVOYS).await?;
-        let stats =
-            self.page(pods.first().context("there is an Envoy")?, 19000, "/stats?filter=rate-limit-service").await?;
+        let path = format!("/stats?filter={cluster}");
+        let stats = self.page(pods.first().context("there is an Envoy")?, 19000, &path).await?;
         let stat = |name: &str| {
-            let line =
-                stats.lines().find_map(|line| line.strip_prefix(&format!("cluster.rate-limit-service.{name}: ")));
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cluster.{cluster}.{name}: ")));
             line.and_then(|value| value.trim().parse::<u64>().ok()).with_context(|| format!("{name}: {stats}"))
         };
         let (connected, encrypted) = (stat("upstream_cx_total")?, stat("ssl.handshake")?);

@@ -16,6 +16,7 @@ mod hosts;
 mod installed;
 mod leader;
 mod limits;
+mod logins;
 mod memory;
 mod poison;
 mod rollouts;

@@ -20,6 +20,18 @@ spec: {provider: {type: Kubernetes, kubernetes: {envoyDeployment: {replicas: 2}}
 ";
 
 impl Site {
+    /// Gives the controller's configuration one more field, and starts it anew.
+    pub(crate) async fn configure(&self, field: &str, value: &Value) -> Result<()> {
+        let map = self.kubectl(&["get", "configmap", "envoy-gateway-config", "--output=json"]).await?;
+        let map: Value = serde_json::from_str(&map)?;
+        let text = map["data"]["envoy-gateway.yaml"].as_str().context("it has its configuration")?;
+        let changed = json!({"data": {"envoy-gateway.yaml": format!("{text}{field}: {value}\n")}});
+        self.kubectl(&["patch", "configmap", "envoy-gateway-config", "--type=merge", "--patch", &changed.to_string()])
+            .await?;
+        self.kubectl(&["rollout", "restart", CONTROLLER]).await?;
+        self.rolled_out(CONTROLLER).await
+    }
+
     /// A cluster in which the quickstart is served, by one controller and one Envoy.
     pub(crate) async fn serving() -> Result<(Self, IpAddr)> {
         let site = Self::start().await?;

@@ -1,6 +1,7 @@
 //! Logins from a policy to a request of somebody known: the real single sign-on service, told by the controller, asked by Envoy,
 //! and an identity provider.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -49,17 +50,23 @@ impl House {
 
     /// The service, which gets its profiles from the controller.
     fn serve(&mut self) -> Result<()> {
+        let file = self.settings("[127.0.0.1]")?;
+        let program = testbed::binary::binary("oidc", "portcullis-oidc")?;
+        self.service = Some(Spec::new(program).arg("--config-path").arg(file).start()?);
+        Ok(())
+    }
+
+    /// Writes the service's settings: who may be inside.
+    fn settings(&self, inside: &str) -> Result<PathBuf> {
         let file = self.case().path().join("oidc.yaml");
         let settings = format!(
             "grpc: {{address: '{}'}}\nhttp: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\n\
-             xds: {{address: 'unix:{}'}}\ncookies: {{insecure: true}}\n",
+             xds: {{address: 'unix:{}'}}\ncookies: {{insecure: true}}\npolicyInternalHosts: {inside}\n",
             local(self.port),
             self.case().path().join("run/oidc.sock").display()
         );
         std::fs::write(&file, settings)?;
-        let program = testbed::binary::binary("oidc", "portcullis-oidc")?;
-        self.service = Some(Spec::new(program).arg("--config-path").arg(file).start()?);
-        Ok(())
+        Ok(file)
     }
 
     fn case(&self) -> &Case {
@@ -227,6 +234,37 @@ async fn what_the_service_refuses_is_said_by_the_policy_and_harms_no_other() -> 
     house.until(&house.logged_in(ONE).await?, "http://one.shop.example/bye", "the new path", left).await?;
     house.policy("two", "")?;
     house.case().condition("SecurityPolicy", "two", "Accepted", "True").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_names_nothing_inside_that_the_operator_does_not_allow() -> Result<()> {
+    let mut house = House::start().await?;
+    house.policy("one", "")?;
+    house.serve()?;
+    let browser = house.logged_in(ONE).await?;
+    // What listens inside: whoever comes there was sent by the service.
+    let inside = tokio::net::TcpListener::bind("127.0.0.2:0").await?;
+    let endpoint = format!("http://{}/token", inside.local_addr()?);
+    house.policy("two", "")?;
+    let two = std::fs::read_to_string(house.case().file("two"))?;
+    let issuer = format!("issuer: '{}'", house.provider.issuer());
+    house.case().write("two", &two.replace(&issuer, &format!("{issuer}, tokenEndpoint: '{endpoint}'")))?;
+    house.case().condition("SecurityPolicy", "two", "Accepted", "False").await?;
+    let status = house.case().status("SecurityPolicy", "two").await?.to_string();
+    ensure!(
+        status.contains("endpoints.token: `127.0.0.2` is inside") && status.contains("policyInternalHosts"),
+        "{status}"
+    );
+    ensure!(browser.clone().get(ONE).await.status == 200, "{}", house.words());
+    // The operator takes back what was allowed: no more logins there, for nobody is asked any more.
+    house.settings("[192.0.2.0/24]")?;
+    house.until(&browser, ONE, "a login that does not count", |answer| answer.status == 403).await?;
+    ensure!(house.words().contains("default/one: provider.issuer: `127.0.0.1` is inside"), "{}", house.words());
+    house.settings("[127.0.0.0/8]")?;
+    house.until(&browser, ONE, "the login, which counts again", |answer| answer.status == 200).await?;
+    let nobody = tokio::time::timeout(std::time::Duration::ZERO, inside.accept()).await;
+    ensure!(nobody.is_err(), "the service went where it must not");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -46,7 +46,8 @@ impl Yard {
         let identity = Identity { authorities: "CA".into(), certificate: "CERTIFICATE".into(), key: "KEY".into() };
         let identity = Arc::new(identity);
         let identify = Box::new(move |_: &_| Arc::clone(&identity));
-        let mut plan = Plan::new(settings, identify, service.as_ref()).expect("it can be rendered");
+        let service = service.map(|service| service.render(&settings).expect("it can be rendered"));
+        let mut plan = Plan::new(settings, identify, service);
         let (wanted, heard) = watch::channel::<Option<Wanted>>(None);
         let (states, seen) = watch::channel(States::default());
         let (leads, mut outputs) = (watch::Sender::new(true), room.controller.outlets.output.subscribe());

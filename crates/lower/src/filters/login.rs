@@ -37,6 +37,8 @@ pub(crate) fn instances(chain: &Chain<'_>) -> Vec<Instance> {
         stat_prefix: "single-sign-on".to_owned(),
         status_on_error: Some(HttpStatus { code: UNAVAILABLE }),
         validate_mutations: true,
+        // One by one: joined by commas nobody could tell several headers of cookies from one with commas in it.
+        encode_raw_headers: true,
         services: Some(Services::GrpcService(grpc_service(cluster, "", Some(TIMEOUT)))),
         ..Default::default()
     };

@@ -70,6 +70,9 @@ pub enum Error {
     /// It does not answer, or not as a provider: it is down, or the network is.
     #[error("the provider does not answer: {0}")]
     Unavailable(String),
+    /// It is inside, where we do not ask.
+    #[error("the provider is not asked: `{0}` is inside, which the configuration has to allow ({1})")]
+    Inside(String, &'static str),
     /// It does not accept us as a client: the id, the secret or the key is wrong.
     #[error("the provider does not accept this client ({0}): its id, secret or key is wrong")]
     Client(String),
@@ -89,6 +92,7 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
+            Self::Inside(..) => "inside",
             Self::Client(_) => "client",
             Self::Grant(_) => "grant",
             Self::Refused(_) => "refused",
@@ -157,15 +161,19 @@ impl Provider {
         let timer = self.metrics.provider_seconds.with_label_values(&[&self.name, what]).start_timer();
         let answer = self.http.send(request).await;
         timer.observe_duration();
-        // Of the error, not its URL: that may carry a code.
-        answer.map_err(|error| Error::Unavailable(plain(&error)))
+        answer.map_err(|error| match error.guarded() {
+            Some(host) if self.settings.of_policy => Error::Inside(host.to_owned(), "policyInternalHosts"),
+            Some(host) => Error::Inside(host.to_owned(), "internalHosts of the provider"),
+            // Of the error, not its URL: that may carry a code.
+            None => Error::Unavailable(plain(&error)),
+        })
     }
 
     /// Counts and logs what went wrong, by who has to mend it.
     pub fn report(&self, what: &str, error: &Error) {
         self.metrics.provider_errors.with_label_values(&[&self.name, error.kind()]).inc();
         match error {
-            Error::Client(_) => tracing::error!(provider = %self.name, what, "{error}"),
+            Error::Client(_) | Error::Inside(..) => tracing::error!(provider = %self.name, what, "{error}"),
             _ => tracing::warn!(provider = %self.name, what, "{error}"),
         }
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use kit::reload::Reloading;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::ended::Ended;
 use super::once::Once;
 use super::{Error, Key, Memory, Redis, Session, Whose};
 use crate::clock::Seconds;
-use crate::cookie::{Jar, Value};
+use crate::cookie::Jar;
 use crate::random;
 use crate::seal::{Keys, Purpose};
 
@@ -84,9 +85,32 @@ impl Sessions {
         self.keys.get()
     }
 
-    /// The session that the cookies of a request name.
+    /// The session that the cookies of a request name. Where somebody else has set cookies of our name, those that open nothing
+    /// do not count. Two sessions are none: nobody knows which of them is the person's own, and the next login ends both.
     pub async fn find(&self, jar: &Jar, cookies: &str, now: Seconds) -> Result<Option<Found>, Error> {
-        let Value::One(value) = jar.session(cookies) else { return Ok(None) };
+        let mut all = self.find_all(jar, cookies, now).await?;
+        Ok(if all.len() == 1 { all.pop().map(|(_, found)| found) } else { None })
+    }
+
+    /// All sessions that the cookies of a request name, with their values.
+    pub(crate) async fn find_all(
+        &self,
+        jar: &Jar,
+        cookies: &str,
+        now: Seconds,
+    ) -> Result<SmallVec<[(String, Found); 1]>, Error> {
+        let mut all = SmallVec::<[(String, Found); 1]>::new();
+        for value in jar.sessions(cookies) {
+            let Some(found) = self.find_value(jar, &value, now).await? else { continue };
+            // One in cookies may be there twice, of now and of a while ago.
+            if all.iter().all(|(_, known)| known.session.id != found.session.id) {
+                all.push((value, found));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn find_value(&self, jar: &Jar, value: &str, now: Seconds) -> Result<Option<Found>, Error> {
         match (value.split_at_checked(1), &self.store) {
             // What cannot be one of ours costs no look into the store.
             (Some(("s", id)), Store::Memory(_) | Store::Redis(..)) if random::is_token(id) => {
@@ -120,8 +144,8 @@ impl Sessions {
         Some(Found { session: Arc::new(session), place: Place::Cookie { stale } })
     }
 
-    /// Begins a session under a new id, ends the one that the cookies named before, and gives its value and
-    /// the cookies that carry it.
+    /// Begins a session under a new id, ends those that the cookies named before, and gives its value and the cookies that
+    /// carry it.
     pub async fn begin(
         &self,
         jar: &Jar,
@@ -129,7 +153,7 @@ impl Sessions {
         cookies: &str,
         now: Seconds,
     ) -> Result<(String, Vec<String>), Error> {
-        if let Ok(Some(old)) = self.find(jar, cookies, now).await {
+        for (_, old) in self.find_all(jar, cookies, now).await.unwrap_or_default() {
             self.end(&old, now).await?;
         }
         let id = random::token();

@@ -16,6 +16,7 @@ use kit::ports::{Grpc, Http};
 use serde::{Deserialize, Serialize};
 
 use crate::cookie;
+use crate::inside::Inside;
 
 pub(crate) use delivered::Delivered;
 pub use profile::{
@@ -47,6 +48,9 @@ pub struct Settings {
     /// A control plane that sends more profiles, with their providers: those of policies (`SecurityPolicy.oidc`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xds: Option<xds::client::Settings>,
+    /// Hosts and networks inside where providers that policies name may be: `id.corp.example`, `*.auth.svc.cluster.local`,
+    /// `10.0.0.0/8`. None unless set: a policy must not have us ask what only this service can reach.
+    pub policy_internal_hosts: Vec<Inside>,
     /// The profile of routes that name none; without it they are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_profile: Option<String>,
@@ -91,6 +95,7 @@ impl Default for Settings {
             providers: BTreeMap::new(),
             profiles: BTreeMap::new(),
             xds: None,
+            policy_internal_hosts: Vec::new(),
             default_profile: None,
             sessions: Sessions::default(),
             cookies: cookie::Settings::default(),
@@ -211,6 +216,7 @@ mod tests {
             ("pathPrefix: /", "oidc.yaml:3:1: pathPrefix", "is no path"),
             ("xds: {address: 'controller:18001'}", "oidc.yaml:3:", "secrets come by TLS"),
             ("loginHost: login.example", "returnHosts", "hosts that take sessions over"),
+            ("policyInternalHosts: ['https://id.corp']", "oidc.yaml:3:23", "neither a host"),
         ] {
             let error = error(&format!("{PROVIDER}{more}"));
             assert!(error.contains(place) && error.contains(what), "{more}: {error}");

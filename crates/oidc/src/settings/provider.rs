@@ -8,6 +8,8 @@ use kit::redact::Redacted;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::inside::{Inside, leads_inside};
+
 /// An identity provider and us as its client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -53,8 +55,12 @@ pub struct Provider {
     pub domains: Vec<String>,
     /// What discovery does not say, or says wrongly.
     pub endpoints: Endpoints,
-    /// Hosts of the provider's endpoints, beside the issuer's, that may have private addresses.
-    pub internal_hosts: Vec<String>,
+    /// Hosts and networks inside where the provider's endpoints may be: `token.corp.example`, `10.0.0.0/8`. The issuer's own
+    /// host may be anywhere.
+    pub internal_hosts: Vec<Inside>,
+    /// Whether a policy names it: then only the operator says what may be inside, and that is all of `internal_hosts`.
+    #[serde(skip)]
+    pub of_policy: bool,
     /// For development only: an issuer without TLS. Default false.
     pub insecure: bool,
     /// How long a request to the provider may take. Default 10s.
@@ -118,6 +124,7 @@ impl Default for Provider {
             domains: Vec::new(),
             endpoints: Endpoints::default(),
             internal_hosts: Vec::new(),
+            of_policy: false,
             insecure: false,
             timeout: Duration::from_secs(10),
             ca: None,
@@ -157,6 +164,22 @@ impl Provider {
 
     fn has_secret(&self) -> bool {
         self.client_secret.is_some() || self.client_secret_file.is_some()
+    }
+
+    /// The first URL that leads inside although the operator does not allow it, as far as that can be told without asking.
+    pub(super) fn forbidden(&self) -> Option<(&'static str, String)> {
+        let Endpoints { authorization, token, end_session } = &self.endpoints;
+        let urls = [
+            ("issuer", Some(&self.issuer)),
+            ("endpoints.authorization", authorization.as_ref()),
+            ("endpoints.token", token.as_ref()),
+            ("endpoints.endSession", end_session.as_ref()),
+        ];
+        let host = |url: &String| leads_inside(url, &self.internal_hosts);
+        let (field, host) = urls.into_iter().find_map(|(field, url)| Some((field, host(url?)?)))?;
+        let what =
+            format!("`{host}` is inside, which the service's own configuration has to allow (policyInternalHosts)");
+        Some((field, what))
     }
 
     pub(super) fn problem(&self) -> Option<(&'static str, String)> {

@@ -135,7 +135,7 @@ async fn cookie_tossing_from_a_subdomain() {
     assert_eq!(answer.status, 200);
     victim.cookies.clear();
     let answer = victim.get_with("https://app.example/", &[("cookie", &both)]).await;
-    assert_eq!(answer.status, 302, "two sessions are none");
+    assert_eq!(answer.status, 302, "two sessions are none: a login ends both");
 }
 
 #[tokio::test]

@@ -45,6 +45,24 @@ pub(crate) async fn start(service: &str, backend: SocketAddr) -> (Envoy, SocketA
     start_with(front::Spec::new("oidc", service.parse().unwrap()), &by_grpc(), backend).await
 }
 
+/// The same, by an Envoy that says headers one by one, as the controller wants it.
+pub(crate) async fn start_raw(service: &str, backend: SocketAddr) -> (Envoy, SocketAddr) {
+    let filter = front::laid_over(by_grpc(), &json!({ "encode_raw_headers": true }));
+    start_with(front::Spec::new("oidc", service.parse().unwrap()), &filter, backend).await
+}
+
+/// The same, by an Envoy that takes part in traces. Its own spans go nowhere.
+pub(crate) async fn start_traced(service: &str, backend: SocketAddr) -> (Envoy, SocketAddr) {
+    let tracer = json!({ "name": "envoy.tracers.opentelemetry", "typed_config": {
+        "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+        "grpc_service": { "envoy_grpc": { "cluster_name": "oidc" } },
+        "service_name": "edge",
+    }});
+    let front =
+        front::Spec::new("oidc", service.parse().unwrap()).manager(&json!({ "tracing": { "provider": tracer } }));
+    start_with(front, &by_grpc(), backend).await
+}
+
 /// The same with TLS towards browsers.
 pub(crate) async fn start_tls(service: &str, backend: SocketAddr, identity: &Identity) -> (Envoy, SocketAddr) {
     start_with(front::Spec::new("oidc", service.parse().unwrap()).tls(identity), &by_grpc(), backend).await

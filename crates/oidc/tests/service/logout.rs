@@ -62,6 +62,39 @@ async fn tell(address: &str, token: &str) -> u16 {
 }
 
 #[tokio::test]
+async fn a_logout_is_for_all_providers_of_the_issuer_that_the_token_names() {
+    let other = testbed::idp::Client { id: "other".into(), secret: Some("s3cret".into()), ..Default::default() };
+    let idp = testbed::idp::Provider::start(vec![crate::house::client(), other]).await.unwrap();
+    idp.log_in_as(&crate::house::ann());
+    let provider = |name: &str, client: &str, scope: &str| {
+        let issuer = idp.issuer();
+        format!(
+            "  {name}: {{issuer: '{issuer}', clientId: {client}, clientSecret: s3cret, insecure: true, scopes: [{scope}]}}\n"
+        )
+    };
+    let providers = [("a", "other", "email"), ("b", "edge", "email"), ("c", "edge", "profile")];
+    let providers: String = providers.iter().map(|(name, client, scope)| provider(name, client, scope)).collect();
+    // The profile of a host is its first label; each has a cookie of its own.
+    let profiles = [("open", "a", "0a"), ("api", "b", "0b"), ("step", "c", "0c")];
+    let profiles: String = profiles
+        .iter()
+        .map(|(name, of, suffix)| format!("  {name}: {{providers: [{of}], cookies: {{suffix: '0000{suffix}00'}}}}\n"))
+        .collect();
+    let house = House::with(std::sync::Arc::new(idp), &format!("providers:\n{providers}profiles:\n{profiles}")).await;
+    let mut browser = house.browser();
+    for host in ["open", "api", "step"] {
+        assert_eq!(browser.open(&format!("https://{host}.example/")).await.status, 200, "{host}");
+    }
+    let token = house.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
+    assert_eq!(tell(&house.service.http, &token).await, 200);
+    for (host, wanted) in [("open", 200), ("api", 302), ("step", 302)] {
+        assert_eq!(browser.clone().get(&format!("https://{host}.example/")).await.status, wanted, "{host}");
+    }
+    assert_eq!(house.service.metric("oidc_logouts_total", &["how=\"back\""]).await, 2);
+    assert_eq!(tell(&house.service.http, &token).await, 400, "once");
+}
+
+#[tokio::test]
 async fn the_provider_ends_sessions_by_the_back_channel() {
     let house = House::start(TOKENS).await;
     let (mut one, mut two) = (house.logged_in().await, house.logged_in().await);

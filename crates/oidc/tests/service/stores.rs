@@ -233,3 +233,21 @@ async fn a_logout_that_the_store_did_not_take_may_be_said_again() {
     assert_eq!(browser.get("https://app.example/").await.status, 302);
     assert_eq!(tell().await, 400, "once");
 }
+
+#[tokio::test]
+async fn a_session_that_rests_ends_and_one_in_use_goes_on() {
+    let redis = Spec::new().start().await.unwrap();
+    let in_redis = format!("redis: {{server: {{address: '{}'}}}}", redis.address());
+    for store in ["memory: {}", "cookie: {}", &in_redis] {
+        let house = house(&format!("{{idleTimeout: 3s, store: {{{store}}}}}")).await;
+        let (mut resting, mut busy) = (house.logged_in().await, house.logged_in().await);
+        let since = std::time::Instant::now();
+        let long = async || {
+            assert_eq!(busy.get("https://app.example/").await.status, 200, "{store}: it is in use");
+            since.elapsed() > std::time::Duration::from_millis(4500)
+        };
+        wait_until("more than the idle timeout", PATIENCE, long).await.unwrap();
+        assert_eq!(resting.get("https://app.example/").await.status, 302, "{store}");
+        assert_eq!(busy.get("https://app.example/").await.status, 200, "{store}");
+    }
+}

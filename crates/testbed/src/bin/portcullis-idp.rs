@@ -9,9 +9,12 @@ use testbed::idp::{Client, Provider};
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Example:\n  portcullis-idp --listen 127.0.0.1:9000 --client demo:secret")]
 struct Args {
-    /// Address and port to listen on; the issuer is http:// and this.
+    /// Address and port to listen on.
     #[arg(long, default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
+    /// The issuer, by which others reach it. [default: http:// and the address]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
     /// A client that may log people in.
     #[arg(long, value_name = "ID:SECRET", default_value = "demo:secret")]
     client: Vec<String>,
@@ -25,7 +28,8 @@ async fn main() -> anyhow::Result<()> {
         let secret = (!secret.is_empty()).then(|| secret.to_owned());
         Client { id: id.to_owned(), secret, ..Client::default() }
     };
-    let mut provider = Provider::bind(args.listen, args.client.iter().map(client).collect()).await?;
+    let clients = args.client.iter().map(client).collect();
+    let mut provider = Provider::bind_as(args.listen, args.issuer, clients).await?;
     println!("issuer {}", provider.issuer());
     tokio::select! {
         () = provider.wait() => anyhow::bail!("the provider ended"),

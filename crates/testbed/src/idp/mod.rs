@@ -107,6 +107,7 @@ pub enum Event {
 
 struct Inner {
     address: SocketAddr,
+    issuer: String,
     clients: Vec<Client>,
     keys: Mutex<Keys>,
     knobs: Mutex<Knobs>,
@@ -128,11 +129,16 @@ impl Provider {
         Self::bind(SocketAddr::from(([127, 0, 0, 1], 0)), clients).await
     }
 
-    /// Starts one at an address.
+    /// Starts one at an address, which is its issuer's too.
     pub async fn bind(address: SocketAddr, clients: Vec<Client>) -> Result<Self> {
+        Self::bind_as(address, None, clients).await
+    }
+
+    /// Starts one at an address; others reach it as this issuer.
+    pub async fn bind_as(address: SocketAddr, issuer: Option<String>, clients: Vec<Client>) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let issuer = format!("http://{address}");
+        let issuer = issuer.unwrap_or_else(|| format!("http://{address}"));
         let knobs = Knobs {
             user: None,
             lifetime: Duration::from_secs(300),
@@ -144,13 +150,14 @@ impl Provider {
             id_token: None,
             user_info: None,
             discovery: Claims::new(),
-            iss: Some(issuer),
+            iss: Some(issuer.clone()),
             logged_in_ago: Duration::ZERO,
             extra_keys: 0,
             grants_acr: true,
         };
         let inner = Arc::new(Inner {
             address,
+            issuer,
             clients,
             keys: Mutex::new(Keys::new(Algorithm::Es256)?),
             knobs: Mutex::new(knobs),
@@ -261,7 +268,7 @@ impl Drop for Provider {
 
 impl Inner {
     fn issuer(&self) -> String {
-        format!("http://{}", self.address)
+        self.issuer.clone()
     }
 
     fn knobs(&self) -> Knobs {

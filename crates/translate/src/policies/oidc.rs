@@ -37,8 +37,8 @@ use crate::{
 /// Who serves it: `service`.
 const ANNOTATION: &str = "portcullis.dev/oidc";
 
-/// The name of the service's cluster.
-const CLUSTER: &str = "single-sign-on-service";
+/// The name of the service's cluster, which a fleet has that asks it.
+pub const CLUSTER: &str = "single-sign-on-service";
 
 /// Puts a policy's login into a rule's features.
 pub(super) fn apply(

@@ -6,7 +6,7 @@ use api::gateway::Gateway;
 
 use super::{
     Wanted, WantedFleet,
-    render::{self, Fleet, Identity, RateLimitService, Settings},
+    render::{self, AskedService, Fleet, Identity, Settings},
 };
 use crate::pipeline::{self, Output};
 
@@ -18,16 +18,23 @@ pub struct Plan {
     settings: Settings,
     identify: Identify,
     made: BTreeMap<Arc<str>, Made>,
-    rate_limit: Option<RateLimit>,
+    services: Vec<Service>,
 }
 
-/// What stands for a fleet's name where it is the rate limit service. No fleet can have it.
-const RATE_LIMIT: &str = "(rate limit service)";
-
-/// The rate limit service that may be wanted.
-struct RateLimit {
+/// A service that Envoys ask, which may be wanted.
+struct Service {
+    name: Arc<str>,
     in_any_case: bool,
+    is_needed_by: fn(&ir::Gateway) -> bool,
     wanted: Arc<WantedFleet>,
+}
+
+impl From<AskedService> for Service {
+    fn from(service: AskedService) -> Self {
+        let AskedService { name, in_any_case, is_needed_by, owner, objects } = service;
+        let wanted = Arc::new(WantedFleet { owner, objects: Some(objects) });
+        Self { name: Arc::from(name), in_any_case, is_needed_by, wanted }
+    }
 }
 
 impl fmt::Debug for Plan {
@@ -70,27 +77,13 @@ impl Source {
 }
 
 impl Plan {
-    /// Nothing is planned yet. `service` is the rate limit service that is to run when a policy needs it.
-    ///
-    /// # Errors
-    /// A patch of the service cannot be used.
-    pub fn new(
-        settings: Settings,
-        identify: Identify,
-        service: Option<&RateLimitService>,
-    ) -> Result<Self, render::Error> {
-        let rate_limit = match service {
-            Some(service) => {
-                let objects = Some(render::render_rate_limit(service, &settings)?);
-                let wanted = Arc::new(WantedFleet { owner: render::rate_limit_owner(&settings), objects });
-                Some(RateLimit { in_any_case: service.runs_in_any_case(), wanted })
-            }
-            None => None,
-        };
-        Ok(Self { settings, identify, made: BTreeMap::new(), rate_limit })
+    /// Nothing is planned yet. `services` are to run when a policy needs them.
+    pub fn new(settings: Settings, identify: Identify, services: impl IntoIterator<Item = AskedService>) -> Self {
+        let services = services.into_iter().map(Service::from).collect();
+        Self { settings, identify, made: BTreeMap::new(), services }
     }
 
-    /// The fleets that an output wants, and the rate limit service when it needs that. One whose `EnvoyProxy` is wrong keeps
+    /// The fleets that an output wants, and the services that it needs. One whose `EnvoyProxy` is wrong keeps
     /// what it had; [`Plan::errors`] has the reason.
     pub fn make(&mut self, output: &Output) -> Wanted {
         self.made.retain(|name, _| output.fleets.contains_key(name));
@@ -102,10 +95,12 @@ impl Plan {
                 self.made.insert(Arc::clone(name), made);
             }
         }
-        let needs_limits = output.fleets.values().any(|fleet| fleet.gateway.rate_limit_service.is_some());
-        let service = self.rate_limit.iter().filter(|service| service.in_any_case || needs_limits);
-        let service = service.map(|service| (Arc::from(RATE_LIMIT), Arc::clone(&service.wanted)));
-        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted))).chain(service).collect()
+        let is_needed = |service: &&Service| {
+            service.in_any_case || output.fleets.values().any(|fleet| (service.is_needed_by)(&fleet.gateway))
+        };
+        let services = self.services.iter().filter(is_needed);
+        let services = services.map(|service| (Arc::clone(&service.name), Arc::clone(&service.wanted)));
+        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted))).chain(services).collect()
     }
 
     /// What is wrong with the `EnvoyProxy` of a fleet.

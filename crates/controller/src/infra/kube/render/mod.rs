@@ -1,4 +1,4 @@
-//! A fleet of Envoys, and the rate limit service, as Kubernetes objects. Pure: the same fleet gives the same objects.
+//! A fleet of Envoys, and the services that Envoys ask, as Kubernetes objects. Pure: the same fleet gives the same objects.
 //!
 //! ```text
 //! Fleet (ir::Gateway, Gateways, Identity) ─┐
@@ -9,6 +9,7 @@
 //! Names and labels are Envoy Gateway's (`names`), so that what looks for them finds them. The user's patches come last.
 
 mod account;
+mod asked;
 mod envoy;
 mod names;
 mod patch;
@@ -18,6 +19,7 @@ mod scaling;
 mod secret;
 mod service;
 mod shutdown;
+mod single_sign_on;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -32,11 +34,13 @@ use api::{
 use serde::Serialize;
 use serde_json::Value;
 
-use self::{names::Place, service::ListenerPort};
 pub use self::{
+    asked::AskedService,
     names::{INSTANCE, OWNERSHIP, selector_of},
-    rate_limit::{PORT as RATE_LIMIT_PORT, RateLimitService, rate_limit_owner, render_rate_limit},
+    rate_limit::{PORT as RATE_LIMIT_PORT, RateLimitService},
+    single_sign_on::SingleSignOnService,
 };
+use self::{names::Place, service::ListenerPort};
 use super::Kind;
 
 /// Envoy's image unless an `EnvoyProxy` names another.

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use sha2::{Digest, Sha256};
 
 use super::{Fleet, Settings};
-use crate::install::RATE_LIMIT_NAME;
+use crate::install::{RATE_LIMIT_NAME, SINGLE_SIGN_ON_NAME};
 
 /// The label by which the objects of one installation are known among those of others.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
@@ -18,6 +18,9 @@ const FLEETS: [(&str, &str); 3] = [(COMPONENT, "proxy"), MANAGED_BY, ("app.kuber
 /// The labels that all objects of the rate limit service have.
 const RATE_LIMIT: [(&str, &str); 3] =
     [(COMPONENT, "ratelimit"), MANAGED_BY, ("app.kubernetes.io/name", RATE_LIMIT_NAME)];
+/// The labels that all objects of the single sign-on service have.
+const SINGLE_SIGN_ON: [(&str, &str); 3] =
+    [(COMPONENT, "single-sign-on"), MANAGED_BY, ("app.kubernetes.io/name", SINGLE_SIGN_ON_NAME)];
 /// The labels that say whose an object is: those that a fleet does not have must be absent.
 pub const OWNERSHIP: [&str; 4] = [MANAGED_BY.0, OWNING_CLASS, OWNING_NAME, OWNING_NAMESPACE];
 const OWNING_CLASS: &str = "gateway.envoyproxy.io/owning-gatewayclass";
@@ -71,13 +74,23 @@ impl Place {
         Self { name, namespace, selector, labels, infrastructure: infrastructure(fleet), owners }
     }
 
-    /// That of the rate limit service, which is one for all fleets.
+    /// That of the rate limit service.
     pub(super) fn of_rate_limit(settings: &Settings) -> Self {
-        let selector = owned(&RATE_LIMIT);
+        Self::of_service(RATE_LIMIT_NAME, &RATE_LIMIT, settings)
+    }
+
+    /// That of the single sign-on service.
+    pub(super) fn of_single_sign_on(settings: &Settings) -> Self {
+        Self::of_service(SINGLE_SIGN_ON_NAME, &SINGLE_SIGN_ON, settings)
+    }
+
+    /// That of a service which is one for all fleets.
+    fn of_service(name: &str, labels: &[(&str, &str)], settings: &Settings) -> Self {
+        let selector = owned(labels);
         let mut labels = BTreeMap::from([(INSTANCE.to_owned(), label_value(&settings.instance))]);
         labels.extend(selector.clone());
         Self {
-            name: RATE_LIMIT_NAME.to_owned(),
+            name: name.to_owned(),
             namespace: settings.namespace.clone(),
             selector,
             labels,
@@ -126,7 +139,7 @@ fn owned(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 /// Selects the objects of an installation.
 pub fn selector_of(instance: &str) -> String {
-    let components = [FLEETS, RATE_LIMIT].map(|labels| labels[0].1).join(",");
+    let components = [FLEETS, RATE_LIMIT, SINGLE_SIGN_ON].map(|labels| labels[0].1).join(",");
     format!("{COMPONENT} in ({components}),{}={},{INSTANCE}={}", MANAGED_BY.0, MANAGED_BY.1, label_value(instance))
 }
 

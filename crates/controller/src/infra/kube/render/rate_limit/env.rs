@@ -4,21 +4,18 @@
 use api::config::RateLimitRedis;
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource};
 
-use super::{CERTIFICATES, METRICS, PORT, REDIS, RateLimitService};
+use super::{METRICS, PORT, REDIS, RateLimitService};
 use crate::{
     authority::{RATE_LIMIT_NAME, SERVER_NAME},
-    infra::kube::render::Settings,
+    infra::kube::render::{
+        Settings,
+        asked::{CERTIFICATES, CONNECTION_AGE, DRAIN_DELAY},
+    },
     install::{NAME, RATE_LIMIT_PORT},
 };
 
-/// How long it goes on before it stops accepting: until nobody is sent to it any more.
-const DRAIN_DELAY: &str = "5s";
-/// Connections end after so long a time, so that Envoys spread over services that were added.
-const CONNECTION_AGE: &str = "10m";
-
 pub(super) fn variables(service: &RateLimitService, settings: &Settings) -> Vec<EnvVar> {
-    let (_, certs) = CERTIFICATES;
-    let file = |name: &str| format!("{certs}/{name}");
+    let file = |name: &str| format!("{CERTIFICATES}/{name}");
     let mut variables = vec![
         value("GRPC_PORT", PORT.to_string()),
         value("GRPC_MAX_CONNECTION_AGE", CONNECTION_AGE),
@@ -57,9 +54,8 @@ fn redis(redis: &RateLimitRedis) -> Vec<EnvVar> {
     let Some(tls) = &redis.tls else { return variables };
     variables.push(value("REDIS_TLS", "true"));
     if tls.certificate_ref.is_some() {
-        let (_, directory) = REDIS;
         for (name, file) in [("CACERT", "ca.crt"), ("CLIENT_CERT", "tls.crt"), ("CLIENT_KEY", "tls.key")] {
-            variables.push(value(&format!("REDIS_TLS_{name}"), format!("{directory}/{file}")));
+            variables.push(value(&format!("REDIS_TLS_{name}"), format!("{REDIS}/{file}")));
         }
     }
     variables

@@ -1,12 +1,18 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::infra::kube::render::tests::{names, of, settings};
+use crate::infra::kube::Kind;
+use crate::infra::kube::render::{
+    Object,
+    tests::{names, of, settings},
+};
 
 fn render(rate_limit: Value, kubernetes: Value) -> Result<Vec<Object>, Error> {
     let config: RateLimit = serde_json::from_value(rate_limit).unwrap();
     let service = RateLimitService::of(Some(&config), &serde_json::from_value(kubernetes).unwrap()).unwrap();
-    render_rate_limit(&service, &settings())
+    service.render(&settings()).map(|service| service.objects)
 }
 
 fn redis(fields: &Value) -> Value {
@@ -44,7 +50,7 @@ fn the_usual_service() {
 #[test]
 fn every_object_is_known_as_the_services_and_as_no_fleets() {
     let objects = render(usual(), json!({"rateLimitHpa": {"maxReplicas": 2}, "rateLimitPDB": {"minAvailable": 1}}));
-    let owner = rate_limit_owner(&settings());
+    let owner = Place::of_rate_limit(&settings()).selector;
     for object in objects.unwrap() {
         let labels = &object.value["metadata"]["labels"];
         assert!(owner.iter().all(|(key, value)| labels[key] == **value), "{object}: {labels}");
