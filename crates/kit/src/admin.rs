@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use crate::drain::Shutdown;
 use crate::health::Gates;
 use crate::incoming::Incoming;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Exposition, Metrics};
 use crate::net::{Address, BindError, Listener, Purpose};
 use crate::telemetry::{Levels, LogControl};
 
@@ -127,8 +127,10 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     (status, Json(json!({ "ready": ready, "gates": readiness.gates }))).into_response()
 }
 
-async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, metrics::TEXT)], admin.0.metrics.text())
+async fn scrape(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let Exposition { content_type, body } = admin.0.metrics.scraped(accept);
+    ([(header::CONTENT_TYPE, content_type)], body)
 }
 
 async fn config(State(admin): State<Admin>) -> Json<Value> {

@@ -35,6 +35,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;
+pub mod top;
 pub mod trace;
 pub mod watch;
 

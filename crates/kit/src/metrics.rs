@@ -3,12 +3,13 @@
 mod catalogue;
 mod process;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use catalogue::registered;
-pub use catalogue::{Described, counter, counters, doubling, gauge, gauges, histograms};
+pub use catalogue::{Described, Kind, counter, counters, doubling, gauge, gauges, histograms};
 
 /// The content type of the text form.
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,7 +22,20 @@ struct Inner {
     registry: Registry,
     process: process::Process,
     reloads: Reloads,
+    expose: OnceLock<Box<Expose>>,
 }
+
+/// What a scraper gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposition {
+    /// The form.
+    pub content_type: &'static str,
+    /// The metrics in it.
+    pub body: Vec<u8>,
+}
+
+/// Writes the families of the registry, and whatever else there is, in a form that the header `accept` allows.
+pub type Expose = dyn Fn(&[MetricFamily], &str) -> Exposition + Send + Sync;
 
 /// What is counted about reloading configuration, by the name of the configuration.
 #[derive(Debug, Clone)]
@@ -49,7 +63,7 @@ impl Metrics {
         let info = Opts::new("build_info", "Always 1; says what runs.");
         let info = registered(&registry, IntGaugeVec::new(info, &["service", "version"]));
         info.with_label_values(&[service, version]).set(1);
-        Self(Arc::new(Inner { registry, process, reloads }))
+        Self(Arc::new(Inner { registry, process, reloads, expose: OnceLock::new() }))
     }
 
     /// The registry, to register a service's own metrics.
@@ -64,6 +78,23 @@ impl Metrics {
             tracing::error!(%error, "metrics cannot be written");
             String::new()
         })
+    }
+
+    /// Has scrapers served by this, once and for all: for services with more metrics than a registry holds.
+    pub fn expose_by(&self, expose: Box<Expose>) {
+        // A second one would mean two services in one process.
+        let _ = self.0.expose.set(expose);
+    }
+
+    /// All metrics for a scraper that accepts these forms.
+    pub fn scraped(&self, accept: &str) -> Exposition {
+        match self.0.expose.get() {
+            None => Exposition { content_type: TEXT, body: self.text().into_bytes() },
+            Some(expose) => {
+                self.0.process.refresh();
+                expose(&self.0.registry.gather(), accept)
+            }
+        }
     }
 
     pub(crate) fn reloads(&self) -> &Reloads {

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 
 use crate::ask::Ask;
 use crate::service;
-use crate::verdict::{Answer, Pass, Verdict};
+use crate::verdict::{Answer, Event, Pass, Verdict};
 
 /// The file that declares the service.
 const PROTO: &str = "envoy/service/auth/v3/external_auth.proto";
@@ -130,9 +130,16 @@ fn answered(answer: Answer) -> CheckResponse {
     let code = if answer.status == 401 { Code::Unauthenticated } else { Code::PermissionDenied };
     CheckResponse {
         status: Some(envoy::rpc::Status { code: i32::from(code), ..envoy::rpc::Status::default() }),
+        dynamic_metadata: answer.event.map(told),
         http_response: Some(HttpResponse::DeniedResponse(denied)),
-        ..CheckResponse::default()
     }
+}
+
+fn told(event: Event) -> Struct {
+    let Event { what, subject, provider } = event;
+    let fields = [("event", what.to_owned()), ("subject", subject), ("provider", provider)];
+    let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), text.into()));
+    structure(fields.collect())
 }
 
 /// JSON as protobuf has it.

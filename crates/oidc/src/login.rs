@@ -249,7 +249,7 @@ impl Service {
             Some(home) => self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?,
             None => begun.wish.back.clone(),
         };
-        Ok(Answer::redirect(302, to).cookies(cookies))
+        Ok(Answer::redirect(302, to).cookies(cookies).event("login", &session.subject, &session.provider))
     }
 
     async fn session(

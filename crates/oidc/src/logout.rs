@@ -67,7 +67,7 @@ impl Service {
         let asked = ask.parameter("rd");
         let allowed = &runtime.settings.return_hosts;
         let back = asked.and_then(|rd| crate::return_url::asked(&rd, jar.scheme(), &ask.host, allowed)).unwrap_or(home);
-        let mut to = back.clone();
+        let mut answer = Answer::redirect(302, back.clone());
         if let Some(found) = found {
             if let Err(error) = self.sessions.end(&found, now).await {
                 return self.no_store(ask, error);
@@ -77,10 +77,11 @@ impl Service {
             audit::logout("local", &session.provider, &session.id, &session.subject);
             let provider = runtime.providers.get(&*session.provider);
             if let Some(url) = provider.and_then(|provider| provider.end_session(session.tokens.id.as_deref(), &back)) {
-                to = url.into();
+                answer = Answer::redirect(302, url);
             }
+            answer = answer.event("logout", &session.subject, &session.provider);
         }
-        Answer::redirect(302, to).cookies(jar.clear_session(cookies))
+        answer.cookies(jar.clear_session(cookies))
     }
 
     /// `/backchannel`: the provider ends sessions, with a token that says so.

@@ -235,7 +235,8 @@ impl Service {
             return Ok(());
         }
         audit::denied(ask, &profile.name, subject(claims), "no rule allows it");
-        Err(Box::new(self.refuse("rule", denied(runtime, ask))))
+        let answer = denied(runtime, ask).event("denied", subject(claims), who.provider());
+        Err(Box::new(self.refuse("rule", answer)))
     }
 
     /// Sends a request on, with what the server behind is told.

@@ -33,12 +33,32 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: String,
+    /// What happened, for logs of Envoy and those who read them.
+    pub event: Option<Event>,
+}
+
+/// Something that happened to somebody's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// `login`, `logout` or `denied`.
+    pub what: &'static str,
+    /// Who it was.
+    pub subject: String,
+    /// Who vouches for that; empty when nobody does.
+    pub provider: String,
 }
 
 impl Answer {
     /// An answer that nobody keeps.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: vec![("cache-control", "no-store".to_owned())], body: String::new() }
+        Self { status, headers: vec![("cache-control", "no-store".to_owned())], body: String::new(), event: None }
+    }
+
+    /// Says what happened.
+    #[must_use]
+    pub fn event(mut self, what: &'static str, subject: &str, provider: &str) -> Self {
+        self.event = Some(Event { what, subject: subject.to_owned(), provider: provider.to_owned() });
+        self
     }
 
     /// Sends a browser elsewhere.

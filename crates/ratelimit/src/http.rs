@@ -12,10 +12,10 @@ use envoy::json;
 use envoy::service::ratelimit::RateLimitRequest;
 use envoy::service::ratelimit::rate_limit_response::Code;
 use kit::Kit;
+use kit::top::Count;
 
 use crate::clock;
 use crate::decide::Limiter;
-use crate::top::Offender;
 
 /// What is served on the HTTP port, which knows nobody: it answers for limits only where all may ask for them.
 pub(crate) fn public(kit: &Kit, limiter: Arc<Limiter>, all_may_ask: bool) -> Router {
@@ -68,7 +68,7 @@ async fn rules(State(limiter): State<Arc<Limiter>>) -> String {
     limiter.rules().rules.dump()
 }
 
-async fn top(State(limiter): State<Arc<Limiter>>) -> Json<Vec<Offender>> {
+async fn top(State(limiter): State<Arc<Limiter>>) -> Json<Vec<Count>> {
     Json(limiter.top(clock::now()))
 }
 

@@ -25,4 +25,3 @@ mod serve;
 pub mod settings;
 mod statsd;
 pub mod store;
-pub mod top;

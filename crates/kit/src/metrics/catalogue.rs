@@ -3,6 +3,17 @@
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+/// What kind of metric one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Has `_bucket`, `_sum` and `_count`.
+    Histogram,
+}
+
 /// A metric of a catalogue. All that are made of one here panic when the registry has it already.
 pub trait Described: Copy {
     /// The name, what it says, and its labels.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
+use kit::top::{Count, Top};
 use smallvec::SmallVec;
 
 use crate::algorithm::Counting;
@@ -26,7 +27,6 @@ use crate::metrics::{Metrics, RuleCounters};
 use crate::respond::{self, Answers};
 use crate::rules::Rules;
 use crate::store::{Exhausted, Store};
-use crate::top::{Offender, Top};
 
 pub use check::{Bounds, Malformed};
 pub use status::Status;
@@ -97,7 +97,7 @@ impl Limiter {
     }
 
     /// Who goes over limits most.
-    pub fn top(&self, now: Millis) -> Vec<Offender> {
+    pub fn top(&self, now: Millis) -> Vec<Count> {
         self.top.list(now)
     }
 
