@@ -1,12 +1,10 @@
 //! A dashboard and an alert for a web service, printed: `cargo run --example web_service -- dashboard`, or `-- rules`.
 
-use grafana_dashboard_builder::promql::{
-    histogram_quantile, is, matches, per_bucket, rate, share, sum, sum_by, topk,
-};
+use grafana_dashboard_builder::promql::{histogram_quantile, is, matches, per_bucket, rate, share, sum, sum_by, topk};
 use grafana_dashboard_builder::rules::{Alert, Explanation, Group, Record, Rules};
 use grafana_dashboard_builder::{
-    Annotation, Calculation, Catalogue, Color, Dashboard, Error, Expr, Gauge, Heatmap, Link, Metric, Row, Stat, Table, Target, Text,
-    TimeSeries, Transformation, Unit, Variable,
+    Annotation, Calculation, Catalogue, Color, Dashboard, Error, Expr, Gauge, Heatmap, Link, Metric, Row, Stat, Table,
+    Target, Text, TimeSeries, Transformation, Unit, Variable,
 };
 
 const REQUESTS: Metric = Metric::new("http_requests_total", &["route", "code"]);
@@ -14,7 +12,7 @@ const SECONDS: Metric = Metric::new("http_request_seconds", &["route"]);
 const STARTED: Metric = Metric::new("process_start_time_seconds", &[]);
 const ERROR_SHARE: Metric = Metric::new("route:http_errors:share5m", &["route"]);
 
-fn dashboard() -> Dashboard {
+pub(crate) fn dashboard() -> Dashboard {
     let chosen = || [matches("route", "$route")];
     let failed = || [matches("route", "$route"), matches("code", "5..")];
     Dashboard::new("web-service", "Web service", "What the web service does, and how well.")
@@ -23,7 +21,11 @@ fn dashboard() -> Dashboard {
         .variable(Variable::data_source("datasource", "prometheus").label("Data source"))
         .variable(Variable::label_values("route", REQUESTS, "route").label("Route").many())
         .link(Link::to_tag("Web", "web"))
-        .annotation(Annotation::new("Restarts", "changes(process_start_time_seconds[2m]) > 0", "{{instance}} restarted"))
+        .annotation(Annotation::new(
+            "Restarts",
+            "changes(process_start_time_seconds[2m]) > 0",
+            "{{instance}} restarted",
+        ))
         .row(
             Row::new("Now")
                 .panel(
@@ -67,7 +69,7 @@ fn dashboard() -> Dashboard {
         )
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     let of = |code| REQUESTS.with([matches("code", code)]).over("5m");
     let failing = Explanation {
         summary: "{{ $labels.route }} fails",
@@ -84,7 +86,11 @@ fn rules() -> Rules {
         Group::new("web")
             .interval("30s")
             .record(Record::new(ERROR_SHARE, sum_by(["route"], rate(of("5.."))) / sum_by(["route"], rate(of(".*")))))
-            .alert(Alert::new("Failing", Expr::from(ERROR_SHARE).above(0.01), failing).lasting("5m").label("severity", "page"))
+            .alert(
+                Alert::new("Failing", Expr::from(ERROR_SHARE).above(0.01), failing)
+                    .lasting("5m")
+                    .label("severity", "page"),
+            )
             .alert(Alert::new("Slow", histogram_quantile(0.99, [], start_page).above(0.5), slow).lasting("10m")),
     )
 }

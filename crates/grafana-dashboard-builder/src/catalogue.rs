@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn strange_names_and_labels_are_named() {
-        let catalogue = Catalogue::new([Metric::new("a_total", &["b"]), Metric::new("h", &["b"])]).labels_of_targets(["pod"]);
+        let catalogue =
+            Catalogue::new([Metric::new("a_total", &["b"]), Metric::new("h", &["b"])]).labels_of_targets(["pod"]);
         let unknown = |query: &str| catalogue.unknown(&parse(query).unwrap()).join("; ");
         assert_eq!(unknown(r#"sum by (pod, job, b) (rate(a_total{b="x"}[5m]))"#), "");
         assert_eq!(unknown("sum by (le) (rate(h_bucket[5m])) / h_sum - h_count"), "");

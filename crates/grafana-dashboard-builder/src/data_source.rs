@@ -25,10 +25,6 @@ impl DataSource {
         Self::new("grafana", "-- Grafana --")
     }
 
-    pub(crate) fn uid(&self) -> &str {
-        &self.uid
-    }
-
     pub(crate) fn json(&self) -> Value {
         json!({ "type": self.kind, "uid": self.uid })
     }

@@ -58,7 +58,7 @@ mod data_source;
 mod error;
 mod layout;
 mod link;
-mod panel;
+pub mod panel;
 pub mod promql;
 mod row;
 pub mod rules;

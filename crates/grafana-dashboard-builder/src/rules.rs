@@ -113,8 +113,10 @@ impl Rules {
 
     /// All alerts.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        let alert = |rule| if let &Rule::Alert(ref alert) = rule { Some(alert) } else { None };
-        self.groups.iter().flat_map(|group| &group.rules).filter_map(alert)
+        self.groups.iter().flat_map(|group| &group.rules).filter_map(|rule| match rule {
+            Rule::Alert(alert) => Some(alert),
+            Rule::Record(_) => None,
+        })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -135,8 +137,10 @@ impl Rules {
     }
 
     fn recorded(&self) -> impl Iterator<Item = &Metric> {
-        let metric = |rule| if let &Rule::Record(ref record) = rule { Some(&record.metric) } else { None };
-        self.groups.iter().flat_map(|group| &group.rules).filter_map(metric)
+        self.groups.iter().flat_map(|group| &group.rules).filter_map(|rule| match rule {
+            Rule::Record(record) => Some(&record.metric),
+            Rule::Alert(_) => None,
+        })
     }
 }
 
@@ -231,7 +235,10 @@ impl Rule {
             Self::Record(record) => (format!("{group}, record `{}`", record.metric.name()), &record.is),
         };
         if let Some(variable) = variables(&query.to_string()).first() {
-            check.wrong(&place, format!("`{variable}` is a variable of Grafana's; Prometheus knows none: say `.over(\"5m\")`"));
+            check.wrong(
+                &place,
+                format!("`{variable}` is a variable of Grafana's; Prometheus knows none: say `.over(\"5m\")`"),
+            );
         } else {
             check.query(&place, query);
         }

@@ -46,7 +46,8 @@ impl Transformation {
                 json!({ "id": "organize", "options": { "excludeByName": hidden, "indexByName": {}, "renameByName": {} } })
             }
             Self::Rename(columns) => {
-                let names: Map<String, Value> = columns.iter().map(|(old, new)| (old.clone(), new.as_str().into())).collect();
+                let names: Map<String, Value> =
+                    columns.iter().map(|(old, new)| (old.clone(), new.as_str().into())).collect();
                 json!({ "id": "organize", "options": { "excludeByName": {}, "indexByName": {}, "renameByName": names } })
             }
             Self::SortBy { column, descending } => {

@@ -3,7 +3,8 @@
 use grafana_dashboard_builder::promql::{is, rate, sum_by};
 use grafana_dashboard_builder::rules::{Alert, Explanation, Group, Rules};
 use grafana_dashboard_builder::{
-    Annotation, BarGauge, Catalogue, Color, DataSource, Dashboard, Logs, Metric, Row, Stat, Target, TimeSeries, Unit, Variable,
+    Annotation, BarGauge, Catalogue, Color, Dashboard, DataSource, Logs, Metric, Row, Stat, Target, TimeSeries, Unit,
+    Variable,
 };
 
 #[expect(dead_code, reason = "its main is for people")]

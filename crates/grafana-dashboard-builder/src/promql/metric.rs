@@ -48,12 +48,12 @@ impl Metric {
     }
 
     /// The series that all of these let through.
-    pub fn with(&self, matchers: impl IntoIterator<Item = Matcher>) -> Selector {
-        Selector { metric: self.clone(), matchers: matchers.into_iter().collect() }
+    pub fn with(self, matchers: impl IntoIterator<Item = Matcher>) -> Selector {
+        Selector { metric: self, matchers: matchers.into_iter().collect() }
     }
 
     /// All series over so long, such as `5m`.
-    pub fn over(&self, range: impl Into<String>) -> Ranged {
+    pub fn over(self, range: impl Into<String>) -> Ranged {
         self.with([]).over(range)
     }
 

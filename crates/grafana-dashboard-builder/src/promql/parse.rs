@@ -101,7 +101,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (query, word) in [
             ("sum(up", "parenthes"),
-            ("rate(up)", "type range vector"),
+            ("rate(up)", "expected type matrix"),
             ("up{a=}", "invalid"),
             ("nonsense(up)", "unknown function"),
             ("", "no expression"),
@@ -113,8 +113,10 @@ mod tests {
 
     #[test]
     fn metrics_and_labels_are_found() {
-        let parsed = parse(r#"sum by (le) (rate(a_bucket{b="c"}[5m])) / on (d) label_join({e="f"}, "g", "", "h")"#).unwrap();
-        let used = |name: Option<&str>, label: &str| Used { name: name.map(str::to_owned), labels: vec![label.to_owned()] };
+        let parsed =
+            parse(r#"sum by (le) (rate(a_bucket{b="c"}[5m])) / on (d) label_join({e="f"}, "g", "", "h")"#).unwrap();
+        let used =
+            |name: Option<&str>, label: &str| Used { name: name.map(str::to_owned), labels: vec![label.to_owned()] };
         assert_eq!(parsed.used, [used(Some("a_bucket"), "b"), used(None, "e")]);
         assert_eq!(parsed.grouped, ["d", "le"]);
         assert!(parsed.makes_labels);

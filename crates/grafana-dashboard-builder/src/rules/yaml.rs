@@ -35,8 +35,10 @@ struct RuleYaml<'a> {
 }
 
 pub(super) fn text<'a>(groups: &'a [Group]) -> String {
-    let group = |Group { name, interval, rules }: &'a Group| {
-        GroupYaml { name, interval: interval.as_deref(), rules: rules.iter().map(rule).collect() }
+    let group = |Group { name, interval, rules }: &'a Group| GroupYaml {
+        name,
+        interval: interval.as_deref(),
+        rules: rules.iter().map(rule).collect(),
     };
     let file = File { groups: groups.iter().map(group).collect() };
     serde_saphyr::to_string(&file).expect("strings, lists and maps of them are YAML")

@@ -110,7 +110,10 @@ mod tests {
 
     #[test]
     fn names_are_taken_from_every_form() {
-        assert_eq!(variables("$a ${b} ${c:csv} [[d]] ${__data.fields.e} $1 $ ${} costs 5$"), ["a", "b", "c", "d", "__data"]);
+        assert_eq!(
+            variables("$a ${b} ${c:csv} [[d]] ${__data.fields.e} $1 $ ${} costs 5$"),
+            ["a", "b", "c", "d", "__data"]
+        );
     }
 
     #[test]
