@@ -94,6 +94,32 @@ pub(crate) fn text<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     text
 }
 
+/// The labels of a text that [`text`] made.
+pub(crate) fn pairs(mut text: &str) -> Vec<(&str, String)> {
+    let mut pairs = Vec::new();
+    while let Some((name, rest)) = text.split_once("=\"") {
+        let (mut value, mut end, mut escaped) = (String::new(), rest.len(), false);
+        for (place, character) in rest.char_indices() {
+            match character {
+                '"' if !escaped => {
+                    end = place + 1;
+                    break;
+                }
+                '\\' if !escaped => {
+                    escaped = true;
+                    continue;
+                }
+                'n' if escaped => value.push('\n'),
+                other => value.push(other),
+            }
+            escaped = false;
+        }
+        pairs.push((name, value));
+        text = rest[end..].trim_start_matches(',');
+    }
+    pairs
+}
+
 /// The backend that a cluster is: a cluster whose settings differ from the usual has one more part in its name.
 pub(crate) fn backend(cluster: &[u8]) -> String {
     let cluster = cut(cluster);
@@ -183,5 +209,15 @@ mod tests {
     #[test]
     fn values_are_quoted() {
         assert_eq!(text([("a", "x\"\\\ny"), ("b", ""), ("c", "z")]), r#"a="x\"\\\ny",c="z""#);
+    }
+
+    #[test]
+    fn labels_are_read_back() {
+        for values in [[("a", "x\"\\\ny"), ("b", "z")], [("a", "n\\n"), ("b", "ü,=")]] {
+            let text = text(values);
+            let read = pairs(&text);
+            assert_eq!(read.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), values);
+        }
+        assert_eq!(pairs(""), []);
     }
 }

@@ -21,6 +21,7 @@ mod histogram;
 mod http;
 mod ingest;
 mod labels;
+mod live;
 mod loss;
 pub mod metrics;
 mod reason;

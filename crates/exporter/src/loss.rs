@@ -13,10 +13,6 @@ use kit::tasks::BoxError;
 use crate::metrics::Metrics;
 use crate::settings::Envoys;
 
-/// What is asked of the admin port, by a regular expression of Envoy's.
-const QUERY: &str =
-    "/stats?filter=%28access_logs%5C.grpc_access_log%5C.logs_%28written|dropped%29|downstream_rq_active%29%24";
-
 /// What an Envoy counts, all its loggers and listeners together.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Figures {
@@ -28,20 +24,21 @@ struct Figures {
 /// Asks all of them, again and again.
 pub(crate) fn start(kit: &Kit, envoys: &Envoys, metrics: &Arc<Metrics>) -> Result<(), BoxError> {
     let client = Client::new("exporter", &http_client::Settings::default())?;
-    for admin in &envoys.admin {
-        let (client, metrics, admin) = (client.clone(), Arc::clone(metrics), admin.clone());
+    for url in &envoys.stats {
+        let (client, metrics, url) = (client.clone(), Arc::clone(metrics), url.clone());
         let (shutdown, interval) = (kit.shutdown.clone(), envoys.interval);
         kit.tasks.spawn("envoy stats", async move {
             let (mut ticks, mut last) = (tokio::time::interval(interval), Figures::default());
+            let envoy = host(&url);
             while shutdown.unless_stopping(ticks.tick()).await.is_some() {
-                match ask(&client, &admin).await {
+                match ask(&client, &url).await {
                     Ok(now) => {
-                        take(&metrics, &admin, last, now);
+                        take(&metrics, envoy, last, now);
                         last = now;
                     }
                     Err(error) => {
-                        metrics.envoy_failures.with_label_values(&[&admin]).inc();
-                        tracing::warn!(envoy = admin, "cannot ask for statistics: {error}");
+                        metrics.envoy_failures.with_label_values(&[envoy]).inc();
+                        tracing::warn!(url, "cannot ask for statistics: {error}");
                     }
                 }
             }
@@ -51,29 +48,44 @@ pub(crate) fn start(kit: &Kit, envoys: &Envoys, metrics: &Arc<Metrics>) -> Resul
     Ok(())
 }
 
-async fn ask(client: &Client, admin: &str) -> Result<Figures, BoxError> {
-    let answer = client.get(&format!("http://{admin}{QUERY}")).await?;
+/// The host of a URL, with its port: the label of an Envoy.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+async fn ask(client: &Client, url: &str) -> Result<Figures, BoxError> {
+    let answer = client.get(url).await?;
     if !answer.status.is_success() {
-        return Err(format!("the admin port answered {}", answer.status).into());
+        return Err(format!("the answer is {}", answer.status).into());
     }
     Ok(read(&String::from_utf8_lossy(&answer.body)))
 }
 
+/// Both forms that Envoy has: `/stats`, and `/stats/prometheus`, in which names have other separators and a beginning.
 fn read(text: &str) -> Figures {
     let mut figures = Figures::default();
-    for (name, value) in text.lines().filter_map(|line| line.split_once(": ")) {
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((name, value)) = line.rsplit_once(' ') else { continue };
         let Ok(value) = value.parse::<u64>() else { continue };
-        match name.rsplit('.').next() {
-            Some("logs_written") => figures.written += value,
-            Some("logs_dropped") => figures.dropped += value,
-            // That of the admin port itself counts our question.
-            Some("downstream_rq_active") if !name.starts_with("http.admin.") => {
-                figures.active += i64::try_from(value).unwrap_or_default();
-            }
-            _ => {}
+        let name = name.trim_end_matches(':');
+        let (metric, labels) = name.split_once('{').unwrap_or((name, ""));
+        if metric.ends_with("grpc_access_log_logs_written") || metric.ends_with("grpc_access_log.logs_written") {
+            figures.written += value;
+        } else if metric.ends_with("grpc_access_log_logs_dropped") || metric.ends_with("grpc_access_log.logs_dropped") {
+            figures.dropped += value;
+        } else if is_of_clients(metric, labels) {
+            figures.active += i64::try_from(value).unwrap_or_default();
         }
     }
     figures
+}
+
+/// Requests that are being answered; those of the admin port are ours.
+fn is_of_clients(metric: &str, labels: &str) -> bool {
+    let plain = metric.starts_with("http.") && metric.ends_with(".downstream_rq_active");
+    let labelled = metric == "envoy_http_downstream_rq_active";
+    (plain && !metric.starts_with("http.admin.")) || (labelled && !labels.contains("=\"admin\""))
 }
 
 /// An Envoy that counts less than before has begun anew.
@@ -91,11 +103,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_of_all_loggers_are_added_up() {
-        let text = "access_logs.grpc_access_log.logs_dropped: 1\naccess_logs.grpc_access_log.logs_written: 20\n\
-                    http.admin.downstream_rq_active: 1\nhttp.http-80.downstream_rq_active: 3\nhttp.x.y: No recorded values\n";
-        assert_eq!(read(text), Figures { written: 20, dropped: 1, active: 3 });
+    fn figures_are_read_in_both_forms_and_added_up() {
+        let plain = "access_logs.grpc_access_log.logs_dropped: 1\naccess_logs.grpc_access_log.logs_written: 20\n\
+                     http.admin.downstream_rq_active: 1\nhttp.http-80.downstream_rq_active: 3\nhttp.x.y: P0(nan,0)\n";
+        let labelled = "# TYPE envoy_access_logs_grpc_access_log_logs_written counter\n\
+                        envoy_access_logs_grpc_access_log_logs_written{} 20\nenvoy_access_logs_grpc_access_log_logs_dropped{} 1\n\
+                        envoy_http_downstream_rq_active{envoy_http_conn_manager_prefix=\"admin\"} 1\n\
+                        envoy_http_downstream_rq_active{envoy_http_conn_manager_prefix=\"http-80\"} 3\n";
+        for text in [plain, labelled] {
+            assert_eq!(read(text), Figures { written: 20, dropped: 1, active: 3 });
+        }
         assert_eq!(read("nonsense"), Figures::default());
+        assert_eq!(host("http://10.0.0.1:19001/stats/prometheus"), "10.0.0.1:19001");
     }
 
     #[test]

@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 
 use crate::book::Caps;
 use crate::events::{self, Events};
+use crate::http::Pages;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::settings::{self, Settings};
 use crate::traffic::{Before, Bounds, Traffic};
-use crate::{expose, grpc, http, loss};
+use crate::{expose, grpc, http, live, loss};
 
 const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
 
@@ -34,7 +35,8 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     expose_traffic(&kit, &traffic, &metrics);
     let lines = event_lines(&kit, settings.events.file.as_ref()).await?;
     let events = Events::new(&metrics, settings.events.redact.clone(), lines);
-    kit.admin.add_routes(http::admin(&kit, &traffic, events.live()));
+    let states = live::start(&kit, &traffic);
+    kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), states, events: events.live() }));
     if let Some(address) = &settings.metrics {
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }

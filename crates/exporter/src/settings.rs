@@ -63,12 +63,12 @@ pub struct Buckets {
     pub bytes: Vec<f64>,
 }
 
-/// Envoys that are asked by their admin ports.
+/// Envoys that are asked for their statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Envoys {
-    /// Their admin ports, as host:port.
-    pub admin: Vec<String>,
+    /// URLs of their statistics, as /stats or /stats/prometheus shows them: such as http://10.0.0.5:19001/stats/prometheus.
+    pub stats: Vec<String>,
     /// How often they are asked. Default 10s.
     #[serde(with = "kit::duration")]
     pub interval: Duration,
@@ -119,7 +119,7 @@ impl Default for Buckets {
 
 impl Default for Envoys {
     fn default() -> Self {
-        Self { admin: Vec::new(), interval: Duration::from_secs(10) }
+        Self { stats: Vec::new(), interval: Duration::from_secs(10) }
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kit::lanes::Lanes;
 use kit::metrics::Described as _;
 
-use crate::book::{Book, Caps, Id};
+use crate::book::{Book, Caps, Id, Outcome};
 use crate::entry::{Connection, Request};
 use crate::labels::{self, OTHER, Place};
 use crate::metrics::{Metrics, Name};
@@ -108,55 +108,37 @@ impl Traffic {
         let common = &request.common;
         let place = Place::new(common.route, common.listener, &origin.gateway, common.port);
         let mut book = self.book();
-        let (route, route_text) = self.route(&mut book, place);
-        let code = request.code.to_string();
-        let flags = crate::flags::text(common.flags);
-        let backend = labels::backend(common.cluster);
-        let more = labels::text([
-            ("backend", backend.as_str()),
-            ("method", labels::method(request.method)),
-            ("code", &code),
-            ("code_class", labels::class(request.code)),
-            ("flags", &flags),
-            ("protocol", labels::protocol(request.protocol)),
-        ]);
-        let outcome = crate::book::Outcome { route, code: request.code };
-        let text = format!("{route_text},{more}");
-        let number = book.requests.number(&text, outcome, self.caps.requests);
-        let request_id = number.unwrap_or_else(|| {
-            // By class, so that sums stay right. There are few of them, and they always fit.
-            let class = labels::text([("code_class", labels::class(request.code))]);
-            let text = format!("{},{class}", Place::other().text());
-            book.requests.number(&text, outcome, usize::MAX).unwrap_or_default()
+        let route = self.route(&mut book, place);
+        // A route that has no room of its own has none for its requests either.
+        let own = route.as_ref().and_then(|(route, text)| {
+            let outcome = Outcome { route: *route, code: request.code };
+            book.requests.number(&format!("{text},{}", outcome_text(request)), outcome, self.caps.requests)
         });
-        let capped = [number.is_none().then_some("gateway_requests_total"), None];
-        let (reply, reply_capped) = match reason {
-            Some(reason) => self.reply(&mut book, route, &route_text, &code, reason),
-            None => (None, false),
-        };
-        let capped = [capped[0], reply_capped.then_some("gateway_local_replies_total")];
-        Known { request: request_id, route, reply, capped }
-    }
-
-    fn route(&self, book: &mut Book, place: Place) -> (Id, Arc<str>) {
-        let text = place.text();
-        let numbered = book.routes.number(&text, Arc::new(place), self.caps.routes);
-        let id = numbered.unwrap_or_else(|| {
-            let other = Place::other();
-            book.routes.number(&other.text(), Arc::new(other), usize::MAX).unwrap_or_default()
+        let own_reply = reason.map(|reason| {
+            let (route, text) = route.as_ref()?;
+            let more = labels::text([("code", &*request.code.to_string()), ("reason", reason.name())]);
+            book.replies.number(&format!("{text},{more}"), *route, self.caps.replies)
         });
-        let text = book.routes.get(id).map(|(text, _)| Arc::clone(text));
-        (id, text.unwrap_or_else(|| text_of_other()))
-    }
-
-    fn reply(&self, book: &mut Book, route: Id, route_text: &str, code: &str, reason: Reason) -> (Option<Id>, bool) {
-        let more = labels::text([("code", code), ("reason", reason.name())]);
-        let own = book.replies.number(&format!("{route_text},{more}"), route, self.caps.replies);
-        let other = || format!("{},{}", Place::other().text(), labels::text([("reason", reason.name())]));
-        match own {
-            Some(id) => (Some(id), false),
-            None => (book.replies.number(&other(), route, usize::MAX), true),
+        let capped = [
+            route.is_none().then_some(Name::RequestSeconds),
+            own.is_none().then_some(Name::Requests),
+            (own_reply == Some(None)).then_some(Name::LocalReplies),
+        ];
+        let other = if capped.iter().any(Option::is_some) { other_route(&mut book) } else { 0 };
+        Known {
+            request: own.unwrap_or_else(|| other_request(&mut book, other, request.code)),
+            route: route.map_or(other, |(route, _)| route),
+            reply: reason
+                .zip(own_reply)
+                .map(|(reason, own)| own.unwrap_or_else(|| other_reply(&mut book, other, reason))),
+            capped,
         }
+    }
+
+    /// The number of a route and its labels; nothing when there are too many.
+    fn route(&self, book: &mut Book, place: Place) -> Option<(Id, Arc<str>)> {
+        let id = book.routes.number(&place.text(), Arc::new(place), self.caps.routes)?;
+        book.routes.get(id).map(|(text, _)| (id, Arc::clone(text)))
     }
 
     fn known_connection(&self, connection: &Connection<'_>, origin: &Origin) -> Known {
@@ -174,7 +156,7 @@ impl Traffic {
         let request = own.or_else(|| book.connections.number(&other, (), usize::MAX)).unwrap_or_default();
         let route = book.listeners.number(&listener, (), self.caps.connections);
         let route = route.or_else(|| book.listeners.number(&other, (), usize::MAX)).unwrap_or_default();
-        Known { request, route, reply: None, capped: [own.is_none().then_some("gateway_connections_total"), None] }
+        Known { request, route, reply: None, capped: [own.is_none().then_some(Name::Connections), None, None] }
     }
 }
 
@@ -219,13 +201,39 @@ impl Counting<'_> {
 
     fn tell_capped(&self, known: &Known) {
         for metric in known.capped.iter().flatten() {
-            self.traffic.metrics.capped.with_label_values(&[metric]).inc();
+            self.traffic.metrics.capped.with_label_values(&[metric.describe().0]).inc();
         }
     }
 }
 
-fn text_of_other() -> Arc<str> {
-    Place::other().text().into()
+/// The labels that a request has beside those of its route.
+fn outcome_text(request: &Request<'_>) -> String {
+    let (code, flags) = (request.code.to_string(), crate::flags::text(request.common.flags));
+    labels::text([
+        ("backend", &*labels::backend(request.common.cluster)),
+        ("method", labels::method(request.method)),
+        ("code", &code),
+        ("code_class", labels::class(request.code)),
+        ("flags", &flags),
+        ("protocol", labels::protocol(request.protocol)),
+    ])
+}
+
+/// What has no room of its own goes here. There are few of these, and they always fit.
+fn other_route(book: &mut Book) -> Id {
+    let other = Place::other();
+    book.routes.number(&other.text(), Arc::new(other), usize::MAX).unwrap_or_default()
+}
+
+/// By class, so that sums stay right.
+fn other_request(book: &mut Book, route: Id, code: u16) -> Id {
+    let text = format!("{},{}", Place::other().text(), labels::text([("code_class", labels::class(code))]));
+    book.requests.number(&text, Outcome { route, code }, usize::MAX).unwrap_or_default()
+}
+
+fn other_reply(book: &mut Book, route: Id, reason: Reason) -> Id {
+    let text = format!("{},{}", Place::other().text(), labels::text([("reason", reason.name())]));
+    book.replies.number(&text, route, usize::MAX).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

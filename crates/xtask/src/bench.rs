@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures, each with what it is compared to.
 
 mod core;
+mod exporter;
 mod floor;
 mod kubernetes;
 mod machine;
@@ -41,6 +42,8 @@ pub(crate) enum Bench {
     Oidc,
     /// The firewall behind Envoy, with plain Coraza and ModSecurity beside it and the same rules: time, processor time, memory.
     Waf,
+    /// The exporter: time of an entry, memory and scrapes with a thousand routes of ten statuses each.
+    Exporter,
 }
 
 /// Runs one benchmark and prints its table.
@@ -56,6 +59,7 @@ pub(crate) fn run(bench: &Bench, json: Option<&Path>) -> Result<()> {
         Bench::Ratelimit => ratelimit::run()?,
         Bench::Oidc => oidc::run()?,
         Bench::Waf => waf::run()?,
+        Bench::Exporter => exporter::run()?,
     };
     print!("{}", report::table(&measures));
     println!("\nload average at the end: {}", machine::load());

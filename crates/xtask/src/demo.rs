@@ -4,11 +4,13 @@
 //!   curl ──▶ Envoy :8888 ──▶ portcullis-echo :3000
 //!              ▲    ├── asks ──▶ portcullis-ratelimit :8081
 //!              │    ├── asks ──▶ portcullis-oidc :9191 ──▶ portcullis-idp :9000 (a development identity provider)
-//!              │    └── shows ─▶ portcullis-waf :9291
+//!              │    ├── shows ─▶ portcullis-waf :9291
+//!              │    └── tells ─▶ portcullis-exporter :9391 (its live page on :9393)
 //!              │ started and configured by       ▲ told by
 //!            portcullis server --config-path (a copy of examples/quickstart with the ports asked for, a limit and a login)
 //! ```
 
+mod figures;
 mod house;
 mod ports;
 mod quickstart;
@@ -66,8 +68,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "portcullis-oidc",
             "portcullis-idp",
             "portcullis-waf",
+            "portcullis-exporter",
         ];
-        workspace::build(&options.profile, &["controller", "testbed", "ratelimit", "oidc", "waf"], &programs)
+        let packages = ["controller", "testbed", "ratelimit", "oidc", "waf", "exporter"];
+        workspace::build(&options.profile, &packages, &programs)
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -79,6 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             logins: &binaries[3],
             provider: &binaries[4],
             firewall: &binaries[5],
+            exporter: &binaries[6],
             envoy: &envoy,
         };
         let mut house = House::start(&programs, ports)?;
@@ -95,7 +100,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 async fn serve(house: &mut House, check: bool) -> Result<()> {
     house.wait_until_it_serves(START).await?;
     if check {
-        return requests::check(house.ports()).await;
+        let before = figures::settled(house).await?;
+        let sent = requests::check(house.ports()).await?;
+        return figures::check(house, &before, &sent).await;
     }
     requests::invite(house.ports());
     house.describe();

@@ -18,4 +18,5 @@ mod http;
 mod limits;
 mod listener_sets;
 mod logins;
+mod logs;
 mod policies;

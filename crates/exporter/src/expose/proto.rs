@@ -5,6 +5,7 @@ use kit::metrics::Kind;
 
 use super::Form;
 use crate::histogram::{Exemplar, Histogram, SCHEMA, ZERO};
+use crate::labels::pairs;
 
 /// The content type.
 pub(super) const TYPE: &str =
@@ -178,47 +179,5 @@ impl Form for Protobuf {
     fn finish(mut self: Box<Self>) -> Vec<u8> {
         self.end_family();
         self.all
-    }
-}
-
-/// The labels of a text that `labels::text` made.
-fn pairs(mut text: &str) -> Vec<(&str, String)> {
-    let mut pairs = Vec::new();
-    while let Some((name, rest)) = text.split_once("=\"") {
-        let (mut value, mut end, mut escaped) = (String::new(), rest.len(), false);
-        for (place, character) in rest.char_indices() {
-            match character {
-                '"' if !escaped => {
-                    end = place + 1;
-                    break;
-                }
-                '\\' if !escaped => {
-                    escaped = true;
-                    continue;
-                }
-                'n' if escaped => value.push('\n'),
-                other => value.push(other),
-            }
-            escaped = false;
-        }
-        pairs.push((name, value));
-        text = rest[end..].trim_start_matches(',');
-    }
-    pairs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::labels;
-
-    #[test]
-    fn labels_are_read_back() {
-        for values in [[("a", "x\"\\\ny"), ("b", "z")], [("a", "n\\n"), ("b", "ü,=")]] {
-            let text = labels::text(values);
-            let read = pairs(&text);
-            assert_eq!(read.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), values);
-        }
-        assert_eq!(pairs(""), []);
     }
 }

@@ -8,6 +8,7 @@ use super::{Bounds, RouteTotals};
 use crate::book::Id;
 use crate::entry::{Connection, Request};
 use crate::histogram::{Exemplar, Histogram};
+use crate::metrics::Name;
 use crate::reason::Reason;
 use crate::top::Sketches;
 
@@ -46,7 +47,7 @@ pub(crate) struct Known {
     /// Of the local reply.
     pub(crate) reply: Option<Id>,
     /// Metrics that had no room for it.
-    pub(crate) capped: [Option<&'static str>; 2],
+    pub(crate) capped: [Option<Name>; 3],
 }
 
 /// One lane's part.

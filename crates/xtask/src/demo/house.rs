@@ -1,6 +1,6 @@
 //! The processes of the demo: started in order, stopped in the opposite one, none left behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +21,7 @@ pub(super) struct House {
     logins: Process,
     provider: Process,
     firewall: Process,
+    exporter: Process,
     ports: Ports,
     dir: TempDir,
     begin: Instant,
@@ -34,6 +35,7 @@ pub(super) struct Programs<'a> {
     pub(super) logins: &'a Path,
     pub(super) provider: &'a Path,
     pub(super) firewall: &'a Path,
+    pub(super) exporter: &'a Path,
     pub(super) envoy: &'a Path,
 }
 
@@ -71,11 +73,21 @@ impl House {
             .arg(&files.firewall)
             .log_to(dir.path().join("waf.log"))
             .start()?;
-        Ok(Self { server, backend, limits, logins, provider, firewall, ports, dir, begin })
+        let exporter = Spec::new(programs.exporter)
+            .arg("--config-path")
+            .arg(&files.exporter)
+            .log_to(dir.path().join("exporter.log"))
+            .start()?;
+        Ok(Self { server, backend, limits, logins, provider, firewall, exporter, ports, dir, begin })
     }
 
     pub(super) fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// Where Envoy answers for itself.
+    pub(super) fn envoy_admin(&self) -> PathBuf {
+        self.dir.path().join("run/envoys/default_eg/admin.sock")
     }
 
     /// Waits for the first right answer through the gateway.
@@ -103,8 +115,10 @@ impl House {
         println!("             {}", self.limits.log_path().display());
         println!("             {}", self.logins.log_path().display());
         println!("             {}", self.firewall.log_path().display());
+        println!("             {}", self.exporter.log_path().display());
         println!("             {}", self.backend.log_path().display());
         println!("status       portcullis status --config-path {}", self.dir.path().join("standalone.yaml").display());
+        println!("\nOpen this page to see what every route does: http://127.0.0.1:{}/", self.ports.page);
         println!("\nCtrl-C stops everything.");
     }
 
@@ -126,6 +140,7 @@ impl House {
             ("single sign-on service", &mut self.logins),
             ("identity provider", &mut self.provider),
             ("firewall", &mut self.firewall),
+            ("exporter", &mut self.exporter),
         ];
         for (name, process) in all {
             if let Some(status) = process.exited() {
@@ -148,6 +163,7 @@ impl House {
         self.logins.terminate(STOP).await?;
         self.provider.terminate(STOP).await?;
         self.firewall.terminate(STOP).await?;
+        self.exporter.terminate(STOP).await?;
         self.backend.terminate(STOP).await?;
         eprintln!("  stopped after {:.1} s", begin.elapsed().as_secs_f64());
         Ok(())
@@ -158,7 +174,6 @@ impl House {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -181,6 +196,7 @@ mod tests {
             logins: &other,
             provider: &other,
             firewall: &other,
+            exporter: &other,
             envoy: Path::new("envoy"),
         };
         let house = House::start(&programs, Ports::any().claim().unwrap()).unwrap();
@@ -206,7 +222,15 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_left_after_a_stop() {
         let (house, _programs) = house("exec sleep 1000");
-        let all = [&house.server, &house.backend, &house.limits, &house.logins, &house.provider, &house.firewall];
+        let all = [
+            &house.server,
+            &house.backend,
+            &house.limits,
+            &house.logins,
+            &house.provider,
+            &house.firewall,
+            &house.exporter,
+        ];
         let pids = all.map(Process::pid);
         let dir = house.dir.path().to_owned();
         house.stop().await.unwrap();

@@ -29,17 +29,23 @@ pub(super) struct Ports {
     /// Port of the firewall.
     #[arg(long = "firewall-port", value_name = "PORT", default_value_t = 9291)]
     pub(super) firewall: u16,
+    /// Port of the exporter, for Envoy.
+    #[arg(long = "exporter-port", value_name = "PORT", default_value_t = 9391)]
+    pub(super) exporter: u16,
+    /// Port of the live page.
+    #[arg(long = "page-port", value_name = "PORT", default_value_t = 9393)]
+    pub(super) page: u16,
 }
 
 impl Ports {
     /// Free ports everywhere.
     pub(super) fn any() -> Self {
-        Self { gateway: 0, admin: 0, backend: 0, limits: 0, logins: 0, provider: 0, firewall: 0 }
+        Self { gateway: 0, admin: 0, backend: 0, limits: 0, logins: 0, provider: 0, firewall: 0, exporter: 0, page: 0 }
     }
 
     /// Makes sure that nobody listens there yet, and replaces 0 by a free port.
     pub(super) fn claim(self) -> Result<Self> {
-        let (gateway, admin, backend, limits, logins, provider, firewall) = (
+        let (gateway, admin, backend, limits, logins, provider, firewall, exporter, page) = (
             claim("0.0.0.0", self.gateway, "the gateway", "--port")?,
             claim("127.0.0.1", self.admin, "the admin page", "--admin-port")?,
             claim("127.0.0.1", self.backend, "the backend", "--backend-port")?,
@@ -47,6 +53,8 @@ impl Ports {
             claim("127.0.0.1", self.logins, "the single sign-on service", "--login-port")?,
             claim("127.0.0.1", self.provider, "the identity provider", "--provider-port")?,
             claim("127.0.0.1", self.firewall, "the firewall", "--firewall-port")?,
+            claim("127.0.0.1", self.exporter, "the exporter", "--exporter-port")?,
+            claim("127.0.0.1", self.page, "the live page", "--page-port")?,
         );
         // All were open at once, so that no port was given out twice; they close here.
         Ok(Self {
@@ -57,6 +65,8 @@ impl Ports {
             logins: port(&logins)?,
             provider: port(&provider)?,
             firewall: port(&firewall)?,
+            exporter: port(&exporter)?,
+            page: port(&page)?,
         })
     }
 }

@@ -1,5 +1,5 @@
-//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit`, the login of `examples/single-sign-on` and the
-//! firewall of `examples/waf`, in which the ports are the ones asked for.
+//! A copy of `examples/quickstart`, with the limit of `examples/rate-limit`, the login of `examples/single-sign-on`, the
+//! firewall of `examples/waf` and the logs of `examples/observability`, in which the ports are the ones asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,11 @@ use anyhow::{Context, Result, bail};
 
 use super::ports::Ports;
 use crate::workspace::root;
+
+/// What a class says of its controller, and of the settings of its Envoys.
+const CONTROLLER: &str = "controllerName: gateway.envoyproxy.io/gatewayclass-controller\n";
+const OBSERVED: &str =
+    "  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: observed, namespace: default}\n";
 
 /// The files that programs are started with.
 pub(super) struct Files {
@@ -19,11 +24,14 @@ pub(super) struct Files {
     pub(super) logins: PathBuf,
     /// The firewall's.
     pub(super) firewall: PathBuf,
+    /// The exporter's.
+    pub(super) exporter: PathBuf,
 }
 
 /// Writes the copy into `dir`.
 pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
     let (limits, logins, firewall) = (copy_limit(dir, ports)?, copy_login(dir, ports)?, copy_firewall(dir, ports)?);
+    let exporter = copy_exporter(dir, ports)?;
     let example = root().join("examples/quickstart");
     let resources = dir.join("resources");
     fs::create_dir_all(&resources)?;
@@ -31,7 +39,8 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
         let file = entry?.path();
         let text = fs::read_to_string(&file)?
             .replace("port: 8888", &format!("port: {}", ports.gateway))
-            .replace("port: 3000", &format!("port: {}", ports.backend));
+            .replace("port: 3000", &format!("port: {}", ports.backend))
+            .replace(CONTROLLER, &format!("{CONTROLLER}{OBSERVED}"));
         fs::write(resources.join(file.file_name().context("a file has a name")?), text)?;
     }
     let text = fs::read_to_string(example.join("standalone.yaml"))?;
@@ -43,7 +52,7 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
     let service = format!("{{host: 127.0.0.1, port: {}}}", ports.limits);
     let server = dir.join("standalone.yaml");
     fs::write(&server, format!("{text}rateLimit: {{service: {service}, timeout: 1s, failClosed: true}}\n"))?;
-    Ok(Files { server, limits, logins, firewall })
+    Ok(Files { server, limits, logins, firewall, exporter })
 }
 
 /// The policy and the configuration of the service, which gets its rules by the server's socket.
@@ -93,6 +102,19 @@ fn copy_firewall(dir: &Path, ports: Ports) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// What sends records and the configuration of what takes them.
+fn copy_exporter(dir: &Path, ports: Ports) -> Result<PathBuf> {
+    let example = root().join("examples/observability");
+    let text = fs::read_to_string(example.join("logs.yaml"))?;
+    let text = swap(&text, "port: 9391", &format!("port: {}", ports.exporter))?;
+    fs::write(dir.join("resources/logs.yaml"), text)?;
+    let text = fs::read_to_string(example.join("exporter.yaml"))?;
+    let text = swap(&text, "\"127.0.0.1:9391\"", &format!("\"127.0.0.1:{}\"", ports.exporter))?;
+    let file = dir.join("exporter.yaml");
+    fs::write(&file, format!("{text}admin: {{ address: \"127.0.0.1:{}\" }}\n", ports.page))?;
+    Ok(file)
+}
+
 /// Replaces what must be there.
 fn swap(text: &str, from: &str, to: &str) -> Result<String> {
     if !text.contains(from) {
@@ -108,7 +130,17 @@ mod tests {
     #[test]
     fn ports_are_those_asked_for_and_the_runtime_directory_is_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        let ports = Ports { gateway: 1, admin: 2, backend: 3, limits: 4, logins: 5, provider: 6, firewall: 7 };
+        let ports = Ports {
+            gateway: 1,
+            admin: 2,
+            backend: 3,
+            limits: 4,
+            logins: 5,
+            provider: 6,
+            firewall: 7,
+            exporter: 8,
+            page: 9,
+        };
         let files = copy_to(dir.path(), ports).unwrap();
         let limits = fs::read_to_string(files.limits).unwrap();
         assert!(limits.contains("\"127.0.0.1:4\"") && limits.contains("run/ratelimit.sock"), "{limits}");
@@ -116,11 +148,20 @@ mod tests {
         for entry in fs::read_dir(dir.path().join("resources")).unwrap() {
             all.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
         }
-        for (there, gone) in
-            [("port: 1\n", "8888"), ("port: 2\n", "19000"), ("port: 3\n", "3000"), ("port: 7\n", "9291")]
-        {
+        for (there, gone) in [
+            ("port: 1\n", "8888"),
+            ("port: 2\n", "19000"),
+            ("port: 3\n", "3000"),
+            ("port: 7\n", "9291"),
+            ("port: 8\n", "9391"),
+        ] {
             assert!(all.contains(there) && !all.contains(gone), "{all}");
         }
         assert!(all.contains(&format!("runtimeDir: {}/run", dir.path().display())), "{all}");
+        assert!(
+            all.contains("parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: observed"),
+            "{all}"
+        );
+        assert!(fs::read_to_string(files.exporter).unwrap().contains("admin: { address: \"127.0.0.1:9\" }"));
     }
 }

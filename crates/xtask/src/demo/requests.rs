@@ -1,5 +1,6 @@
 //! The requests of the quickstart: as curl lines to try, and as a check.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -135,12 +136,15 @@ pub(super) fn invite(ports: Ports) {
     }
 }
 
-/// Sends the requests, prints what came back, and says whether all of it was right.
-pub(super) async fn check(ports: Ports) -> Result<()> {
-    let mut wrong = 0;
+/// Sends the requests, prints what came back, and says whether all of it was right. Gives how many were answered with which
+/// status.
+pub(super) async fn check(ports: Ports) -> Result<BTreeMap<u16, u64>> {
+    let (mut wrong, mut sent) = (0, BTreeMap::new());
     for example in &EXAMPLES {
         println!("\n# {}\n$ {}", example.what, example.curl(ports));
         let answer = example.send(ports).await?;
+        *sent.entry(200).or_default() += example.times as u64 - 1;
+        *sent.entry(answer.status.as_u16()).or_default() += 1;
         println!("{:?} {}\n{}", answer.version, answer.status, answer.text());
         match example.wrong(&answer) {
             None => println!("→ as it should be"),
@@ -151,5 +155,5 @@ pub(super) async fn check(ports: Ports) -> Result<()> {
         }
     }
     println!();
-    if wrong > 0 { bail!("{wrong} of {} answers were wrong", EXAMPLES.len()) } else { Ok(()) }
+    if wrong > 0 { bail!("{wrong} of {} answers were wrong", EXAMPLES.len()) } else { Ok(sent) }
 }

@@ -1,0 +1,82 @@
+//! A real Envoy sends to the exporter, which comes and goes.
+
+use serde_json::{Value, json};
+use testbed::PATIENCE;
+use testbed::client::Request;
+use testbed::echo::Echo;
+use testbed::front;
+use testbed::wait::wait_until;
+
+use crate::house::Service;
+
+/// What the controller makes of a sink of records.
+fn log() -> Value {
+    json!({ "access_log": [{ "name": "envoy.access_loggers.http_grpc", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+        "common_config": {
+            "log_name": "accesslog/edge/eg",
+            "transport_api_version": "V3",
+            "buffer_size_bytes": 1_048_576,
+            "buffer_flush_interval": "0.05s",
+            "grpc_service": { "envoy_grpc": { "cluster_name": "exporter" } },
+        },
+    }}]})
+}
+
+#[tokio::test]
+async fn an_exporter_that_is_killed_harms_no_request_and_what_is_lost_is_known() {
+    let service = Service::start("").await;
+    let backend = Echo::http().name("a").spawn().await.unwrap();
+    let front = front::Spec::new("exporter", service.grpc.parse().unwrap()).manager(&log());
+    let (envoy, address) = front.start(backend.address()).await.unwrap();
+    let ask = async |times: usize| {
+        for _ in 0..times {
+            let answer = Request::get(&format!("http://{address}/")).send().await.unwrap();
+            assert_eq!(answer.status, 200);
+        }
+    };
+    let received = |service: &Service| {
+        let admin = service.admin.clone();
+        async move { testbed::service::metric(&admin, r#"exporter_entries_total{kind="request"}"#).await.unwrap() }
+    };
+    ask(30).await;
+    service.reaches(r#"exporter_entries_total{kind="request"}"#, 30.0).await;
+
+    // Gone, while requests go on; the next one has the same address.
+    let grpc = service.grpc.clone();
+    drop(service);
+    ask(20).await;
+    let written = "access_logs.grpc_access_log.logs_written";
+    let told = async || envoy.stat(written).await.unwrap() == 50;
+    wait_until("all entries to be written", PATIENCE, told).await.unwrap();
+    let url = format!("http://{}/stats", envoy.admin());
+    let settings = format!("grpc: {{address: '{grpc}'}}\nenvoys: {{stats: ['{url}'], interval: 1s}}\n");
+    let service = Service::start(&settings).await;
+    let label = format!("{{envoy=\"{}\"}}", envoy.admin());
+
+    // It comes back by itself; of what was sent, the rest is known to be lost.
+    let comes = async || {
+        ask(1).await;
+        received(&service).await > 0.0
+    };
+    wait_until("entries at the new exporter", PATIENCE, comes).await.unwrap();
+    let before = received(&service).await;
+    ask(10).await;
+    let more = async || received(&service).await >= before + 10.0;
+    wait_until("all entries at the new exporter", PATIENCE, more).await.unwrap();
+    #[allow(clippy::cast_precision_loss)]
+    let sent = envoy.stat(written).await.unwrap() as f64;
+    service.reaches(&format!("exporter_envoy_written_total{label}"), sent).await;
+    assert_eq!(service.metric(&format!("exporter_envoy_dropped_total{label}")).await, 0.0);
+    let lost = sent - 30.0 - received(&service).await;
+    assert!((0.0..=sent - 40.0).contains(&lost), "{lost} of {sent}");
+    assert_eq!(service.metric(&format!("gateway_active_requests{label}")).await, 0.0);
+}
+
+#[tokio::test]
+async fn an_envoy_that_does_not_answer_is_counted() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let service = Service::start(&format!("envoys: {{stats: ['http://{nobody}/stats'], interval: 1s}}\n")).await;
+    let failed = async || service.metric(&format!("exporter_envoy_failures_total{{envoy=\"{nobody}\"}}")).await >= 1.0;
+    wait_until("a failure", PATIENCE, failed).await.unwrap();
+}

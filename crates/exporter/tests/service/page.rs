@@ -1,0 +1,190 @@
+//! The live page in a real browser. `PORTCULLIS_SCREENSHOTS` names a directory where pictures of it are kept.
+
+use std::time::Duration;
+
+use ::envoy::accesslog_data::HttpAccessLogEntry;
+use ::envoy::accesslog_data::response_flags::Unauthorized;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use testbed::PATIENCE;
+use testbed::chromium::Chromium;
+use testbed::wait::wait_until;
+use tokio::task::JoinHandle;
+
+use crate::house::{Service, entry, message};
+
+/// What a client might send to those who look.
+const MARKUP: &str = "/<img src=x onerror=\"window.harmed=1\">";
+
+/// Entries of several routes, as long as the test runs.
+fn feed(service: &Service) -> JoinHandle<()> {
+    let stream = service.stream();
+    let routed = |name: &str, millis: i32, mut entry: HttpAccessLogEntry| {
+        let common = entry.common_properties.as_mut().unwrap();
+        common.route_name = format!("httproute/shop/{name}/rule/0/match/0");
+        common.time_to_last_downstream_tx_byte.as_mut().unwrap().nanos = millis * 1_000_000;
+        entry
+    };
+    tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        for turn in 0_i32.. {
+            pace.tick().await;
+            let mut entries = vec![routed("cart", 15 + turn % 7, entry(200, "via_upstream")); 12];
+            entries.extend(vec![routed("search", 80 + turn % 40, entry(200, "via_upstream")); 4]);
+            entries.push(routed("search", 400, entry(503, "via_upstream")));
+            entries.push(routed("account", 9, entry(200, "via_upstream")));
+            if turn % 5 == 0 {
+                let mut refused = entry(429, "request_rate_limited");
+                MARKUP.clone_into(&mut refused.request.as_mut().unwrap().path);
+                entries.push(routed("cart", 1, refused));
+                let mut denied = entry(403, "ext_authz_denied");
+                let flags = &mut denied.common_properties.as_mut().unwrap().response_flags;
+                flags.get_or_insert_default().unauthorized_details = Some(Unauthorized { reason: 1 });
+                entries.push(routed("account", 2, denied));
+                entries.push(routed("search", 1, entry(403, "waf_rule")));
+            }
+            if stream.send(message(entries)).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+async fn holds(browser: &mut Chromium, what: &str, expression: &str) {
+    let holds = async || browser.evaluate(expression).await == Some(json!(true));
+    wait_until(what, PATIENCE, holds).await.unwrap();
+}
+
+async fn press(browser: &mut Chromium, key: &str) {
+    // What a key means beside its name: Enter makes a click only with its text.
+    let text = match key {
+        "Enter" => Some("\r"),
+        "/" | "p" => Some(key),
+        _ => None,
+    };
+    let code = match key {
+        "Enter" => 13,
+        "Escape" => 27,
+        _ => 0,
+    };
+    for kind in ["keyDown", "keyUp"] {
+        let mut event = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code });
+        if let (Some(text), "keyDown") = (text, kind) {
+            event["text"] = json!(text);
+        }
+        browser.call("Input.dispatchKeyEvent", event).await.unwrap();
+    }
+}
+
+async fn screenshot(browser: &mut Chromium, name: &str) {
+    let Some(dir) = std::env::var_os("PORTCULLIS_SCREENSHOTS") else { return };
+    let picture = browser.call("Page.captureScreenshot", json!({ "format": "png" })).await.unwrap();
+    let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+    std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), bytes).unwrap();
+}
+
+async fn looks(browser: &mut Chromium, width: u32, height: u32, scheme: &str) {
+    let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+    browser.call("Emulation.setDeviceMetricsOverride", metrics).await.unwrap();
+    let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+    browser.call("Emulation.setEmulatedMedia", features).await.unwrap();
+}
+
+#[tokio::test]
+async fn routes_and_refusals_are_shown_as_they_happen() {
+    let service = Service::start("").await;
+    let feeding = feed(&service);
+    let mut browser = Chromium::start("127.0.0.1:1".parse().unwrap()).await.unwrap();
+    looks(&mut browser, 1280, 900, "light").await;
+    browser.open(&format!("http://{}/", service.admin)).await.unwrap();
+    holds(&mut browser, "three routes", "document.querySelectorAll('#routes tr').length === 3").await;
+    holds(&mut browser, "the word live", "document.getElementById('state').textContent === 'live'").await;
+    // 12 every 100 ms; on a busy machine they come less evenly.
+    let rate = "(() => { const rate = Number(document.querySelector('#routes tr .number span').textContent); \
+                return rate > 60 && rate < 240; })()";
+    holds(&mut browser, "the rate of the busiest route", rate).await;
+    let kinds = "['rate_limited', 'denied', 'waf_block'].every(kind => document.querySelector('#events .' + kind))";
+    holds(&mut browser, "all kinds of refusals", kinds).await;
+    let errors = "[...document.querySelectorAll('#routes tr')].some(row => \
+                  row.textContent.includes('shop/search') && row.querySelector('.bad'))";
+    holds(&mut browser, "a route with errors", errors).await;
+    holds(
+        &mut browser,
+        "a sparkline",
+        "document.querySelector('#routes polyline').getAttribute('points').length > 100",
+    )
+    .await;
+    screenshot(&mut browser, "live-light").await;
+
+    // What a client sent stands there as text, and nothing came from elsewhere.
+    holds(&mut browser, "the path as text", &format!("document.body.innerText.includes({})", json!(MARKUP))).await;
+    assert_eq!(
+        browser.evaluate("window.harmed === undefined && !document.querySelector('img')").await,
+        Some(json!(true))
+    );
+    let own = "performance.getEntriesByType('resource').every(entry => entry.name.startsWith(location.origin))";
+    assert_eq!(browser.evaluate(own).await, Some(json!(true)));
+
+    with_a_keyboard(&mut browser).await;
+
+    looks(&mut browser, 1280, 900, "dark").await;
+    screenshot(&mut browser, "live-dark").await;
+    let dark = "getComputedStyle(document.body).backgroundColor";
+    assert_eq!(browser.evaluate(dark).await, Some(json!("rgb(20, 23, 28)")));
+    looks(&mut browser, 360, 780, "dark").await;
+    holds(&mut browser, "nothing beside the edge", "document.documentElement.scrollWidth <= 360").await;
+    screenshot(&mut browser, "live-360").await;
+
+    // It says when nobody answers.
+    feeding.abort();
+    drop(service);
+    holds(&mut browser, "that nobody answers", "document.getElementById('state').classList.contains('lost')").await;
+}
+
+async fn with_a_keyboard(browser: &mut Chromium) {
+    press(browser, "ArrowDown").await;
+    holds(browser, "the first route", "document.activeElement.className === 'name'").await;
+    press(browser, "ArrowDown").await;
+    let second = "document.activeElement === document.querySelectorAll('#routes .name')[1]";
+    holds(browser, "the second route", second).await;
+    press(browser, "ArrowUp").await;
+    press(browser, "Enter").await;
+    holds(browser, "details", "document.getElementById('detail').open").await;
+    holds(browser, "answers", "document.getElementById('answers').innerText.includes('200')").await;
+    holds(browser, "replies", "document.getElementById('replies').innerText.length > 0").await;
+    screenshot(browser, "detail").await;
+    press(browser, "Escape").await;
+    holds(browser, "no details", "!document.getElementById('detail').open").await;
+    press(browser, "/").await;
+    holds(browser, "the search", "document.activeElement.id === 'find'").await;
+    browser.type_into("#find", "account").await.unwrap();
+    let one = "[...document.querySelectorAll('#routes tr')].filter(row => !row.hidden).length === 1";
+    holds(browser, "one route", one).await;
+    let emptied = "(field => { field.value = ''; field.dispatchEvent(new Event('input')); field.blur(); })\
+                   (document.getElementById('find'))";
+    browser.evaluate(emptied).await;
+    press(browser, "p").await;
+    holds(browser, "a pause", "document.getElementById('pause').getAttribute('aria-pressed') === 'true'").await;
+    press(browser, "p").await;
+}
+
+#[tokio::test]
+async fn the_page_may_load_only_what_is_its_own() {
+    let service = Service::start("").await;
+    for (path, kind) in [("/", "text/html"), ("/live/page.js", "text/javascript"), ("/live/page.css", "text/css")] {
+        let answer = testbed::client::Request::get(&format!("http://{}{path}", service.admin)).send().await.unwrap();
+        assert!(answer.header("content-type").unwrap().starts_with(kind));
+        assert!(answer.header("content-security-policy").unwrap().contains("default-src 'none'"));
+        assert!(!answer.text().contains("http:") || path == "/live/page.js", "{path} names another place");
+    }
+    let unknown: Value = json!(
+        testbed::client::Request::get(&format!("http://{}/live/routes/7", service.admin))
+            .send()
+            .await
+            .unwrap()
+            .status
+            .as_u16()
+    );
+    assert_eq!(unknown, json!(404));
+}

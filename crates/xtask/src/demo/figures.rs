@@ -1,0 +1,73 @@
+//! What the exporter counts of the demo's requests: it has to be what was sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use testbed::client::Request;
+use testbed::service::page;
+use testbed::wait::wait_for;
+
+use super::house::House;
+
+/// How long an entry may take from Envoy, which sends them each second, to a figure.
+const ARRIVAL: Duration = Duration::from_secs(20);
+
+/// Figures of the exporter: requests by status, and those that Envoy answered itself by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    by_status: BTreeMap<u16, u64>,
+    by_reason: BTreeMap<String, u64>,
+}
+
+/// The figures when nothing is on its way any more.
+pub(super) async fn settled(house: &House) -> Result<Figures> {
+    let arrived = async || {
+        let figures = figures(house).await.ok()?;
+        let written = written(house).await.ok()?;
+        (figures.by_status.values().sum::<u64>() == written).then_some(figures)
+    };
+    wait_for("all entries of the access log", ARRIVAL, arrived).await
+}
+
+/// Whether what was counted since then is what was sent.
+pub(super) async fn check(house: &House, before: &Figures, sent: &BTreeMap<u16, u64>) -> Result<()> {
+    let after = settled(house).await?;
+    let more = |now: u64, then: Option<&u64>| now - then.copied().unwrap_or_default();
+    let statuses = after.by_status.iter().map(|(status, count)| (*status, more(*count, before.by_status.get(status))));
+    let statuses: BTreeMap<u16, u64> = statuses.filter(|(_, count)| *count > 0).collect();
+    let reasons =
+        after.by_reason.iter().map(|(reason, count)| (reason.as_str(), more(*count, before.by_reason.get(reason))));
+    let reasons: BTreeMap<&str, u64> = reasons.filter(|(_, count)| *count > 0).collect();
+    println!("# what the exporter counted of that\n{statuses:?}\n{reasons:?}");
+    let wanted = BTreeMap::from([("login", 1), ("no_route", 1), ("rate_limited", 1), ("waf", 1)]);
+    if statuses != *sent || reasons != wanted {
+        bail!("→ WRONG: wanted {sent:?} and {wanted:?}");
+    }
+    println!("→ as it should be");
+    Ok(())
+}
+
+async fn figures(house: &House) -> Result<Figures> {
+    let text = page(&format!("127.0.0.1:{}", house.ports().page), "/metrics").await?;
+    let mut figures = Figures::default();
+    for line in text.lines() {
+        let Some((labels, value)) = line.split_once("} ") else { continue };
+        let label = |name: &str| Some(labels.split_once(&format!(",{name}=\""))?.1.split('"').next()?.to_owned());
+        if labels.starts_with("gateway_requests_total{") {
+            let status = label("code").context("a request has a status")?.parse()?;
+            *figures.by_status.entry(status).or_default() += value.parse::<u64>()?;
+        } else if labels.starts_with("gateway_local_replies_total{") {
+            let reason = label("reason").context("a reply has a reason")?;
+            *figures.by_reason.entry(reason).or_default() += value.parse::<u64>()?;
+        }
+    }
+    Ok(figures)
+}
+
+/// How many entries Envoy has sent.
+async fn written(house: &House) -> Result<u64> {
+    let stats = Request::get("http://localhost/stats?filter=logs_written").to(house.envoy_admin()).send().await?.text();
+    let value = stats.lines().find_map(|line| line.strip_prefix("access_logs.grpc_access_log.logs_written: "));
+    Ok(value.context("Envoy counts what it sends")?.parse()?)
+}
