@@ -25,8 +25,8 @@ mod parse;
 
 pub use expr::Expr;
 pub use functions::{
-    absent, avg_by, clamp_min, count, count_by, histogram_quantile, increase, max, max_by, mean, mean_by, min, min_by,
-    per_bucket, rate, share, sum, sum_by, time, topk,
+    absent, avg_by, avg_over_time, bottomk, clamp_min, count, count_by, histogram_quantile, increase, max, max_by,
+    mean, mean_by, min, min_by, per_bucket, rate, scalar, share, sum, sum_by, time, topk,
 };
 pub use metric::{Matcher, Metric, Ranged, Selector, is, is_not, matches, matches_not};
 pub(crate) use parse::{Parsed, Used, parse, variables};

@@ -12,6 +12,11 @@ pub fn increase(series: impl Into<Ranged>) -> Expr {
     Expr::atom(format!("increase({})", series.into()))
 }
 
+/// The mean of a gauge over a time.
+pub fn avg_over_time(series: impl Into<Ranged>) -> Expr {
+    Expr::atom(format!("avg_over_time({})", series.into()))
+}
+
 /// The sum of all.
 pub fn sum(of: impl Into<Expr>) -> Expr {
     aggregate("sum", &of.into())
@@ -60,6 +65,16 @@ pub fn count_by<const N: usize>(labels: [&str; N], of: impl Into<Expr>) -> Expr 
 /// The largest few.
 pub fn topk(count: u32, of: impl Into<Expr>) -> Expr {
     Expr::atom(format!("topk({count}, {})", of.into()))
+}
+
+/// The smallest few.
+pub fn bottomk(count: u32, of: impl Into<Expr>) -> Expr {
+    Expr::atom(format!("bottomk({count}, {})", of.into()))
+}
+
+/// A single value as a number, so that it can be put together with series of any labels.
+pub fn scalar(of: impl Into<Expr>) -> Expr {
+    Expr::atom(format!("scalar({})", of.into()))
 }
 
 /// Not less than this.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::Expr;
+
 /// The range that suits a panel's resolution and is never shorter than four scrapes.
 const RATE_INTERVAL: &str = "$__rate_interval";
 
@@ -107,7 +109,12 @@ pub struct Selector {
 impl Selector {
     /// These series over so long, such as `5m` or `$__range`.
     pub fn over(self, range: impl Into<String>) -> Ranged {
-        Ranged { selector: self, range: range.into() }
+        Ranged { selector: self, range: range.into(), offset: None }
+    }
+
+    /// These series as they were so long ago, such as `10m`.
+    pub fn offset(self, offset: impl Into<String>) -> Expr {
+        Expr::atom(format!("{self} offset {}", offset.into()))
     }
 
     /// With one condition more.
@@ -140,13 +147,21 @@ impl fmt::Display for Selector {
 pub struct Ranged {
     selector: Selector,
     range: String,
+    offset: Option<String>,
 }
 
 impl Ranged {
     /// The same of a histogram's part.
     pub(crate) fn part(&self, part: fn(&Metric) -> Metric) -> Self {
         let selector = Selector { metric: part(&self.selector.metric), matchers: self.selector.matchers.clone() };
-        Self { selector, range: self.range.clone() }
+        Self { selector, ..self.clone() }
+    }
+
+    /// The same time, so long ago.
+    #[must_use]
+    pub fn offset(mut self, offset: impl Into<String>) -> Self {
+        self.offset = Some(offset.into());
+        self
     }
 }
 
@@ -158,6 +173,7 @@ impl<S: Into<Selector>> From<S> for Ranged {
 
 impl fmt::Display for Ranged {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}[{}]", self.selector, self.range)
+        write!(formatter, "{}[{}]", self.selector, self.range)?;
+        self.offset.iter().try_for_each(|offset| write!(formatter, " offset {offset}"))
     }
 }
