@@ -63,6 +63,5 @@ fn alert(page: &str, name: &str, urgency: Urgency, condition: impl Into<Expr>, s
 
 /// By how much counters grew that may not exist before they first count: a new one has grown by all that it counts.
 fn grown(series: &Selector, range: &str) -> Expr {
-    let before: Expr = format!("{series} offset {range}").into();
-    Expr::from(series.clone()).unless(before).or(increase(series.clone().over(range)))
+    Expr::from(series.clone()).unless(series.clone().offset(range)).or(increase(series.clone().over(range)))
 }

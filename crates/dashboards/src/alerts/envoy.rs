@@ -1,8 +1,8 @@
 //! Certificates, memory, overload, and Envoys that hear nothing.
 
-use grafana_dashboard_builder::promql::{increase, matches, max_by, min_by, sum_by, time};
+use grafana_dashboard_builder::Metric;
+use grafana_dashboard_builder::promql::{avg_over_time, increase, matches, max_by, min_by, sum_by, time};
 use grafana_dashboard_builder::rules::Group;
-use grafana_dashboard_builder::{Expr, Metric};
 
 use super::{Urgency, alert};
 use crate::envoy;
@@ -38,8 +38,7 @@ fn overload() -> Group {
         .or(growing(envoy::CONNECTIONS_REFUSED))
         .or(max_by(GATEWAY, envoy::STOP_ACCEPTING).above(0.0));
     let now = || max_by(ONE, envoy::MEMORY_PHYSICAL);
-    let usual: Expr =
-        format!("max by ({}) (avg_over_time({}[1d]))", ONE.join(", "), envoy::MEMORY_PHYSICAL.name()).into();
+    let usual = max_by(ONE, avg_over_time(envoy::MEMORY_PHYSICAL.over("1d")));
     let grows = (now() / usual).above(2.0).and(now().above(MUCH_MEMORY));
     Group::new("portcullis-overload")
         .alert(

@@ -1,6 +1,5 @@
 //! Attacks, and requests that nobody looked at.
 
-use grafana_dashboard_builder::Expr;
 use grafana_dashboard_builder::promql::{Ranged, histogram_quantile, is, rate, sum_by};
 use grafana_dashboard_builder::rules::Group;
 use waf::metrics::Name;
@@ -23,7 +22,7 @@ pub(super) fn groups() -> Vec<Group> {
     let slow = histogram_quantile(0.99, ["cluster", "namespace", "phase"], of(Name::PhaseSeconds).over("5m"));
     let blocked = || of(Name::Transactions).with([is("verdict", "block")]);
     let of_blocked = |range: Ranged| sum_by(PROFILE, rate(range));
-    let usual: Expr = format!("sum by ({}) (rate({}[6h] offset 10m))", PROFILE.join(", "), blocked()).into();
+    let usual = of_blocked(blocked().over("6h").offset("10m"));
     let surge =
         of_blocked(blocked().over("10m")).above(FEWEST).unless((of_blocked(blocked().over("10m")) / usual).below(5.0));
     let overloaded = sum_by(["cluster", "namespace"], rate(of(Name::Overload).over("5m"))).above(0.0);

@@ -64,7 +64,8 @@ fn now() -> Row {
                 .query(chosen(Name::Leader), "{{instance}}")
                 .text(1.0, "leads", Color::Green)
                 .text(0.0, "waits", Color::Plain)
-                .plain(),
+                .plain()
+                .nothing("no cluster"),
         )
 }
 
@@ -162,7 +163,8 @@ fn kubernetes() -> Row {
                 Unit::Number,
                 "Statuses that wait to be written. It should go back to nothing.",
             )
-            .query(sum(chosen(Name::StatusQueue)), ""),
+            .query(sum(chosen(Name::StatusQueue)), "")
+            .nothing("no cluster"),
         )
         .panel(
             TimeSeries::new(

@@ -42,7 +42,8 @@ pub(super) fn row(service: &str) -> Row {
             .text(1.0, "in force", Color::Green)
             .text(0.0, "not usable", Color::Red)
             .plain()
-            .width(5),
+            .width(5)
+            .nothing("read once"),
         )
         .panel(
             TimeSeries::new("Reloads that failed", Unit::Number, "Files that were not usable. The log says why.")
@@ -50,7 +51,8 @@ pub(super) fn row(service: &str) -> Row {
                     clamp_min(only(service, increase(of_service(of(Shared::ConfigFailures)))), 0.0),
                     "{{config}} {{instance}}",
                 )
-                .width(11),
+                .width(11)
+                .nothing("none"),
         )
         .panel(
             Table::new("Versions", Unit::Full, "What runs where.")

@@ -156,7 +156,8 @@ fn service() -> Row {
                 "Requests that make no sense, and those for domains without rules.",
             )
             .query(sum_by(["reason"], rate(chosen(Name::Malformed))), "{{reason}}")
-            .query(sum(rate(chosen(Name::UnknownDomain))), "unknown domain"),
+            .query(sum(rate(chosen(Name::UnknownDomain))), "unknown domain")
+            .nothing("none"),
         )
         .panel(
             TimeSeries::new(

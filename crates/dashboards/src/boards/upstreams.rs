@@ -1,7 +1,7 @@
 //! Back ends as Envoys see them: health, errors, retries, ejections, limits.
 
 use grafana_dashboard_builder::promql::{
-    Matcher, Selector, count, histogram_quantile, increase, is, matches, max_by, min_by, rate, sum_by, topk,
+    Matcher, Selector, bottomk, count, histogram_quantile, increase, is, matches, max_by, min_by, rate, sum_by, topk,
 };
 use grafana_dashboard_builder::{
     Color, Dashboard, Metric, Row, Stat, Table, TimeSeries, Transformation, Unit, Variable,
@@ -73,7 +73,7 @@ fn health() -> Row {
                 Unit::Ratio,
                 "The ten back ends with the smallest share of healthy end points.",
             )
-            .query(format!("bottomk(10, {})", healthy() / all()), NAME)
+            .query(bottomk(10, healthy() / all()), NAME)
             .max(1.0),
         )
 }

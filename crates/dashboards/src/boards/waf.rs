@@ -1,7 +1,8 @@
 //! What the firewall blocks, would block and misses, and which rules are likely to be wrong.
 
 use grafana_dashboard_builder::promql::{
-    Selector, histogram_quantile, increase, is, matches, mean_by, per_bucket, rate, share, sum, sum_by, topk,
+    Matcher, Selector, histogram_quantile, increase, is, matches, mean_by, per_bucket, rate, scalar, share, sum,
+    sum_by, topk,
 };
 use grafana_dashboard_builder::{
     BarGauge, Color, Dashboard, Heatmap, Metric, Row, Stat, Table, TimeSeries, Transformation, Unit, Variable,
@@ -29,7 +30,7 @@ fn chosen(name: Name) -> Selector {
     of_service(of(name))
 }
 
-fn of_profile<const N: usize>(name: Name, and: [grafana_dashboard_builder::promql::Matcher; N]) -> Selector {
+fn of_profile<const N: usize>(name: Name, and: [Matcher; N]) -> Selector {
     and.into_iter().fold(of_service_and(of(name), [matches("profile", "$profile")]), Selector::and)
 }
 
@@ -117,7 +118,7 @@ fn rules() -> Row {
                 "Rules that match far more often than requests are blocked: they meet ordinary requests. Look at them \
                  in the audit log before excluding them.",
             )
-            .query(topk(15, (by_rule("$__range") - per_all(&blocked.to_string())).above(0.0)), "")
+            .query(topk(15, (by_rule("$__range") - scalar(blocked.or_zero())).above(0.0)), "")
             .transform(Transformation::hide(["Time"]))
             .transform(Transformation::rename([("rule", "Rule"), ("Value", "Matches without a block")]))
             .nothing("none"),
@@ -141,11 +142,6 @@ fn rules() -> Row {
             .query(mean_by(["profile"], of_profile(Name::Score, [])), "{{profile}}")
             .decimals(2),
         )
-}
-
-/// A number without labels, as one that can be taken from every series.
-fn per_all(number: &str) -> String {
-    format!("scalar({number} or vector(0))")
 }
 
 fn cost() -> Row {
@@ -193,7 +189,8 @@ fn gaps() -> Row {
             )
             .query(sum(rate(chosen(Name::Overload))), "too many")
             .query(sum(rate(chosen(Name::UnknownProfile))), "unknown profile")
-            .query(sum(rate(chosen(Name::Malformed))), "malformed"),
+            .query(sum(rate(chosen(Name::Malformed))), "malformed")
+            .nothing("none"),
         )
         .panel(
             TimeSeries::new(
@@ -205,7 +202,8 @@ fn gaps() -> Row {
                 sum_by(["direction", "inspected"], rate(chosen(Name::Cut))),
                 "{{direction}}: {{inspected}} was looked at",
             )
-            .query(sum(rate(chosen(Name::MissedBodies))), "not sent"),
+            .query(sum(rate(chosen(Name::MissedBodies))), "not sent")
+            .nothing("none"),
         )
         .panel(
             TimeSeries::new("Audit log", Unit::CountsPerSecond, "Entries of the audit log. Those dropped are lost.")

@@ -52,10 +52,12 @@ fn filters() -> Value {
 fn route(name: &str, cluster: &str, asks: &str) -> Value {
     let mut of_filters = json!({});
     if asks != "logins" {
-        of_filters["logins"] = typed("extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", json!({ "disabled": true }));
+        of_filters["logins"] =
+            typed("extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", json!({ "disabled": true }));
     }
     if asks != "firewall" {
-        of_filters["firewall"] = typed("extensions.filters.http.ext_proc.v3.ExtProcPerRoute", json!({ "disabled": true }));
+        of_filters["firewall"] =
+            typed("extensions.filters.http.ext_proc.v3.ExtProcPerRoute", json!({ "disabled": true }));
     }
     let mut to = json!({ "cluster": cluster, "retry_policy": { "retry_on": "connect-failure", "num_retries": 1 } });
     if asks == "limits" {
@@ -158,7 +160,8 @@ pub(crate) fn bootstrap(echo: SocketAddr, identity: &Identity, services: &Servic
     let chain = json!({
         "transport_socket": { "name": "tls", "typed_config": tls }, "filters": [{ "name": "http", "typed_config": manager() }],
     });
-    let plane = json!({ "api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [called("control-plane")] });
+    let plane =
+        json!({ "api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [called("control-plane")] });
     let bootstrap = json!({
         "node": { "id": "test", "cluster": "edge/eg" },
         "dynamic_resources": {

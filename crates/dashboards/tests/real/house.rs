@@ -91,12 +91,8 @@ impl House {
         );
         let logins = start("oidc", dir.path(), &logins).await?;
         let socket = dir.path().join("log.sock");
-        let services = Services {
-            limits: &limits.grpc,
-            logins: &logins.grpc,
-            firewall: &firewall.grpc,
-            log: Some(&socket),
-        };
+        let services =
+            Services { limits: &limits.grpc, logins: &logins.grpc, firewall: &firewall.grpc, log: Some(&socket) };
         let bootstrap = bootstrap(echo.address(), &ca.server(&["localhost"])?, &services);
         let envoy = testbed::envoy::Spec::new(bootstrap).start().await?;
         let address = envoy.listener("https").await?;
@@ -155,7 +151,8 @@ async fn start_controller(dir: &Path) -> Result<Service> {
     fs::write(dir.join("resources/all.yaml"), RESOURCES.replace("PORT", &port.to_string()))?;
     fs::write(&file, CONTROLLER.replace("DIR", &dir.display().to_string()))?;
     let program = binary("controller", "portcullis")?;
-    let spec = testbed::process::Spec::new(program).args(["server", "--log-format", "json", "--config-path"]).arg(&file);
+    let spec =
+        testbed::process::Spec::new(program).args(["server", "--log-format", "json", "--config-path"]).arg(&file);
     let mut process = spec.env("PORTCULLIS_ENVOY", tools::envoy()?).start()?;
     let admin = listening(&mut process, "admin").await?;
     Ok(Service { _process: process, admin, grpc: String::new() })

@@ -30,7 +30,9 @@ fn queries() -> BTreeMap<String, String> {
             let title = place.split("panel `").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
             let row = place.split("row `").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
             let after = panels.iter().skip_while(|panel| panel["title"] != row);
-            after.into_iter().any(|panel| panel["title"] == title && panel["fieldConfig"]["defaults"]["noValue"].is_string())
+            after
+                .into_iter()
+                .any(|panel| panel["title"] == title && panel["fieldConfig"]["defaults"]["noValue"].is_string())
         };
         for (place, query) in board.queries() {
             if !may_be_empty(&place) {
@@ -44,7 +46,9 @@ fn queries() -> BTreeMap<String, String> {
 /// All rules, evaluated as often as the figures come.
 fn rules() -> Vec<String> {
     let rules = files().unwrap().into_iter().filter(|(path, _)| path.contains("/rules/"));
-    rules.map(|(_, text)| text.replace("interval: 30s", "interval: 1s").replace("interval: 5m", "interval: 1s")).collect()
+    rules
+        .map(|(_, text)| text.replace("interval: 30s", "interval: 1s").replace("interval: 5m", "interval: 1s"))
+        .collect()
 }
 
 #[tokio::test]
@@ -79,7 +83,8 @@ async fn assert_rules_work(house: &House) {
     for rule in &rules {
         assert_eq!(rule["health"], "ok", "{rule}");
     }
-    let state = |name: &str| rules.iter().find(|rule| rule["name"] == name).unwrap()["state"].as_str().unwrap().to_owned();
+    let state =
+        |name: &str| rules.iter().find(|rule| rule["name"] == name).unwrap()["state"].as_str().unwrap().to_owned();
     for name in ["PortcullisNoHealthyEndpoint", "PortcullisBackendWithoutEndpoints", "PortcullisEnvoyDisconnected"] {
         assert_ne!(state(name), "inactive", "{name}");
     }
