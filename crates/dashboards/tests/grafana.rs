@@ -17,14 +17,14 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard, units
 
-# Newer than these classes, or ours to leave out: Grafana puts them where they are missing.
-NEWER = {"query.qryType", "options.wideLayout"}
+# Fields of the Prometheus plugin, which these classes do not go into.
+OF_PLUGIN = {"definition", "titleFormat"}
 
 def lost(ours, theirs, path):
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
             if key not in theirs:
-                if value not in (None, [], {}, False, "") and ".".join([path.rsplit(".", 1)[-1], key]) not in NEWER:
+                if value not in (None, [], {}, False, "") and key not in OF_PLUGIN:
                     yield f"{path}.{key} = {json.dumps(value)}"
             else:
                 yield from lost(value, theirs[key], f"{path}.{key}")

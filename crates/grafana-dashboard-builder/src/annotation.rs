@@ -30,7 +30,7 @@ impl Annotation {
     pub(crate) fn json(&self, source: &DataSource) -> Value {
         json!({
             "name": self.name, "datasource": source.json(), "expr": self.query.to_string(), "titleFormat": self.title,
-            "iconColor": self.color.name(), "enable": true, "hide": false, "step": "60s", "tagKeys": "", "textFormat": "",
+            "iconColor": self.color.name(), "enable": true, "hide": false, "tagKeys": "", "textFormat": "",
             "useValueForTime": false,
         })
     }

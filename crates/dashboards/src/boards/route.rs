@@ -102,7 +102,7 @@ fn reasons() -> Row {
             TimeSeries::new(
                 "By reason",
                 Unit::RequestsPerSecond,
-                "Requests that no back end answered: limited, blocked, to log in, …",
+                "Requests that no back end answered: limited, blocked, sent to log in and others.",
             )
             .query(sum_by(["reason"], rate(local())), "{{reason}}")
             .stacked()
@@ -116,7 +116,7 @@ fn reasons() -> Row {
             TimeSeries::new(
                 "Response flags",
                 Unit::RequestsPerSecond,
-                "What Envoy noted: UF connect failure, UT timeout, DC client gone, …",
+                "What Envoy noted: UF connect failure, UT timeout, DC client gone, and others.",
             )
             .query(sum_by(["flags"], rate(of_route_and(of(Name::Requests), [is_not("flags", "")]))), "{{flags}}")
             .nothing("none"),
