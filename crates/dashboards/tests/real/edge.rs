@@ -39,6 +39,7 @@ fn filters() -> Value {
     let firewall = json!({
         "failure_mode_allow": true, "grpc_service": called("firewall"), "message_timeout": "10s",
         "allow_mode_override": true, "processing_mode": { "response_header_mode": "SKIP" },
+        "request_attributes": ["source.address", "destination.address", "request.protocol", "xds.route_name"],
     });
     json!([
         { "name": "limits", "typed_config": typed("extensions.filters.http.ratelimit.v3.RateLimit", limits) },
