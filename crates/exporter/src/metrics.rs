@@ -96,6 +96,110 @@ impl Name {
             _ => Kind::Counter,
         }
     }
+
+    /// What it is called.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Requests => "gateway_requests_total",
+            Self::LocalReplies => "gateway_local_replies_total",
+            Self::RequestSeconds => "gateway_request_seconds",
+            Self::UpstreamSeconds => "gateway_upstream_seconds",
+            Self::FilterSeconds => "gateway_filter_seconds",
+            Self::RequestBytes => "gateway_request_bytes",
+            Self::ResponseBytes => "gateway_response_bytes",
+            Self::ReceivedBytes => "gateway_received_bytes_total",
+            Self::SentBytes => "gateway_sent_bytes_total",
+            Self::Connections => "gateway_connections_total",
+            Self::ConnectionSeconds => "gateway_connection_seconds",
+            Self::ActiveRequests => "gateway_active_requests",
+            Self::Entries => "exporter_entries_total",
+            Self::Dropped => "exporter_dropped_entries_total",
+            Self::Capped => "exporter_capped_total",
+            Self::Series => "exporter_series",
+            Self::Streams => "exporter_streams",
+            Self::EnvoyWritten => "exporter_envoy_written_total",
+            Self::EnvoyDropped => "exporter_envoy_dropped_total",
+            Self::EnvoyUnreachable => "exporter_envoy_failures_total",
+            Self::Events => "exporter_events_total",
+            Self::EventsDropped => "exporter_dropped_events_total",
+        }
+    }
+
+    /// What it says.
+    const fn help(self) -> &'static str {
+        match self {
+            Self::Requests => {
+                "Requests, by route, backend, method, status (0: the client got none), response flags and protocol."
+            }
+            Self::LocalReplies => {
+                "Requests that Envoy answered itself, by route, status and reason (rate_limited, waf, login, denied, …)."
+            }
+            Self::RequestSeconds => "Time from the first byte of a request to the last byte of its answer, by route.",
+            Self::UpstreamSeconds => {
+                "Time from the first byte that went to the back end to the last that came from it, by route."
+            }
+            Self::FilterSeconds => {
+                "Time from the first byte of a request until the first byte went to the back end: filters and connecting."
+            }
+            Self::RequestBytes => "Size of a request's body, by route.",
+            Self::ResponseBytes => "Size of a response's body, by route.",
+            Self::ReceivedBytes => "Bytes from clients, headers too, by route.",
+            Self::SentBytes => "Bytes to clients, headers too, by route.",
+            Self::Connections => "Connections that were passed on as bytes, by listener, backend and response flags.",
+            Self::ConnectionSeconds => "How long connections lasted that were passed on as bytes, by listener.",
+            Self::ActiveRequests => "Requests that an Envoy is answering, as it says itself.",
+            Self::Entries => "Entries that came in, by kind (request, connection, try, interim).",
+            Self::Dropped => "Entries that could not be counted, by reason (malformed, too_large).",
+            Self::Capped => "Entries whose labels are `other` because a metric has reached its cap.",
+            Self::Series => "Sets of labels that a metric has now.",
+            Self::Streams => "Streams of access logs that are open.",
+            Self::EnvoyWritten => "Entries that an Envoy says it has sent.",
+            Self::EnvoyDropped => "Entries that an Envoy says it has dropped, for no stream took them in time.",
+            Self::EnvoyUnreachable => "Times that an Envoy could not be asked for its figures.",
+            Self::Events => {
+                "Security events, by kind (waf_block, waf_detect, rate_limited, login, logout, denied, login_required)."
+            }
+            Self::EventsDropped => "Security events that were not written because the file was too slow.",
+        }
+    }
+
+    /// Its labels, in order.
+    const fn labels(self) -> &'static [&'static str] {
+        match self {
+            Self::Requests => &[
+                "gateway",
+                "listener",
+                "route_kind",
+                "route_namespace",
+                "route",
+                "rule",
+                "backend",
+                "method",
+                "code",
+                "code_class",
+                "flags",
+                "protocol",
+            ],
+            Self::LocalReplies => {
+                &["gateway", "listener", "route_kind", "route_namespace", "route", "rule", "code", "reason"]
+            }
+            Self::RequestSeconds
+            | Self::UpstreamSeconds
+            | Self::FilterSeconds
+            | Self::RequestBytes
+            | Self::ResponseBytes
+            | Self::ReceivedBytes
+            | Self::SentBytes => ROUTE,
+            Self::Connections => &["gateway", "listener", "backend", "flags"],
+            Self::ConnectionSeconds => &["gateway", "listener"],
+            Self::ActiveRequests | Self::EnvoyWritten | Self::EnvoyDropped | Self::EnvoyUnreachable => &["envoy"],
+            Self::Entries => &["kind"],
+            Self::Dropped => &["reason"],
+            Self::Capped | Self::Series => &["metric"],
+            Self::Streams | Self::EventsDropped => &[],
+            Self::Events => &["event"],
+        }
+    }
 }
 
 /// Whose requests: the rule of a route, on a listener of a gateway.
@@ -106,103 +210,7 @@ pub const ROUTE: &[&str] = &["gateway", "listener", "route_kind", "route_namespa
 
 impl Described for Name {
     fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
-        match self {
-            Self::Requests => (
-                "gateway_requests_total",
-                "Requests, by route, backend, method, status (0: the client got none), response flags and protocol.",
-                &[
-                    "gateway",
-                    "listener",
-                    "route_kind",
-                    "route_namespace",
-                    "route",
-                    "rule",
-                    "backend",
-                    "method",
-                    "code",
-                    "code_class",
-                    "flags",
-                    "protocol",
-                ],
-            ),
-            Self::LocalReplies => (
-                "gateway_local_replies_total",
-                "Requests that Envoy answered itself, by route, status and reason (rate_limited, waf, login, denied, …).",
-                &["gateway", "listener", "route_kind", "route_namespace", "route", "rule", "code", "reason"],
-            ),
-            Self::RequestSeconds => (
-                "gateway_request_seconds",
-                "Time from the first byte of a request to the last byte of its answer, by route.",
-                ROUTE,
-            ),
-            Self::UpstreamSeconds => (
-                "gateway_upstream_seconds",
-                "Time from the first byte that went to the back end to the last that came from it, by route.",
-                ROUTE,
-            ),
-            Self::FilterSeconds => (
-                "gateway_filter_seconds",
-                "Time from the first byte of a request until the first byte went to the back end: filters and connecting.",
-                ROUTE,
-            ),
-            Self::RequestBytes => ("gateway_request_bytes", "Size of a request's body, by route.", ROUTE),
-            Self::ResponseBytes => ("gateway_response_bytes", "Size of a response's body, by route.", ROUTE),
-            Self::ReceivedBytes => {
-                ("gateway_received_bytes_total", "Bytes from clients, headers too, by route.", ROUTE)
-            }
-            Self::SentBytes => ("gateway_sent_bytes_total", "Bytes to clients, headers too, by route.", ROUTE),
-            Self::Connections => (
-                "gateway_connections_total",
-                "Connections that were passed on as bytes, by listener, backend and response flags.",
-                &["gateway", "listener", "backend", "flags"],
-            ),
-            Self::ConnectionSeconds => (
-                "gateway_connection_seconds",
-                "How long connections lasted that were passed on as bytes, by listener.",
-                &["gateway", "listener"],
-            ),
-            Self::ActiveRequests => {
-                ("gateway_active_requests", "Requests that an Envoy is answering, as it says itself.", &["envoy"])
-            }
-            Self::Entries => (
-                "exporter_entries_total",
-                "Entries that came in, by kind (request, connection, try, interim).",
-                &["kind"],
-            ),
-            Self::Dropped => (
-                "exporter_dropped_entries_total",
-                "Entries that could not be counted, by reason (malformed, too_large).",
-                &["reason"],
-            ),
-            Self::Capped => (
-                "exporter_capped_total",
-                "Entries whose labels are `other` because a metric has reached its cap.",
-                &["metric"],
-            ),
-            Self::Series => ("exporter_series", "Sets of labels that a metric has now.", &["metric"]),
-            Self::Streams => ("exporter_streams", "Streams of access logs that are open.", &[]),
-            Self::EnvoyWritten => {
-                ("exporter_envoy_written_total", "Entries that an Envoy says it has sent.", &["envoy"])
-            }
-            Self::EnvoyDropped => (
-                "exporter_envoy_dropped_total",
-                "Entries that an Envoy says it has dropped, for no stream took them in time.",
-                &["envoy"],
-            ),
-            Self::EnvoyUnreachable => {
-                ("exporter_envoy_failures_total", "Times that an Envoy could not be asked for its figures.", &["envoy"])
-            }
-            Self::Events => (
-                "exporter_events_total",
-                "Security events, by kind (waf_block, waf_detect, rate_limited, login, logout, denied, login_required).",
-                &["event"],
-            ),
-            Self::EventsDropped => (
-                "exporter_dropped_events_total",
-                "Security events that were not written because the file was too slow.",
-                &[],
-            ),
-        }
+        (self.text(), self.help(), self.labels())
     }
 }
 

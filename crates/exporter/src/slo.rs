@@ -167,7 +167,7 @@ fn share(text: &str) -> Option<u32> {
 
 /// `30d`, `4w`, or a duration.
 fn days(text: &str) -> Option<Duration> {
-    let whole = |unit: char, days: u64| Some(text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(days * 86_400)?);
+    let whole = |unit: char, days: u64| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(days * 86_400);
     let seconds = whole('d', 1).or_else(|| whole('w', 7));
     seconds.map(Duration::from_secs).or_else(|| kit::duration::parse(text))
 }

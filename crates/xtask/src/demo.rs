@@ -100,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 async fn serve(house: &mut House, check: bool) -> Result<()> {
     house.wait_until_it_serves(START).await?;
     if check {
-        let before = figures::settled(house).await?;
+        let before = figures::settled(house, 1).await?;
         let sent = requests::check(house.ports()).await?;
         return figures::check(house, &before, &sent).await;
     }

@@ -26,7 +26,7 @@ spec:
 }
 
 /// The service, which counts in its own memory, told by the controller of a case.
-fn service(case: &Case, port: u16) -> Result<Process> {
+pub(crate) fn service(case: &Case, port: u16) -> Result<Process> {
     let file = case.path().join("ratelimit.yaml");
     let socket = case.path().join("run/ratelimit.sock");
     let settings = format!(

@@ -85,20 +85,7 @@ fn entry(route: u32, code: u32, details: &str) -> HttpAccessLogEntry {
             ..AccessLogCommon::default()
         }),
         protocol_version: HttpVersion::Http2.into(),
-        request: Some(HttpRequestProperties {
-            request_method: RequestMethod::Get.into(),
-            scheme: "https".to_owned(),
-            authority: format!("h{route}.example.com"),
-            path: format!("/api/v1/items/{}?page=2&size=50", route * 31 % 977),
-            user_agent:
-                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
-                    .to_owned(),
-            forwarded_for: "192.0.2.1".to_owned(),
-            request_id: "7f4a2b0e-3f5d-9d0a-8b1c-2f6a7e1d4c55".to_owned(),
-            request_headers_bytes: 640,
-            request_body_bytes: 0,
-            ..HttpRequestProperties::default()
-        }),
+        request: Some(request(route)),
         response: Some(HttpResponseProperties {
             response_code: Some(code),
             response_headers_bytes: 240,
@@ -106,6 +93,22 @@ fn entry(route: u32, code: u32, details: &str) -> HttpAccessLogEntry {
             response_code_details: details.to_owned(),
             ..HttpResponseProperties::default()
         }),
+    }
+}
+
+fn request(route: u32) -> HttpRequestProperties {
+    HttpRequestProperties {
+        request_method: RequestMethod::Get.into(),
+        scheme: "https".to_owned(),
+        authority: format!("h{route}.example.com"),
+        path: format!("/api/v1/items/{}?page=2&size=50", route * 31 % 977),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+            .to_owned(),
+        forwarded_for: "192.0.2.1".to_owned(),
+        request_id: "7f4a2b0e-3f5d-9d0a-8b1c-2f6a7e1d4c55".to_owned(),
+        request_headers_bytes: 640,
+        request_body_bytes: 0,
+        ..HttpRequestProperties::default()
     }
 }
 

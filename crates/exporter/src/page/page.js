@@ -26,14 +26,15 @@ function sparkline(label) {
   svg.setAttribute("aria-label", label);
   const line = document.createElementNS(svg.namespaceURI, "polyline");
   svg.append(line);
-  return { svg, line, points: new Array(POINTS).fill(0) };
+  return { svg, line, points: [] };
 }
 
 function draw(spark, value) {
   spark.points.push(value ?? 0);
-  spark.points.shift();
-  const top = Math.max(...spark.points) || 1;
-  spark.line.setAttribute("points", spark.points.map((y, x) => `${x},${(19 - y / top * 18).toFixed(1)}`).join(" "));
+  if (spark.points.length > POINTS) spark.points.shift();
+  // What is known stands at the right; before it there is nothing.
+  const top = Math.max(...spark.points) || 1, first = POINTS - spark.points.length;
+  spark.line.setAttribute("points", spark.points.map((y, x) => `${first + x},${(19 - y / top * 18).toFixed(1)}`).join(" "));
 }
 
 function makeRow(route) {
@@ -125,8 +126,9 @@ function onEvent(event) {
   item.append(time, element("span", event.event.replaceAll("_", " "), `badge ${event.event}`), element("b", event.code));
   const rules = event.waf && event.waf.rules.length ? ` (rules ${event.waf.rules.join(", ")}, score ${event.waf.score})` : "";
   item.append(element("span", `${event.method} ${event.host}${event.path}`));
-  item.append(element("span", `${event.reason || event.event}${rules}`, "quiet"));
-  item.append(element("span", `${event.user ? event.user + " · " : ""}${event.client} · ${event.route || "no route"} · ${event.request}`, "quiet"));
+  const reason = event.reason === event.event ? undefined : event.reason?.replaceAll("_", " ");
+  const more = [(reason ?? "") + rules, event.user, event.client, event.route || "no route", event.request];
+  item.append(element("span", more.filter(Boolean).join(" · "), "quiet"));
   const list = get("events");
   list.prepend(item);
   while (list.children.length > EVENTS) list.lastChild.remove();

@@ -185,7 +185,7 @@ fn sloth(promise: &Promise) -> String {
     let mut text = format!("version: prometheus/v1\nservice: {}\nslos:\n", quoted(&format!("{namespace}/{name}")));
     for objective in &promise.objectives {
         let (bad, all) = rates(&promise.route, *objective, "{{.window}}");
-        let share = 100.0 - objective.budget() * 100.0;
+        let share = objective.budget().mul_add(-100.0, 100.0);
         let _ = write!(
             text,
             "  - name: {}\n    objective: {share:.3}\n    sli:\n      events:\n        error_query: {}\n        total_query: {}\n",
@@ -210,7 +210,7 @@ fn pyrra(promise: &Promise, objective: Objective) -> String {
         Goal::Availability => ("ratio", "errors"),
         Goal::Latency(_) => ("latency", "success"),
     };
-    let share = format!("{:.3}", 100.0 - objective.budget() * 100.0);
+    let share = format!("{:.3}", objective.budget().mul_add(-100.0, 100.0));
     let metadata = format!("{}-{namespace}-{name}-{}", kind.to_lowercase(), objective.name().replace('_', "-"));
     format!(
         "apiVersion: pyrra.dev/v1alpha1\nkind: ServiceLevelObjective\nmetadata:\n  name: {}\nspec:\n  target: {}\n  \

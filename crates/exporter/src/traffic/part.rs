@@ -1,6 +1,6 @@
 //! What one lane has counted.
 
-use std::hash::{BuildHasher as _, Hash, Hasher as _};
+use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -94,9 +94,7 @@ impl Seen {
 
 impl Part {
     fn hash(&self, which: &Which<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        which.hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one(which)
     }
 
     /// The numbers of what was seen before.

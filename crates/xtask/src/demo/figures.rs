@@ -20,19 +20,26 @@ pub(super) struct Figures {
     by_reason: BTreeMap<String, u64>,
 }
 
-/// The figures when nothing is on its way any more.
-pub(super) async fn settled(house: &House) -> Result<Figures> {
+impl Figures {
+    fn total(&self) -> u64 {
+        self.by_status.values().sum()
+    }
+}
+
+/// The figures when nothing is on its way any more: of so many requests at least, and of as many as Envoy has told.
+pub(super) async fn settled(house: &House, least: u64) -> Result<Figures> {
     let arrived = async || {
         let figures = figures(house).await.ok()?;
         let written = written(house).await.ok()?;
-        (figures.by_status.values().sum::<u64>() == written).then_some(figures)
+        let counted = figures.total();
+        (counted >= least && counted == written).then_some(figures)
     };
     wait_for("all entries of the access log", ARRIVAL, arrived).await
 }
 
 /// Whether what was counted since then is what was sent.
 pub(super) async fn check(house: &House, before: &Figures, sent: &BTreeMap<u16, u64>) -> Result<()> {
-    let after = settled(house).await?;
+    let after = settled(house, before.total() + sent.values().sum::<u64>()).await?;
     let more = |now: u64, then: Option<&u64>| now - then.copied().unwrap_or_default();
     let statuses = after.by_status.iter().map(|(status, count)| (*status, more(*count, before.by_status.get(status))));
     let statuses: BTreeMap<u16, u64> = statuses.filter(|(_, count)| *count > 0).collect();
