@@ -41,7 +41,8 @@ catalogue! {
     /// Handshakes by version of TLS.
     TLS_VERSIONS: "envoy_listener_ssl_versions" ["envoy_listener_address", "envoy_ssl_version"];
     /// When a listener's certificate expires, in seconds since 1970.
-    CERTIFICATE_EXPIRY: "envoy_listener_ssl_certificate_expiration_unix_time_seconds" ["envoy_listener_address", "envoy_tls_certificate"];
+    CERTIFICATE_EXPIRY: "envoy_listener_ssl_certificate_expiration_unix_time_seconds"
+        ["envoy_listener_address", "envoy_tls_certificate"];
 
     /// Whether it serves.
     LIVE: "envoy_server_live" [];
@@ -116,7 +117,8 @@ catalogue! {
     /// Calls to an authorization service that failed.
     AUTHORIZATION_ERRORS: "envoy_http_ext_authz_error" ["envoy_http_conn_manager_prefix", "envoy_ext_authz_prefix"];
     /// Requests that passed without authorization, for the service did not answer.
-    AUTHORIZATION_FAIL_OPEN: "envoy_http_ext_authz_failure_mode_allowed" ["envoy_http_conn_manager_prefix", "envoy_ext_authz_prefix"];
+    AUTHORIZATION_FAIL_OPEN: "envoy_http_ext_authz_failure_mode_allowed"
+        ["envoy_http_conn_manager_prefix", "envoy_ext_authz_prefix"];
     /// Streams to a processor, such as the firewall, that failed.
     PROCESSOR_ERRORS: "envoy_http_ext_proc_streams_failed" ["envoy_http_conn_manager_prefix"];
     /// Requests that passed without the processor, for it did not answer.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! - **Rows place panels.** Nobody writes coordinates, so nothing overlaps.
-//! - **Queries are parsed** when a dashboard is built, Grafana's variables included; one that isn't valid is an error that names the
-//!   row, the panel and the query. So is a variable that the dashboard doesn't have.
+//! - **Queries are parsed** when a dashboard is built, Grafana's variables included; one that isn't valid is an error that
+//!   names the row, the panel and the query. So is a variable that the dashboard doesn't have.
 //! - **A panel has a title, a unit and a description**: they are arguments, so none can be forgotten.
 //! - **Metrics are values.** Declare each once as a [`Metric`]; a [`Catalogue`] of them makes an unknown name or label an error.
 //!

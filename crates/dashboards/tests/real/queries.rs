@@ -19,8 +19,8 @@ fn as_sent(query: &str) -> String {
     names.iter().fold(query, |query, name| query.replace(&format!("\"${name}\""), "\".*\""))
 }
 
-/// The queries of all panels that always show something, and where they are. A panel that says what stands there without data may be
-/// empty: what it shows is rare.
+/// The queries of all panels that always show something, and where they are. A panel that says what stands there without data
+/// may be empty: what it shows is rare.
 fn queries() -> BTreeMap<String, String> {
     let mut queries = BTreeMap::new();
     for board in boards::all() {

@@ -11,7 +11,8 @@ impl AnyPanel {
     pub(crate) fn json(&self, id: u32, place: Place, source: &DataSource) -> Value {
         let common = &self.common;
         let mut json = json!({
-            "id": id, "type": self.look.kind(), "title": common.title, "gridPos": place.json(), "options": self.look.options(common),
+            "id": id, "type": self.look.kind(), "title": common.title, "gridPos": place.json(),
+            "options": self.look.options(common),
         });
         if !self.look.has_data() {
             return json;

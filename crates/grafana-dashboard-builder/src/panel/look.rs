@@ -211,14 +211,16 @@ impl Look {
                 "showThresholdMarkers": true, "sizing": "auto", "minVizWidth": 75, "minVizHeight": 75,
             }),
             Self::Bars(bars) => json!({
-                "reduceOptions": reduce(bars.calculation), "orientation": "horizontal", "displayMode": "basic", "valueMode": "color",
+                "reduceOptions": reduce(bars.calculation), "orientation": "horizontal", "displayMode": "basic",
+                "valueMode": "color",
                 "namePlacement": "auto", "showUnfilled": true, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16,
                 "maxVizHeight": 300,
             }),
             Self::Rows(_) => json!({ "showHeader": true, "cellHeight": "sm" }),
             Self::Buckets(_) => buckets(common),
             Self::Log(_) => json!({
-                "showTime": true, "showLabels": false, "showCommonLabels": false, "wrapLogMessage": true, "prettifyLogMessage": false,
+                "showTime": true, "showLabels": false, "showCommonLabels": false, "wrapLogMessage": true,
+                "prettifyLogMessage": false,
                 "enableLogDetails": true, "dedupStrategy": "none", "sortOrder": "Descending",
             }),
             Self::Words(content) => json!({ "mode": "markdown", "content": content }),
@@ -242,7 +244,8 @@ impl Lines {
         let calculations: Vec<_> = self.calculations.iter().map(|calculation| calculation.id()).collect();
         json!({
             "legend": {
-                "displayMode": if table { "table" } else { "list" }, "placement": "bottom", "showLegend": true, "calcs": calculations,
+                "displayMode": if table { "table" } else { "list" }, "placement": "bottom", "showLegend": true,
+                "calcs": calculations,
             },
             "tooltip": { "mode": "multi", "sort": "desc" },
         })
