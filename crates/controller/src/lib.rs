@@ -23,6 +23,7 @@ pub mod local_http;
 pub mod metrics;
 pub mod missing;
 pub mod nack;
+mod not_accepted;
 pub mod offline;
 pub mod origin;
 pub mod pipeline;

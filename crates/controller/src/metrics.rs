@@ -30,6 +30,8 @@ pub enum Name {
     Envoys,
     /// Problems of documents.
     Problems,
+    /// Resources that are not in force as they are written.
+    NotAccepted,
     /// Envoys that ended by themselves and were started again.
     Restarts,
     /// Whether a fleet's objects cannot be written.
@@ -46,7 +48,7 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TranslateSeconds,
         Self::LowerSeconds,
         Self::SnapshotSeconds,
@@ -55,6 +57,7 @@ impl Name {
         Self::Responses,
         Self::Envoys,
         Self::Problems,
+        Self::NotAccepted,
         Self::Restarts,
         Self::ObjectsFailed,
         Self::ApiCalls,
@@ -94,6 +97,11 @@ impl Described for Name {
             Self::Problems => {
                 ("portcullis_document_problems", "Problems of documents, by severity (error, warning).", &["severity"])
             }
+            Self::NotAccepted => (
+                "portcullis_resources_not_accepted",
+                "Resources whose status says that they are not in force as they are written, by kind.",
+                &["kind"],
+            ),
             Self::Restarts => (
                 "portcullis_envoy_restarts",
                 "How often an Envoy on this machine ended by itself and was started again, by fleet.",
@@ -131,6 +139,7 @@ pub struct Metrics {
     responses: IntCounterVec,
     envoys: IntGaugeVec,
     problems: IntGaugeVec,
+    not_accepted: IntGaugeVec,
     restarts: IntGaugeVec,
     objects_failed: IntGaugeVec,
     api_calls: IntCounterVec,
@@ -155,6 +164,7 @@ impl Metrics {
             responses: counters(registry, Name::Responses),
             envoys: gauges(registry, Name::Envoys),
             problems: gauges(registry, Name::Problems),
+            not_accepted: gauges(registry, Name::NotAccepted),
             restarts: gauges(registry, Name::Restarts),
             objects_failed: gauges(registry, Name::ObjectsFailed),
             api_calls: counters(registry, Name::ApiCalls),
@@ -205,6 +215,13 @@ impl Metrics {
         for (severity, label) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
             let count = problems.iter().filter(|problem| problem.severity == severity).count();
             self.problems.with_label_values(&[label]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub(crate) fn not_accepted(&self, kinds: &BTreeMap<String, i64>) {
+        self.not_accepted.reset();
+        for (kind, count) in kinds {
+            self.not_accepted.with_label_values(&[kind]).set(*count);
         }
     }
 

@@ -33,10 +33,12 @@ use crate::{
         host::{Host, Plan, RuntimeDir, States, Wanted, default_runtime_dir, find_envoy},
     },
     metrics::Metrics,
+    not_accepted::NotAccepted,
     origin::{Origin, Source},
     pipeline::{self, State},
     pod,
     services::{self, Listen},
+    status::Statuses,
     xds_server::{self, Network},
 };
 
@@ -180,6 +182,7 @@ pub async fn serve(kit: Kit, prepared: Prepared) -> Result<(), BoxError> {
     xds_server::serve(&kit, &runtime.xds_socket(), network.as_ref(), &outlets.cache, &book).await?;
     let refused_logins = services::serve(&kit, services, outlets.output.subscribe(), &metrics).await?;
     observe(&kit, metrics.clone(), &book, source.seen(), states.subscribe());
+    observe_statuses(&kit, metrics.clone(), outlets.statuses.subscribe());
     if kit.shutdown.unless_stopping(source.listed(&ready)).await.is_none() {
         return Ok(());
     }
@@ -271,6 +274,22 @@ fn observe(
         }
     };
     kit.tasks.spawn("metrics", async move {
+        shutdown.unless_stopping(watching).await;
+        Ok::<(), BoxError>(())
+    });
+}
+
+/// Keeps the metrics of what statuses say.
+fn observe_statuses(kit: &Kit, metrics: Metrics, mut statuses: watch::Receiver<Arc<Statuses>>) {
+    let shutdown = kit.shutdown.clone();
+    let watching = async move {
+        let mut not_accepted = NotAccepted::default();
+        while statuses.changed().await.is_ok() {
+            let now = Arc::clone(&statuses.borrow_and_update());
+            metrics.not_accepted(&not_accepted.hear(&now));
+        }
+    };
+    kit.tasks.spawn("metrics of statuses", async move {
         shutdown.unless_stopping(watching).await;
         Ok::<(), BoxError>(())
     });

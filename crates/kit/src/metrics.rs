@@ -2,14 +2,15 @@
 
 mod catalogue;
 mod process;
+mod shared;
 
 use std::sync::{Arc, OnceLock};
 
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
-use catalogue::registered;
 pub use catalogue::{Described, Kind, counter, counters, doubling, gauge, gauges, histograms};
+pub use shared::Shared;
 
 /// The content type of the text form.
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -60,8 +61,7 @@ impl Metrics {
         let registry = Registry::new();
         let process = process::Process::register(&registry);
         let reloads = Reloads::register(&registry);
-        let info = Opts::new("build_info", "Always 1; says what runs.");
-        let info = registered(&registry, IntGaugeVec::new(info, &["service", "version"]));
+        let info = gauges(&registry, Shared::BuildInfo);
         info.with_label_values(&[service, version]).set(1);
         Self(Arc::new(Inner { registry, process, reloads, expose: OnceLock::new() }))
     }
@@ -104,16 +104,10 @@ impl Metrics {
 
 impl Reloads {
     fn register(registry: &Registry) -> Self {
-        let counter = |name, help| registered(registry, IntCounterVec::new(Opts::new(name, help), &["config"]));
-        let current =
-            Opts::new("config_reload_last_successful", "1 when the file is in force, 0 when it is not usable.");
         Self {
-            successes: counter("config_reloads_total", "Configuration files taken over."),
-            failures: counter(
-                "config_reload_failures_total",
-                "Configuration files that were not usable; the old one stayed.",
-            ),
-            current: registered(registry, IntGaugeVec::new(current, &["config"])),
+            successes: counters(registry, Shared::ConfigReloads),
+            failures: counters(registry, Shared::ConfigFailures),
+            current: gauges(registry, Shared::ConfigCurrent),
         }
     }
 }
@@ -121,6 +115,13 @@ impl Reloads {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_unique_and_registered() {
+        let metrics = Metrics::new("test", "1.2.3");
+        metrics.reloads().failures.with_label_values(&["main"]).inc();
+        crate::testing::assert_catalogue(&Shared::ALL, metrics.registry());
+    }
 
     #[test]
     fn the_process_is_described() {

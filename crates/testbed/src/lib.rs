@@ -23,6 +23,7 @@ pub mod planted;
 pub mod proc;
 pub mod process;
 pub mod progress;
+pub mod prometheus;
 pub mod redis;
 pub mod service;
 pub mod times;

@@ -105,6 +105,7 @@ pub(crate) fn run() -> ExitCode {
 fn tools() -> Result<()> {
     println!("envoy         {}", testbed::tools::envoy()?.display());
     println!("redis-server  {}", testbed::tools::redis()?.display());
+    println!("prometheus    {}", testbed::tools::prometheus()?.display());
     println!("go            {}", testbed::tools::go()?.display());
     println!("libclang      {}", testbed::tools::libclang()?.display());
     Ok(())

@@ -18,6 +18,7 @@ struct Generator {
 const GENERATORS: &[Generator] = &[
     Generator { what: "the table of walls", make: crate::rooms::page },
     Generator { what: "the manifests of an installation", make: crate::install::files },
+    Generator { what: "dashboards and alerts", make: crate::dashboards::files },
 ];
 
 /// Writes what differs, or only says so.

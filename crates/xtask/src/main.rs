@@ -6,6 +6,7 @@ mod cluster;
 mod cluster_tests;
 mod conformance;
 mod crs;
+mod dashboards;
 mod demo;
 mod generate;
 mod install;

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{Counter, Gauge, IntGauge, Registry};
 
-use super::catalogue::registered;
+use super::catalogue::{Described, gauge, registered};
+use super::shared::Shared;
 
 /// Ticks per second of times in `/proc` (`USER_HZ`): 100 on every Linux that Rust runs on, part of the kernel's interface.
 const TICKS: f64 = 100.0;
@@ -23,17 +24,16 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn register(registry: &Registry) -> Self {
-        let gauge = |name, help| registered(registry, IntGauge::new(name, help));
-        let cpu = Counter::new("process_cpu_seconds_total", "Processor time used, user and system, in seconds.");
-        let started = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.");
+        let named = |metric: Shared| (metric.describe().0, metric.describe().1);
+        let ((cpu, cpu_help), (started, started_help)) = (named(Shared::CpuSeconds), named(Shared::Started));
         Self {
             reading: Mutex::new(()),
-            cpu: registered(registry, cpu),
-            started: registered(registry, started),
-            resident: gauge("process_resident_memory_bytes", "Memory in use, in bytes."),
-            open_files: gauge("process_open_fds", "Open file descriptors."),
-            max_files: gauge("process_max_fds", "File descriptors that may be open."),
-            threads: gauge("process_threads", "Threads."),
+            cpu: registered(registry, Counter::new(cpu, cpu_help)),
+            started: registered(registry, Gauge::new(started, started_help)),
+            resident: gauge(registry, Shared::ResidentMemory),
+            open_files: gauge(registry, Shared::OpenFiles),
+            max_files: gauge(registry, Shared::MaxFiles),
+            threads: gauge(registry, Shared::Threads),
         }
     }
 

@@ -50,6 +50,14 @@ pub(super) fn nginx(packages: &[String]) -> Result<(PathBuf, PathBuf)> {
     Ok((dir.join("nginx"), module))
 }
 
+/// The directory with `prometheus` and `promtool`. They need no library but the C library.
+pub(super) fn prometheus(packages: &[String]) -> Result<PathBuf> {
+    let dir = cache::entry(&format!("prometheus-{}", cache::key(&packages.join(" "))), |dir| {
+        progress::step("prometheus: downloading (19 MB)", || unpack(packages, dir))
+    })?;
+    Ok(dir.join("root/usr/bin"))
+}
+
 /// A tree for `/usr` with what a Kubernetes node runs beside Kubernetes, to be laid over the machine's own.
 pub(super) fn node(packages: &[String]) -> Result<PathBuf> {
     let dir = cache::entry(&format!("node-{}", cache::key(&packages.join(" "))), |dir| {

@@ -67,6 +67,29 @@ pub fn chromium() -> Result<PathBuf> {
     debian::chromium(&versions().chromium.packages)
 }
 
+/// `prometheus`: the one on PATH, else Debian's, unpacked into the cache.
+pub fn prometheus() -> Result<PathBuf> {
+    of_prometheus("prometheus")
+}
+
+/// `promtool`, which checks rules and runs their tests: the one on PATH, else Debian's, unpacked into the cache.
+pub fn promtool() -> Result<PathBuf> {
+    of_prometheus("promtool")
+}
+
+fn of_prometheus(program: &str) -> Result<PathBuf> {
+    match on_path(program) {
+        Some(path) => Ok(path),
+        None => Ok(debian::prometheus(&versions().prometheus.packages)?.join(program)),
+    }
+}
+
+/// The directory, for `PYTHONPATH`, of Grafana's own classes for dashboards.
+pub fn grafana_classes() -> Result<PathBuf> {
+    let package = wheel::file_of("grafana-classes", &versions().grafana, "grafana_foundation_sdk", false)?;
+    Ok(package.parent().map(PathBuf::from).unwrap_or_default())
+}
+
 /// A tree for `/usr` with containerd, runc, CNI plugins, nftables, iptables and iproute2, to be laid over the machine's own.
 pub fn node() -> Result<PathBuf> {
     debian::node(&versions().node.packages)
@@ -140,6 +163,13 @@ mod tests {
     fn chromium_runs() {
         let output = Command::new(chromium().unwrap()).arg("--version").output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("Chrom"), "{output:?}");
+    }
+
+    #[test]
+    fn prometheus_and_its_tool_run() {
+        for program in [prometheus().unwrap(), promtool().unwrap()] {
+            assert!(Command::new(&program).arg("--version").output().unwrap().status.success(), "{program:?}");
+        }
     }
 
     #[test]

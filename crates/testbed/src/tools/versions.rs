@@ -22,6 +22,10 @@ pub struct Versions {
     pub node: Packages,
     /// The browser that single sign-on is tested with.
     pub chromium: Packages,
+    /// What reads metrics and rules.
+    pub prometheus: Packages,
+    /// What dashboards are compared with.
+    pub grafana: Wheel,
     /// The OpenID provider that single sign-on is tested with.
     pub oidc_provider: Npm,
 }
