@@ -4,6 +4,7 @@
 //! route name   httproute/shop/cart/rule/0/match/1   (ours and Envoy Gateway's)  ─▶ HTTPRoute, shop, cart, 0
 //! cluster      service/shop/cart/8080[/settings]    ─▶ backend service/shop/cart/8080
 //! listener     edge/eg/https, by a custom tag       ─▶ gateway edge/eg, listener https
+//!              http-80, the same of a shared socket ─▶ listener http-80
 //! log name     accesslog/edge/eg                    ─▶ gateway edge/eg, where there is no tag
 //! ```
 
@@ -46,6 +47,8 @@ impl Place {
         let mut parts = tag.splitn(4, '/');
         let (gateway, listener) = match (parts.next(), parts.next(), parts.next()) {
             (Some(namespace), Some(name), Some(listener)) => (format!("{namespace}/{name}"), listener.to_owned()),
+            // A socket without TLS that several listeners share: only routing tells them apart.
+            _ if !tag.is_empty() => (gateway.to_owned(), tag.to_owned()),
             _ => (gateway.to_owned(), port.to_string()),
         };
         Self { gateway, listener, ..Self::default() }
@@ -185,6 +188,8 @@ mod tests {
         let text =
             r#"gateway="edge/eg",listener="https",route_kind="HTTPRoute",route_namespace="shop",route="cart",rule="0""#;
         assert_eq!(place.text(), text);
+        let shared = Place::new(b"", b"http-80", "edge/eg", 10080);
+        assert_eq!(shared.text(), r#"gateway="edge/eg",listener="http-80""#);
         let foreign = Place::new(b"my route", b"", "accesslog", 8080);
         assert_eq!(foreign.text(), r#"gateway="accesslog",listener="8080",route="my route""#);
         assert_eq!(Place::new(b"", b"", "a/b", 80).text(), r#"gateway="a/b",listener="80""#);
