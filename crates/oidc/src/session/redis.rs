@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use kit::Kit;
+use kit::lanes::Lanes;
 use kit::redis::{Failure, Link, Terms};
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
@@ -81,11 +82,11 @@ impl Remembered {
 }
 
 impl Redis {
-    /// Starts to connect, and returns at once.
-    pub fn start(kit: &Kit, settings: &RedisStore, metrics: &Arc<Metrics>) -> Self {
+    /// Starts to connect, and returns at once. Each of the lanes has connections of its own.
+    pub fn start(kit: &Kit, settings: &RedisStore, metrics: &Arc<Metrics>, lanes: &Lanes) -> Self {
         let terms = Terms {
             greeting: vec![cmd("PING")],
-            lanes: None,
+            lanes: Some(lanes.clone()),
             most_failures: settings.breaker_failures,
             open: metrics.breaker_open.clone(),
             closes_gate: false,
