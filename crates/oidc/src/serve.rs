@@ -46,12 +46,7 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     Ok(())
 }
 
-async fn sessions(
-    kit: &Kit,
-    settings: &Settings,
-    metrics: &Arc<Metrics>,
-    lanes: &Lanes,
-) -> Result<Sessions, BoxError> {
+async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>, lanes: &Lanes) -> Result<Sessions, BoxError> {
     let keys = if settings.keys.is_empty() {
         tracing::warn!("no keys are configured: logins that have begun, and sessions, end with this process");
         Reloading::fixed(Keys::random())
