@@ -16,6 +16,7 @@ use rustls::{
 use crate::{
     grants::{Referent, Referrer, permits, refusal},
     problem::Problem,
+    secrets::{self, field},
 };
 
 /// The reasons with which a place reports bad references.
@@ -40,21 +41,13 @@ pub(crate) fn certificate(
         namespace: reference.namespace.as_deref().unwrap_or(from.namespace),
         name: &reference.name,
     };
-    if to.group != Secret::GROUP || to.kind != Secret::KIND {
-        return Err(Problem::new(reason, format!("{} {} is not a Secret", to.kind, to.name)));
-    }
-    if !permits(resources, from, to) {
-        return Err(Problem::new("RefNotPermitted", refusal(from, to)));
-    }
-    let bad = |what: &str| Problem::new(reason, format!("Secret {}/{} {what}", to.namespace, to.name));
-    let secret = resources.secrets.get(to.namespace, to.name).ok_or_else(|| bad("does not exist"))?;
-    let chain = field(secret, "tls.crt").ok_or_else(|| bad("has no tls.crt"))?;
-    let key = field(secret, "tls.key").ok_or_else(|| bad("has no tls.key"))?;
-    check_pair(&chain, &key).map_err(|error| bad(&error))?;
+    let held = secrets::secret(resources, from, to, Reasons { invalid: reason, kind: reason })?;
+    let (chain, key) = (held.field("tls.crt")?, held.field("tls.key")?);
+    check_pair(&chain, &key).map_err(|error| held.bad(&error))?;
     Ok(Arc::new(ir::Secret {
         name: format!("certificate/{}/{}", to.namespace, to.name).into(),
         material: SecretMaterial::Certificate { chain, key },
-        source: secret.reference(),
+        source: held.secret.reference(),
     }))
 }
 
@@ -111,12 +104,6 @@ pub(crate) fn bundle(mut lists: Vec<Arc<ir::Secret>>) -> Option<Arc<ir::Secret>>
     let names: Vec<&str> = lists.iter().map(|list| &*list.name).collect();
     let material = SecretMaterial::Authorities(pem.into());
     Some(Arc::new(ir::Secret { name: names.join("+").into(), material, source: lists[0].source.clone() }))
-}
-
-/// A field of a Secret; `stringData` counts as on the API server.
-pub(crate) fn field(secret: &Secret, key: &str) -> Option<Arc<[u8]>> {
-    let text = secret.string_data.as_ref().and_then(|data| data.get(key)).map(|text| text.as_bytes().into());
-    text.or_else(|| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice().into()))
 }
 
 fn parse_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

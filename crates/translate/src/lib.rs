@@ -24,6 +24,7 @@ mod rejections;
 pub mod report;
 mod routes;
 mod rules;
+mod secrets;
 mod selector;
 mod shared;
 mod sockets;

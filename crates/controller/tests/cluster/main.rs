@@ -9,6 +9,7 @@
 //!
 //! Each test has a cluster of its own. They need root and take minutes: `cargo xtask cluster-tests` runs them.
 
+mod cert_manager;
 mod control_plane;
 mod grants;
 mod hosts;

@@ -5,6 +5,7 @@
 //! fetches nothing. Several test processes may ask at once: a file lock lets one fetch while the others wait.
 
 mod cache;
+mod cert_manager;
 mod debian;
 mod kubernetes;
 mod module;
@@ -21,6 +22,7 @@ use anyhow::Result;
 
 pub use cache::cache_dir;
 pub(crate) use cache::{entry as cached, key as cache_key};
+pub use cert_manager::{cert_manager, cert_manager_definitions};
 pub use kubernetes::{Program, kubernetes, module_dir, module_version};
 pub use ratelimit::ratelimit;
 pub use versions::versions;

@@ -20,10 +20,10 @@ use ir::{
 
 use crate::{
     backends::{Reference, Resolved, Usage, named, resolve},
-    certificates::field,
     grants::Referrer,
     problem::Problem,
     rules::{Compiled, RuleScope},
+    secrets::field,
 };
 
 /// How long a service may take, unless it is said.

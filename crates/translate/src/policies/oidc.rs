@@ -12,7 +12,7 @@ mod check;
 use std::sync::Arc;
 
 use api::{
-    Secret, Stored,
+    Stored,
     ext::{
         SecurityPolicy, SecurityPolicySpec,
         common::SecretObjectReference,
@@ -26,10 +26,11 @@ use ir::{
 };
 
 use crate::{
-    certificates::field,
-    grants::{Referent, Referrer, permits, refusal},
+    certificates::Reasons,
+    grants::{Referent, Referrer},
     problem::Problem,
     rules::{Compiled, RuleScope},
+    secrets,
     usage::service_cluster,
 };
 
@@ -130,19 +131,14 @@ fn secret(
         namespace: reference.namespace.as_deref().unwrap_or(from.namespace),
         name: &reference.name,
     };
-    let bad = |reason, text: String| Problem::new(reason, format!("oidc.{what}: {text}"));
-    if (to.group, to.kind) != (Secret::GROUP, Secret::KIND) {
-        return Err(bad("InvalidKind", format!("{} {} is not a Secret", to.kind, to.name)));
-    }
-    if !permits(rule.scope.resources, from, to) {
-        return Err(bad("RefNotPermitted", refusal(from, to)));
-    }
-    let invalid = |text: &str| bad("Invalid", format!("Secret {}/{} {text}", to.namespace, to.name));
-    let secret = rule.scope.resources.secrets.get(to.namespace, to.name).ok_or_else(|| invalid("does not exist"))?;
-    let value = field(secret, key).ok_or_else(|| invalid(&format!("has no key {key}")))?;
-    let value = String::from_utf8(value.to_vec()).map_err(|_| invalid(&format!("has no text under {key}")))?;
+    let within = |problem: Problem| Problem { message: format!("oidc.{what}: {}", problem.message), ..problem };
+    let reasons = Reasons { invalid: "Invalid", kind: "InvalidKind" };
+    let held = secrets::secret(rule.scope.resources, from, to, reasons).map_err(within)?;
+    let value = held.field(key).map_err(within)?;
+    let bad = |what: String| within(held.bad(&what));
+    let value = String::from_utf8(value.to_vec()).map_err(|_| bad(format!("has no text under {key}")))?;
     if value.is_empty() || value.chars().any(char::is_control) {
-        return Err(invalid(&format!(
+        return Err(bad(format!(
             "has nothing, or more than one line, under {key}: write the value and nothing after it"
         )));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{
-    ConfigMap, Secret, Stored,
+    ConfigMap, Stored,
     ext::{
         HttpRouteFilter, HttpRouteFilterSpec,
         http_route_filter::{
@@ -20,9 +20,10 @@ use ir::{
 
 use super::{Compiled, RuleFilters, RuleScope, matches};
 use crate::{
-    certificates::field,
-    grants::{Referent, Referrer, permits, refusal},
+    certificates::Reasons,
+    grants::{Referent, Referrer},
     problem::Problem,
+    secrets,
 };
 
 /// The key of a ConfigMap that holds the body of an answer, unless it has one key only.
@@ -170,18 +171,12 @@ fn credential(
         namespace: reference.namespace.as_deref().unwrap_or(from.namespace),
         name: &reference.name,
     };
-    if (to.group, to.kind) != (Secret::GROUP, Secret::KIND) {
-        return Err(Problem::new("InvalidKind", "credentialInjection.credential.valueRef must name a Secret"));
-    }
-    if !permits(rule.scope.resources, from, to) {
-        return Err(Problem::new("RefNotPermitted", refusal(from, to)));
-    }
-    let bad = |what: &str| Problem::new("BackendNotFound", format!("Secret {}/{} {what}", to.namespace, to.name));
-    let secret = rule.scope.resources.secrets.get(to.namespace, to.name).ok_or_else(|| bad("does not exist"))?;
-    let value = field(secret, CREDENTIAL_KEY).ok_or_else(|| bad(&format!("has no key {CREDENTIAL_KEY}")))?;
+    let reasons = Reasons { invalid: "BackendNotFound", kind: "InvalidKind" };
+    let held = secrets::secret(rule.scope.resources, from, to, reasons)?;
+    let value = held.field(CREDENTIAL_KEY)?;
     let name: Arc<str> = format!("value/{}/{}/{CREDENTIAL_KEY}", to.namespace, to.name).into();
     let material = SecretMaterial::Value(value);
-    let kept = ir::Secret { name: Arc::clone(&name), material, source: secret.reference() };
+    let kept = ir::Secret { name: Arc::clone(&name), material, source: held.secret.reference() };
     out.used.secrets.insert(Arc::clone(&name), Arc::new(kept));
     Ok(features::CredentialInjection {
         source: filter.reference(),

@@ -8,7 +8,7 @@ use tokio::time::interval;
 
 use super::figures::Figures;
 use super::house::{BYSTANDER, House};
-use super::load::Load;
+use super::load::{Load, Seen};
 use super::manifests;
 
 /// Requests a second to the route that nobody changes.
@@ -18,6 +18,8 @@ const SUBJECT_RATE: u32 = 100;
 /// How many changes there are of each sort, and the time between two.
 const CHANGES: usize = 100;
 const EVERY: Duration = Duration::from_millis(50);
+/// How often each of them is done: the p99 of one time is that of a thousand requests, which is mostly chance.
+const ROUNDS: usize = 3;
 /// How long nothing happens, to compare with.
 const QUIET: Duration = Duration::from_secs(5);
 /// The most that the bystander's p99 may be, in ms.
@@ -44,6 +46,20 @@ enum Act {
     Delete,
 }
 
+impl Act {
+    /// Whether it is done to the route under requests, too.
+    fn is_of_subject(self) -> bool {
+        matches!(self, Self::Reorder | Self::Swap)
+    }
+}
+
+/// What became of requests while one of them was done.
+#[derive(Default)]
+struct Felt {
+    bystander: Seen,
+    subject: Seen,
+}
+
 /// All of it, among so many routes.
 pub(super) async fn run(house: &mut House, routes: usize, figures: &mut Figures) -> Result<()> {
     house.create(SUBJECT, &manifests::many_rules(0, 0)).await?;
@@ -53,22 +69,39 @@ pub(super) async fn run(house: &mut House, routes: usize, figures: &mut Figures)
     tokio::time::sleep(QUIET).await;
     let alone = load.stop().await?;
     figures.add(format!("bystander p99, {routes} routes, nothing happens"), Times::new(alone.times).millis(0.99), "ms");
-    for (act, words) in ACTS {
-        let subject = matches!(act, Act::Reorder | Act::Swap).then_some(SUBJECT);
-        let bystander = Load::start(house.gateway, BYSTANDER, "/", RATE);
-        let subject = subject.map(|subject| Load::start(house.gateway, subject, PATH, SUBJECT_RATE));
-        perform(house, act).await?;
-        let seen = bystander.stop().await?;
-        let title = format!("{routes} routes, {words}");
-        figures.add_with(format!("bystander p99, {title}"), Times::new(seen.times).millis(0.99), "ms", Some(LIMIT));
-        figures.add_with(format!("bystander's failed requests, {title}"), f64::from(seen.failed), "", Some(0.0));
-        if let Some(subject) = subject {
-            let failed = subject.stop().await?.failed;
-            figures.add_with(format!("the changed route's failed requests, {title}"), f64::from(failed), "", Some(0.0));
+    let mut all: Vec<Felt> = ACTS.iter().map(|_| Felt::default()).collect();
+    for _ in 0..ROUNDS {
+        for ((act, _), felt) in ACTS.into_iter().zip(&mut all) {
+            watch(house, act, felt).await?;
         }
+    }
+    for ((act, words), felt) in ACTS.into_iter().zip(all) {
+        tell(act, &format!("{routes} routes, {words}"), felt, figures);
     }
     house.delete(SUBJECT).await?;
     house.settle().await
+}
+
+/// Does one of them, with requests meanwhile.
+async fn watch(house: &mut House, act: Act, felt: &mut Felt) -> Result<()> {
+    let bystander = Load::start(house.gateway, BYSTANDER, "/", RATE);
+    let subject = act.is_of_subject().then(|| Load::start(house.gateway, SUBJECT, PATH, SUBJECT_RATE));
+    perform(house, act).await?;
+    felt.bystander.add(bystander.stop().await?);
+    if let Some(subject) = subject {
+        felt.subject.add(subject.stop().await?);
+    }
+    Ok(())
+}
+
+fn tell(act: Act, title: &str, Felt { bystander, subject }: Felt, figures: &mut Figures) {
+    let p99 = Times::new(bystander.times).millis(0.99);
+    figures.add_with(format!("bystander p99, {title}"), p99, "ms", Some(LIMIT));
+    figures.add_with(format!("bystander's failed requests, {title}"), f64::from(bystander.failed), "", Some(0.0));
+    if act.is_of_subject() {
+        let failed = f64::from(subject.failed);
+        figures.add_with(format!("the changed route's failed requests, {title}"), failed, "", Some(0.0));
+    }
 }
 
 /// Does it a hundred times, and waits until all is in force.

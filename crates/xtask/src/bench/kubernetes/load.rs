@@ -24,6 +24,14 @@ pub(super) struct Seen {
     pub(super) failed: u32,
 }
 
+impl Seen {
+    /// Puts together what became of two lots.
+    pub(super) fn add(&mut self, more: Self) {
+        self.times.extend(more.times);
+        self.failed += more.failed;
+    }
+}
+
 /// Requests that are being sent.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -50,9 +58,7 @@ impl Load {
         self.over.store(true, Ordering::Relaxed);
         let mut all = Seen::default();
         while let Some(seen) = self.tasks.join_next().await {
-            let seen = seen?;
-            all.failed += seen.failed;
-            all.times.extend(seen.times);
+            all.add(seen?);
         }
         Ok(all)
     }
