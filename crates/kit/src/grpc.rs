@@ -1,16 +1,15 @@
-//! gRPC: servers that drain, channels to other services, health and reflection. The only file that names tonic.
+//! gRPC: servers that drain, channels to other services, health and reflection. The only module that names tonic.
+
+mod server;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::response::IntoResponse;
-use http::{Request, Uri};
+use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use prost_types::FileDescriptorSet;
 use rustls::ClientConfig;
@@ -20,22 +19,21 @@ use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::server::NamedService;
-use tonic::transport::server::Connected;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Server};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service;
 
 use crate::drain::Shutdown;
-use crate::incoming::{Connection, Incoming, Peer};
+use crate::incoming::{Connection, Incoming, Local};
 use crate::kit::Kit;
 use crate::net::Address;
 use crate::redact::Redacted;
 use crate::reload::Reloading;
 use crate::tasks::BoxError;
 
-pub use tonic::service::Routes;
+pub use server::Routes;
 
 /// A silent connection is asked for a sign of life this often, and given up after half of that without one.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -43,9 +41,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown` stops and all calls are answered, or until it forces. Streams without an end have to watch
-/// [`Shutdown::stopping`] themselves. Handlers find the other end as `request.extensions().get::<Peer>()`.
-pub async fn serve(incoming: Incoming, routes: Routes, shutdown: &Shutdown) -> Result<(), tonic::transport::Error> {
-    run(Server::builder(), incoming, routes, shutdown).await
+/// [`Shutdown::stopping`] themselves. Handlers find the other end as `request.extensions().get::<Peer>()`, when there is
+/// anything to say of it. What breaks is a connection, never the server.
+pub async fn serve(incoming: Incoming, routes: Routes, shutdown: &Shutdown) -> Result<(), Infallible> {
+    server::run(incoming, &routes, shutdown, None).await;
+    Ok(())
 }
 
 /// As [`serve`]; connections are asked to end (GOAWAY) when they have lasted `max_age`, so that clients of unary calls
@@ -55,23 +55,9 @@ pub async fn serve_for(
     routes: Routes,
     shutdown: &Shutdown,
     max_age: Duration,
-) -> Result<(), tonic::transport::Error> {
-    run(Server::builder().max_connection_age(max_age), incoming, routes, shutdown).await
-}
-
-async fn run(
-    server: Server,
-    incoming: Incoming,
-    routes: Routes,
-    shutdown: &Shutdown,
-) -> Result<(), tonic::transport::Error> {
-    let stopping = shutdown.clone();
-    let server = server
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE / 2))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(Connections(incoming), async move { stopping.stopping().await });
-    shutdown.unless_forced(server).await.unwrap_or(Ok(()))
+) -> Result<(), Infallible> {
+    server::run(incoming, &routes, shutdown, Some(max_age)).await;
+    Ok(())
 }
 
 /// What a service serves: itself, health (`grpc.health.v1.Health`) and reflection, for which `files` have to declare it.
@@ -79,22 +65,23 @@ async fn run(
 /// The empty service and this one are SERVING while all gates are open.
 pub async fn routes<S>(kit: &Kit, service: S, files: FileDescriptorSet) -> Routes
 where
-    S: Service<Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
-    S::Response: IntoResponse,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService,
+    S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
     let health = HealthServer::new(HealthService::from_health_reporter(health(kit, S::NAME).await));
-    let routes = Routes::new(health).add_service(service);
+    let others = tonic::service::Routes::new(health);
     let files = tonic_reflection::server::Builder::configure()
         .register_file_descriptor_set(files)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    match files.build_v1() {
-        Ok(reflection) => routes.add_service(reflection),
+    let others = match files.build_v1() {
+        Ok(reflection) => others.add_service(reflection),
         Err(error) => {
             tracing::error!(%error, "no reflection");
-            routes
+            others
         }
-    }
+    };
+    Routes::new(service, others)
 }
 
 /// Says whether all gates are open, for as long as the process lives.
@@ -173,28 +160,10 @@ async fn connect(
             stream.set_nodelay(true)?;
             Connection::to_server(stream)
         }
-        Address::Unix(path) => Connection::to_server(UnixStream::connect(path).await?),
+        Address::Unix(path) => Connection::to_server(Local::new(UnixStream::connect(path).await?.into_std()?)?),
     };
     match tls {
         Some(tls) => Ok(Connection::to_server(TlsConnector::from(tls.get()).connect(name, plain).await?)),
         None => Ok(plain),
-    }
-}
-
-struct Connections(Incoming);
-
-impl tokio_stream::Stream for Connections {
-    type Item = Result<Connection, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next(context).map(|connection| connection.map(Ok))
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
     }
 }

@@ -1,7 +1,10 @@
 //! Accepted connections, plain or TLS, ready to be served; HTTP and gRPC servers take the same.
 
+mod local;
+
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,7 +12,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,6 +21,8 @@ use crate::lanes::Lanes;
 use crate::net::{Address, Listener, Socket};
 use crate::reload::Reloading;
 use crate::tls::Identity;
+
+pub(crate) use local::Local;
 
 /// A peer that has not finished its handshake by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -117,11 +122,6 @@ impl Incoming {
     }
 
     /// The next connection; `None` when no more come.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Connection>> {
-        self.connections.poll_recv(context)
-    }
-
-    /// The next connection; `None` when no more come.
     pub async fn next(&mut self) -> Option<Connection> {
         self.connections.recv().await
     }
@@ -136,14 +136,14 @@ enum Accepted {
 /// One on its way to another runtime.
 enum Moving {
     Tcp(std::net::TcpStream, SocketAddr),
-    Unix(std::os::unix::net::UnixStream),
+    Unix(UnixStream),
 }
 
 impl Accepted {
     fn leave(self) -> io::Result<Moving> {
         Ok(match self {
             Self::Tcp(stream, address) => Moving::Tcp(stream.into_std()?, address),
-            Self::Unix(stream) => Moving::Unix(stream.into_std()?),
+            Self::Unix(stream) => Moving::Unix(stream),
         })
     }
 }
@@ -152,21 +152,23 @@ impl Moving {
     fn arrive(self) -> io::Result<Accepted> {
         Ok(match self {
             Self::Tcp(stream, address) => Accepted::Tcp(TcpStream::from_std(stream)?, address),
-            Self::Unix(stream) => Accepted::Unix(UnixStream::from_std(stream)?),
+            Self::Unix(stream) => Accepted::Unix(stream),
         })
     }
 }
 
-impl From<Accepted> for Connection {
-    fn from(accepted: Accepted) -> Self {
-        match accepted {
+impl TryFrom<Accepted> for Connection {
+    type Error = io::Error;
+
+    fn try_from(accepted: Accepted) -> io::Result<Self> {
+        Ok(match accepted {
             Accepted::Tcp(stream, address) => {
                 // Small messages go out at once; a socket that refuses the option works too.
                 let _ = stream.set_nodelay(true);
                 Self { io: Box::new(stream), peer: Peer { address: Some(address), identity: None } }
             }
-            Accepted::Unix(stream) => Self { io: Box::new(stream), peer: Peer::default() },
-        }
+            Accepted::Unix(stream) => Self { io: Box::new(Local::new(stream)?), peer: Peer::default() },
+        })
     }
 }
 
@@ -186,7 +188,13 @@ impl Door {
 
     /// Says whether there is still somebody to serve it.
     async fn let_in(&self, accepted: Accepted) -> bool {
-        let connection = Connection::from(accepted);
+        let connection = match Connection::try_from(accepted) {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "cannot take over a connection");
+                return true;
+            }
+        };
         let Some(tls) = &self.tls else { return self.ready.send(connection).await.is_ok() };
         let permit = Arc::clone(&self.handshakes).acquire_owned().await;
         let (acceptor, ready) = (TlsAcceptor::from(tls.get()), self.ready.clone());
@@ -206,7 +214,9 @@ async fn accept(listener: &Listener) -> Accepted {
     loop {
         let accepted = match &listener.socket {
             Socket::Tcp(tcp) => tcp.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address)),
-            Socket::Unix { listener: unix, .. } => unix.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            Socket::Unix { listener: unix, .. } => {
+                unix.accept().await.and_then(|(stream, _)| Ok(Accepted::Unix(stream.into_std()?)))
+            }
         };
         match accepted {
             Ok(accepted) => return accepted,

@@ -11,6 +11,7 @@
 pub mod admin;
 mod cli;
 pub mod config;
+pub mod deadline;
 pub mod drain;
 pub mod duration;
 pub mod grpc;

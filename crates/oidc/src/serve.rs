@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::Kit;
+use kit::lanes::Lanes;
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
 
@@ -25,7 +26,8 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     let settings = following.get();
     let served = kit.gates.gate("grpc");
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let sessions = sessions(&kit, &settings, &metrics).await?;
+    let lanes = Lanes::start()?;
+    let sessions = sessions(&kit, &settings, &metrics, &lanes).await?;
     let (runtime, fresh) = Runtime::new(&settings, None, &metrics)?;
     Runtime::start(&kit, &fresh);
     let service = Arc::new(Service::new(runtime, sessions, metrics));
@@ -37,13 +39,14 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     sweep(&kit, &service);
     settings.http.serve(&kit, http::router(Arc::clone(&service))).await?;
     let service = grpc::Service { service, traced: settings.telemetry.traces.is_some() };
-    settings.grpc.serve(&kit, grpc::routes(&kit, service, settings.grpc.max_message).await).await?;
+    let routes = grpc::routes(&kit, service, settings.grpc.max_message).await;
+    settings.grpc.serve_in(&lanes, &kit, routes).await?;
     configured::learnt(&kit, &fresh).await;
     served.open();
     Ok(())
 }
 
-async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Result<Sessions, BoxError> {
+async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>, lanes: &Lanes) -> Result<Sessions, BoxError> {
     let keys = if settings.keys.is_empty() {
         tracing::warn!("no keys are configured: logins that have begun, and sessions, end with this process");
         Reloading::fixed(Keys::random())
@@ -56,7 +59,7 @@ async fn sessions(kit: &Kit, settings: &Settings, metrics: &Arc<Metrics>) -> Res
             Store::Memory(Box::new(Memory::new(memory.max_sessions, metrics.sessions.clone())))
         }
         settings::Store::Redis(redis) => {
-            Store::Redis(Box::new(Redis::start(kit, redis, metrics)), redis.on_failure == OnFailure::Cookies)
+            Store::Redis(Box::new(Redis::start(kit, redis, metrics, lanes)), redis.on_failure == OnFailure::Cookies)
         }
         settings::Store::Cookie(_) => Store::Cookie,
     };

@@ -7,6 +7,7 @@ pub(crate) mod plane;
 mod stream;
 mod wire;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use envoy::service::discovery::aggregated_discovery_service_server::{
@@ -14,10 +15,10 @@ use envoy::service::discovery::aggregated_discovery_service_server::{
 };
 use envoy::service::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
 use kit::drain::Shutdown;
+use kit::grpc::Routes;
 use kit::incoming::{Incoming, Peer};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::cache::Cache;
@@ -53,20 +54,17 @@ impl Ads {
         self
     }
 
-    /// The service as routes, to be served with others by `kit::grpc::serve`.
+    /// The service, to be served by `kit::grpc::serve`.
     pub fn routes(self) -> Routes {
         // Ten thousand resources in one response, or as many names in one request, are more than gRPC's usual 4 MiB.
         let server = AggregatedDiscoveryServiceServer::new(self)
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
-        Routes::new(server)
+        Routes::new(server, tonic::service::Routes::default())
     }
 
     /// Serves it on these connections until the process stops.
-    ///
-    /// # Errors
-    /// The server broke; a broken connection is no error.
-    pub async fn serve(self, incoming: Incoming) -> Result<(), tonic::transport::Error> {
+    pub async fn serve(self, incoming: Incoming) -> Result<(), Infallible> {
         let shutdown = self.shutdown.clone();
         kit::grpc::serve(incoming, self.routes(), &shutdown).await
     }

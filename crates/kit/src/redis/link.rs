@@ -21,10 +21,11 @@ use arc_swap::ArcSwapOption;
 use prometheus::IntGauge;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::connect::{Connection, connect};
 use super::settings::Server;
+use crate::deadline::timeout_at;
 use crate::health::Gate;
 use crate::kit::Kit;
 use crate::lanes::Lanes;

@@ -7,7 +7,9 @@ use envoy::service::auth::authorization_server::{Authorization, AuthorizationSer
 use envoy::service::auth::check_response::HttpResponse;
 use envoy::service::auth::{CheckRequest, CheckResponse, OkHttpResponse};
 use kit::drain::Shutdown;
+use kit::grpc::Routes;
 use kit::incoming::Incoming;
+use kit::lanes::Lanes;
 use kit::net::{Address, Listener, Purpose};
 use tonic::{Request, Response, Status};
 
@@ -26,8 +28,15 @@ pub(crate) async fn serve(socket: &Path) -> Result<()> {
     let shutdown = Shutdown::new();
     let purpose = Purpose { name: "grpc", setting: "the argument" };
     let listener = Listener::bind(&Address::Unix(socket.to_owned()), purpose).await?;
-    let incoming = Incoming::start(listener, None, &shutdown);
-    let mut routes = tonic::service::RoutesBuilder::default();
-    routes.add_service(AuthorizationServer::new(Nothing));
-    Ok(kit::grpc::serve(incoming, routes.routes(), &shutdown).await?)
+    let routes = Routes::new(AuthorizationServer::new(Nothing), tonic::service::Routes::default());
+    let lanes = Lanes::start()?;
+    let mut serving = Vec::new();
+    for (incoming, runtime) in Incoming::start_in(&lanes, listener, None, &shutdown).into_iter().zip(lanes.runtimes()) {
+        let (routes, shutdown) = (routes.clone(), shutdown.clone());
+        serving.push(runtime.spawn(async move { kit::grpc::serve(incoming, routes, &shutdown).await }));
+    }
+    for lane in serving {
+        lane.await??;
+    }
+    Ok(())
 }

@@ -1,5 +1,5 @@
 //! Sessions in this process. Each is kept as its text, as in Redis: parsed it takes several times as much, most of it in pieces
-//! that are smaller than what an allocation costs.
+//! that are smaller than what an allocation costs. Those that were used lately are remembered as they were parsed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use prometheus::IntGauge;
 use smallvec::SmallVec;
 
+use super::remembered::Remembered;
 use super::{Error, Key, Session};
 use crate::clock::Seconds;
 
@@ -21,6 +22,7 @@ pub struct Memory {
     shards: [Mutex<HashMap<Key, Entry>>; SHARDS],
     /// Which sessions a provider ends by one name; mostly one.
     index: Mutex<HashMap<Key, SmallVec<[Key; 1]>>>,
+    parsed: Mutex<Remembered<Parsed>>,
     most: usize,
     count: IntGauge,
 }
@@ -33,6 +35,13 @@ struct Entry {
     idle_end: Seconds,
     /// When it ends in any case.
     end: Seconds,
+}
+
+/// A session as it was parsed from its text.
+#[derive(Debug)]
+struct Parsed {
+    text: Arc<[u8]>,
+    session: Arc<Session>,
 }
 
 impl Entry {
@@ -52,7 +61,7 @@ fn text(session: &Session) -> Arc<[u8]> {
 impl Memory {
     /// A store of at most so many sessions, whose number `count` shows.
     pub fn new(most: usize, count: IntGauge) -> Self {
-        Self { shards: Default::default(), index: Mutex::default(), most, count }
+        Self { shards: Default::default(), index: Mutex::default(), parsed: Mutex::default(), most, count }
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -69,12 +78,21 @@ impl Memory {
             (!over).then(|| Arc::clone(&entry.session))
         };
         match text {
-            Some(text) => serde_json::from_slice(&text).ok(),
+            Some(text) => self.parse(key, text),
             None => {
                 self.remove(key);
                 None
             }
         }
+    }
+
+    fn parse(&self, key: &Key, text: Arc<[u8]>) -> Option<Arc<Session>> {
+        if let Some(parsed) = locked(&self.parsed).get(key).filter(|parsed| Arc::ptr_eq(&parsed.text, &text)) {
+            return Some(Arc::clone(&parsed.session));
+        }
+        let session: Arc<Session> = Arc::new(serde_json::from_slice(&text).ok()?);
+        locked(&self.parsed).insert(*key, Parsed { text, session: Arc::clone(&session) });
+        Some(session)
     }
 
     /// Keeps a new session.
@@ -114,6 +132,7 @@ impl Memory {
     pub fn remove(&self, key: &Key) -> bool {
         let Some(entry) = self.shard(key).remove(key) else { return false };
         self.count.dec();
+        locked(&self.parsed).remove(key);
         let Ok(session) = serde_json::from_slice::<Session>(&entry.session) else { return true };
         let mut index = locked(&self.index);
         for name in session.ended_by() {

@@ -12,6 +12,7 @@ mod kept;
 mod memory;
 mod once;
 mod redis;
+mod remembered;
 
 use std::fmt;
 use std::sync::Arc;

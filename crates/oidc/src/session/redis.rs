@@ -13,20 +13,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use kit::Kit;
+use kit::lanes::Lanes;
 use kit::redis::{Failure, Link, Terms};
 use redis::{Cmd, Value, cmd};
 use tokio::time::Instant;
 
+use super::remembered::Remembered;
 use super::{Key, Session};
 use crate::clock::Seconds;
 use crate::metrics::Metrics;
 use crate::seal::{Keys, Purpose};
 use crate::settings::RedisStore;
-
-/// What is remembered of sessions that were opened.
-const MOST: usize = 10_000;
 
 /// Lengthens a lease that is still ours.
 const RENEW: &str =
@@ -40,10 +38,11 @@ pub struct Redis {
     link: Arc<Link>,
     deadline: Duration,
     prefix: String,
-    opened: Mutex<Remembered>,
+    opened: Mutex<Remembered<Opened>>,
     metrics: Arc<Metrics>,
 }
 
+/// A session as it was opened.
 #[derive(Debug)]
 struct Opened {
     sealed: Vec<u8>,
@@ -52,40 +51,12 @@ struct Opened {
     touched: Seconds,
 }
 
-/// What was opened, in two halves: when the younger is full it becomes the older, and what nobody asked for since is gone.
-#[derive(Debug, Default)]
-struct Remembered {
-    young: HashMap<Key, Opened>,
-    old: HashMap<Key, Opened>,
-}
-
-impl Remembered {
-    fn get(&mut self, key: &Key) -> Option<&mut Opened> {
-        if let Some(opened) = self.old.remove(key) {
-            self.insert(*key, opened);
-        }
-        self.young.get_mut(key)
-    }
-
-    fn insert(&mut self, key: Key, opened: Opened) {
-        if self.young.len() >= MOST / 2 && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, opened);
-    }
-
-    fn remove(&mut self, key: &Key) {
-        self.young.remove(key);
-        self.old.remove(key);
-    }
-}
-
 impl Redis {
-    /// Starts to connect, and returns at once.
-    pub fn start(kit: &Kit, settings: &RedisStore, metrics: &Arc<Metrics>) -> Self {
+    /// Starts to connect, and returns at once. Each of the lanes has connections of its own.
+    pub fn start(kit: &Kit, settings: &RedisStore, metrics: &Arc<Metrics>, lanes: &Lanes) -> Self {
         let terms = Terms {
             greeting: vec![cmd("PING")],
-            lanes: None,
+            lanes: Some(lanes.clone()),
             most_failures: settings.breaker_failures,
             open: metrics.breaker_open.clone(),
             closes_gate: false,
@@ -140,7 +111,7 @@ impl Redis {
         Ok(Some(session))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Remembered> {
+    fn lock(&self) -> MutexGuard<'_, Remembered<Opened>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,37 +240,5 @@ impl Redis {
     pub async fn release(&self, key: &Key, holder: &str) -> Result<(), Failure> {
         let name = self.name("l", &key.text());
         self.call("lease", cmd("EVAL").arg(RELEASE).arg(1).arg(name).arg(holder)).await.map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::{Session, Tokens};
-
-    fn opened() -> Opened {
-        let session = Session {
-            id: String::new(),
-            provider: Arc::from("main"),
-            subject: String::new(),
-            sid: None,
-            claims: crate::jwt::Claims::new(),
-            tokens: Tokens::default(),
-            created: 0,
-            authenticated: 0,
-        };
-        Opened { sealed: Vec::new(), session: Arc::new(session), touched: 0 }
-    }
-
-    #[test]
-    fn what_is_in_use_stays_remembered_however_many_come() {
-        let (mut remembered, used) = (Remembered::default(), Key::of("used"));
-        remembered.insert(used, opened());
-        for number in 0..3 * MOST {
-            remembered.insert(Key::of(&number.to_string()), opened());
-            assert!(number % 1000 != 0 || remembered.get(&used).is_some(), "{number}");
-        }
-        assert!(remembered.young.len() + remembered.old.len() <= MOST);
-        assert!(remembered.get(&Key::of("0")).is_none());
     }
 }

@@ -9,6 +9,7 @@ use ::envoy::service::discovery::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
 use kit::drain::Shutdown;
+use kit::grpc::Routes;
 use kit::incoming::Incoming;
 use kit::net::{Address, Listener, Purpose};
 use tokio::sync::watch;
@@ -37,9 +38,9 @@ impl Plane {
         let address = listener.address().clone();
         let incoming = Incoming::start(listener, None, &shutdown);
         let state = State { response: Arc::new(watch::Sender::default()), answers: Arc::default() };
-        let mut routes = tonic::service::RoutesBuilder::default();
-        routes.add_service(AggregatedDiscoveryServiceServer::new(state.clone()));
-        let (routes, until) = (routes.routes(), shutdown.clone());
+        let service = AggregatedDiscoveryServiceServer::new(state.clone());
+        let routes = Routes::new(service, tonic::service::Routes::default());
+        let until = shutdown.clone();
         tokio::spawn(async move { kit::grpc::serve(incoming, routes, &until).await });
         Self { address, state, shutdown }
     }

@@ -1,0 +1,148 @@
+//! Connections and what answers them.
+//!
+//! ```text
+//! connection ─▶ HTTP/2 ─▶ by path ─┬─▶ the service
+//!                                  └─▶ others: health, reflection
+//! ```
+//!
+//! tonic has a server of its own, in which each call passes a router, layers and boxes, and gets a timer for the time-out that
+//! Envoy names, although Envoy itself ends what takes longer. Here a call of the service is one comparison away.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio_util::either::Either;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
+
+use super::KEEP_ALIVE;
+use crate::drain::Shutdown;
+use crate::incoming::{Connection, Incoming, Peer};
+
+type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What answers the calls of a port. Clones share it.
+#[derive(Clone)]
+pub struct Routes(Arc<dyn Answers>);
+
+/// What answers the calls of a connection.
+trait Answers: Send + Sync {
+    /// Answers until the connection ends, which it is asked to when `end` is there.
+    fn answer(&self, connection: Connection, end: Answering) -> Answering;
+}
+
+/// The service that is asked most, and others.
+struct First<S> {
+    service: S,
+    others: tonic::service::Routes,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Routes").finish_non_exhaustive()
+    }
+}
+
+impl Routes {
+    /// A service and others beside it, which are not asked often. Services have to be ready at any time, as tonic's are.
+    pub fn new<S>(service: S, others: tonic::service::Routes) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        Self(Arc::new(First { service, others: others.prepare() }))
+    }
+}
+
+impl<S> Answers for First<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    fn answer(&self, connection: Connection, end: Answering) -> Answering {
+        let (service, others) = (self.service.clone(), self.others.clone());
+        // Of a plain socket there is nothing to say.
+        let peer = Some(connection.peer.clone()).filter(|peer| *peer != Peer::default());
+        let call = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
+            if is_of(S::NAME, request.uri().path()) {
+                Either::Left(service.clone().call(request))
+            } else {
+                Either::Right(others.clone().call(request))
+            }
+        });
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE / 2);
+        // An Envoy has one connection for all its calls; and no call asks what day it is.
+        http.max_concurrent_streams(None).auto_date_header(false);
+        Box::pin(async move {
+            let mut connection = pin!(http.serve_connection(TokioIo::new(connection), call));
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = end => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke");
+            }
+        })
+    }
+}
+
+/// Whether a path is that of a method of this service: `/package.Service/Method`.
+fn is_of(service: &str, path: &str) -> bool {
+    path.strip_prefix('/').and_then(|path| path.strip_prefix(service)).is_some_and(|method| method.starts_with('/'))
+}
+
+/// Serves until `shutdown` stops and all calls are answered, or until it forces. With an age, connections that have lasted that
+/// long are asked to end.
+pub(super) async fn run(mut incoming: Incoming, routes: &Routes, shutdown: &Shutdown, age: Option<Duration>) {
+    let connections = TaskTracker::new();
+    let accepting = async {
+        while let Some(connection) = incoming.next().await {
+            let stopping = shutdown.clone();
+            let end = async move {
+                match age {
+                    Some(age) => drop(tokio::time::timeout(age, stopping.stopping()).await),
+                    None => stopping.stopping().await,
+                }
+            };
+            connections.spawn(routes.0.answer(connection, Box::pin(end)));
+        }
+    };
+    shutdown.unless_stopping(accepting).await;
+    drop(incoming);
+    connections.close();
+    shutdown.unless_forced(connections.wait()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_its_service() {
+        assert!(is_of("a.v1.Service", "/a.v1.Service/Method"));
+        for other in ["/a.v1.ServiceMore/Method", "/a.v1.Service", "a.v1.Service/Method", "//a.v1.Service/Method", "/"]
+        {
+            assert!(!is_of("a.v1.Service", other), "{other}");
+        }
+    }
+}
