@@ -145,6 +145,8 @@ struct Figures(Vec<Value>);
 impl Figures {
     fn push(&mut self, name: &str, value: f64, unit: &str, peer: Option<f64>) {
         let ratio = peer.map(|peer| value / peer);
+        // As it comes, so that a run that is ended early was not for nothing.
+        eprintln!("    {name}: {value:.2} {unit}");
         self.0.push(json!({ "name": name, "value": value, "unit": unit, "peer": peer, "ratio": ratio }));
     }
 

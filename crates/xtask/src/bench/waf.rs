@@ -12,7 +12,7 @@ pub(super) fn run() -> Result<Vec<Measure>> {
     workspace::engine_tools()?;
     tools::plain_coraza()?;
     tools::nginx()?;
-    let output = progress::step("building (release) and measuring, about five minutes", || {
+    let output = progress::step("building (release) and measuring, about ten minutes", || {
         let mut bench = cargo();
         bench.args(["bench", "--quiet", "--package", "waf", "--bench", "load"]);
         bench.stderr(std::process::Stdio::inherit()).output().context("cargo bench")
