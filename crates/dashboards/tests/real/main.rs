@@ -3,6 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod edge;
-mod house;
 mod names;
-mod queries;
