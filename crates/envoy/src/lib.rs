@@ -37,7 +37,7 @@ pub mod service;
 pub mod type_url;
 
 pub use files::file_descriptors;
-pub use pack::{any, duration, extension, unpack};
+pub use pack::{any, duration, extension, socket_address, unpack};
 pub use pb::envoy::admin::v3 as admin;
 pub use pb::envoy::config::accesslog::v3 as accesslog;
 pub use pb::envoy::config::bootstrap::v3 as bootstrap;

@@ -29,6 +29,16 @@ pub fn duration(span: std::time::Duration) -> prost_types::Duration {
     prost_types::Duration { seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX), nanos }
 }
 
+/// A host and its TCP port.
+pub fn socket_address(host: &str, port: u16) -> core::Address {
+    let socket = core::SocketAddress {
+        address: host.to_owned(),
+        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(port.into())),
+        ..core::SocketAddress::default()
+    };
+    core::Address { address: Some(core::address::Address::SocketAddress(socket)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

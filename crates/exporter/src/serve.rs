@@ -1,6 +1,7 @@
 //! The running service: settings to parts, parts to tasks.
 
 use std::convert::Infallible;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use kit::lanes::Lanes;
 use kit::net::Purpose;
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -33,7 +35,7 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let lanes = Lanes::start()?;
     let traffic = Arc::new(traffic(&settings, lanes.runtimes().len(), &metrics));
     expose_traffic(&kit, &traffic, &metrics);
-    let lines = event_lines(&kit, settings.events.file.as_ref()).await?;
+    let lines = event_lines(&kit, settings.events.file.as_ref(), &metrics).await?;
     let events = Events::new(&metrics, settings.events.redact.clone(), lines);
     let states = live::start(&kit, &traffic);
     kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), states, events: events.live() }));
@@ -77,12 +79,16 @@ fn forget_idle(kit: &Kit, traffic: &Arc<Traffic>, after: Duration) {
 }
 
 /// The way to the file of events, if there is to be one.
-async fn event_lines(kit: &Kit, file: Option<&PathBuf>) -> Result<Option<mpsc::Sender<String>>, BoxError> {
-    let Some(path) = file else { return Ok(None) };
-    let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(path).await;
+async fn event_lines(
+    kit: &Kit,
+    file: Option<&PathBuf>,
+    metrics: &Metrics,
+) -> Result<Option<mpsc::Sender<String>>, BoxError> {
+    let Some(path) = file.cloned() else { return Ok(None) };
+    let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(&path).await;
     let mut file = opened.map_err(|error| format!("events.file: cannot open {}: {error}", path.display()))?;
     let (sender, mut lines) = mpsc::channel::<String>(events::WAITING);
-    let shutdown = kit.shutdown.clone();
+    let (shutdown, dropped) = (kit.shutdown.clone(), metrics.dropped_events.clone());
     kit.tasks.spawn("events", async move {
         let mut waiting = Vec::new();
         while let Some(count) = shutdown.unless_forced(lines.recv_many(&mut waiting, events::WAITING)).await {
@@ -90,10 +96,18 @@ async fn event_lines(kit: &Kit, file: Option<&PathBuf>) -> Result<Option<mpsc::S
                 break;
             }
             let text: String = waiting.drain(..).flat_map(|line| [line, "\n".to_owned()]).collect();
-            file.write_all(text.as_bytes()).await?;
-            file.flush().await?;
+            // A disk that is full may have room again: what comes then is written.
+            if let Err(error) = append(&mut file, &text).await {
+                dropped.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+                tracing::error!(file = %path.display(), %error, "{count} events cannot be written");
+            }
         }
-        Ok::<(), std::io::Error>(())
+        Ok::<(), Infallible>(())
     });
     Ok(Some(sender))
+}
+
+async fn append(file: &mut File, text: &str) -> io::Result<()> {
+    file.write_all(text.as_bytes()).await?;
+    file.flush().await
 }

@@ -7,14 +7,12 @@ use envoy::accesslog_data::{
     AccessLogCommon, ConnectionProperties, HttpAccessLogEntry, HttpRequestProperties, HttpResponseProperties,
     ResponseFlags, TcpAccessLogEntry,
 };
-use envoy::core::address::Address as Kind;
-use envoy::core::socket_address::PortSpecifier;
-use envoy::core::{Address, Metadata, Node, RequestMethod, SocketAddress};
+use envoy::core::{Metadata, Node, RequestMethod};
 use envoy::service::accesslog::StreamAccessLogsMessage;
 use envoy::service::accesslog::stream_access_logs_message::{
     HttpAccessLogEntries, Identifier, LogEntries, TcpAccessLogEntries,
 };
-use envoy::{Duration, Message as _, Struct, Timestamp, Value, ValueKind};
+use envoy::{Duration, Message as _, Struct, Timestamp, Value, ValueKind, socket_address};
 use prometheus::Registry;
 
 use crate::metrics::Metrics;
@@ -28,8 +26,8 @@ pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 pub(crate) fn request() -> HttpAccessLogEntry {
     HttpAccessLogEntry {
         common_properties: Some(AccessLogCommon {
-            downstream_remote_address: Some(address("192.0.2.1", 50000)),
-            downstream_local_address: Some(address("10.0.0.1", 10080)),
+            downstream_remote_address: Some(socket_address("192.0.2.1", 50000)),
+            downstream_local_address: Some(socket_address("10.0.0.1", 10080)),
             start_time: Some(Timestamp { seconds: 1_700_000_000, nanos: 500_000_000 }),
             time_to_first_upstream_tx_byte: Some(millis(3)),
             time_to_last_upstream_rx_byte: Some(millis(18)),
@@ -103,7 +101,7 @@ pub(crate) fn structure(value: &serde_json::Value) -> Struct {
 pub(crate) fn connection() -> TcpAccessLogEntry {
     TcpAccessLogEntry {
         common_properties: Some(AccessLogCommon {
-            downstream_local_address: Some(address("10.0.0.1", 5432)),
+            downstream_local_address: Some(socket_address("10.0.0.1", 5432)),
             upstream_cluster: "service/shop/db/5432".to_owned(),
             duration: Some(Duration { seconds: 2, nanos: 0 }),
             ..AccessLogCommon::default()
@@ -134,15 +132,6 @@ pub(crate) fn traffic(settings: &str) -> (Arc<Traffic>, Arc<Metrics>, Registry) 
 
 fn identifier() -> Identifier {
     Identifier { node: Some(Node::default()), log_name: "accesslog/edge/eg".to_owned() }
-}
-
-fn address(host: &str, port: u32) -> Address {
-    let socket = SocketAddress {
-        address: host.to_owned(),
-        port_specifier: Some(PortSpecifier::PortValue(port)),
-        ..SocketAddress::default()
-    };
-    Address { address: Some(Kind::SocketAddress(socket)) }
 }
 
 fn millis(millis: i32) -> Duration {

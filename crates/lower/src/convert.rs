@@ -111,15 +111,6 @@ pub(crate) fn inline_bytes(bytes: &[u8]) -> core::DataSource {
     core::DataSource { specifier: Some(specifier), ..Default::default() }
 }
 
-/// IP address and TCP port.
-pub(crate) fn socket_address(address: &str, port: u16) -> core::Address {
-    address_of(core::SocketAddress {
-        address: address.to_owned(),
-        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(port.into())),
-        ..Default::default()
-    })
-}
-
 /// A socket address.
 pub(crate) fn address_of(address: core::SocketAddress) -> core::Address {
     core::Address { address: Some(core::address::Address::SocketAddress(address)) }

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use envoy::{
     Message, core,
     endpoint::{self, ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints, lb_endpoint::HostIdentifier},
+    socket_address,
 };
 use ir::{Endpoint, Endpoints, backend::EndpointsOfGroup};
 
-use crate::convert::{pipe, socket_address};
+use crate::convert::pipe;
 
 /// The encoded `ClusterLoadAssignment` of a cluster.
 pub fn endpoints(endpoints: &Endpoints) -> Bytes {

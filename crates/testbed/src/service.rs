@@ -9,6 +9,14 @@ use crate::PATIENCE;
 use crate::client::Request;
 use crate::process::{Process, Spec};
 
+/// The text of a service's configuration: settings (YAML lines), in which `DIR` is a directory. Of these ports, those that the
+/// settings leave out are free ones.
+pub fn configuration(dir: &Path, settings: &str, ports: &[&str]) -> String {
+    let is_set = |port: &str| settings.lines().any(|line| line.starts_with(&format!("{port}:")));
+    let free = ports.iter().filter(|port| !is_set(port)).map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n"));
+    format!("{}{settings}", free.collect::<String>()).replace("DIR", &dir.display().to_string())
+}
+
 /// Starts a service by its configuration, with more arguments.
 pub fn start(program: &str, config: &Path, args: &[&str]) -> Result<Process> {
     Spec::new(program).arg("--config-path").arg(config).args(["--log-format", "json"]).args(args).start()

@@ -167,7 +167,6 @@ fn cost() -> Row {
 }
 
 fn gaps() -> Row {
-    let of_envoys = |metric: Metric| metric.with([cluster()]);
     Row::new("What was not looked at")
         .panel(
             TimeSeries::new(
@@ -209,22 +208,27 @@ fn gaps() -> Row {
             TimeSeries::new("Audit log", Unit::CountsPerSecond, "Entries of the audit log. Those dropped are lost.")
                 .query(sum_by(["outcome"], rate(chosen(Name::Audit))), "{{outcome}}")
                 .color_of("dropped", Color::Red)
+                .color_of("lost", Color::Red)
                 .nothing("none"),
         )
-        .panel(
-            TimeSeries::new(
-                "Envoys without an answer",
-                Unit::RequestsPerSecond,
-                "Streams that failed as Envoys see it, and requests that passed unseen for that.",
-            )
-            .query(sum(rate(of_envoys(envoy::PROCESSOR_ERRORS))), "failed")
-            .query(sum(rate(of_envoys(envoy::PROCESSOR_TIMEOUTS))), "too slow")
-            .query(sum(rate(of_envoys(envoy::PROCESSOR_FAIL_OPEN))), "passed unseen")
-            .nothing("none"),
-        )
+        .panel(unanswered())
         .panel(
             Stat::new("Profiles", Unit::Full, "Profiles in force, by process. They should be the same.")
                 .query(chosen(Name::Profiles), "{{instance}}")
                 .plain(),
         )
+}
+
+/// What Envoys say of it, which holds where no firewall runs, too.
+fn unanswered() -> TimeSeries {
+    let of_envoys = |metric: Metric| metric.with([cluster()]);
+    TimeSeries::new(
+        "Envoys without an answer",
+        Unit::RequestsPerSecond,
+        "Streams that failed as Envoys see it, and requests that passed unseen for that.",
+    )
+    .query(sum(rate(of_envoys(envoy::PROCESSOR_ERRORS))), "failed")
+    .query(sum(rate(of_envoys(envoy::PROCESSOR_TIMEOUTS))), "too slow")
+    .query(sum(rate(of_envoys(envoy::PROCESSOR_FAIL_OPEN))), "passed unseen")
+    .nothing("none")
 }

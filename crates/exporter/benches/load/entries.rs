@@ -6,12 +6,10 @@ use envoy::accesslog_data::{
     AccessLogCommon, AccessLogType, HttpAccessLogEntry, HttpRequestProperties, HttpResponseProperties, ResponseFlags,
     TlsProperties,
 };
-use envoy::core::address::Address as Kind;
-use envoy::core::socket_address::PortSpecifier;
-use envoy::core::{Address, RequestMethod, SocketAddress};
+use envoy::core::RequestMethod;
 use envoy::service::accesslog::StreamAccessLogsMessage;
 use envoy::service::accesslog::stream_access_logs_message::{HttpAccessLogEntries, Identifier, LogEntries};
-use envoy::{Duration, Timestamp};
+use envoy::{Duration, Timestamp, socket_address};
 
 /// Statuses, with the reason where Envoy answers itself.
 pub(crate) const CODES: [(u32, &str); 10] = [
@@ -46,13 +44,14 @@ fn entry(route: u32, code: u32, details: &str) -> HttpAccessLogEntry {
     let millis = |millis: u32| Some(Duration { seconds: 0, nanos: i32::try_from(millis).unwrap_or(0) * 1_000_000 });
     let behind = |time: u32| upstream.then(|| millis(time)).flatten();
     let spread = route * 7 % 200;
+    let port = u16::try_from(50_000 + route).unwrap_or(u16::MAX);
     HttpAccessLogEntry {
         common_properties: Some(AccessLogCommon {
-            downstream_remote_address: Some(address(&format!("192.0.2.{}", route % 250), 50_000 + route)),
-            downstream_direct_remote_address: Some(address("198.51.100.7", 40_000)),
-            downstream_local_address: Some(address("10.0.0.1", 10_443)),
-            upstream_remote_address: upstream.then(|| address("10.1.2.3", 8080)),
-            upstream_local_address: upstream.then(|| address("10.0.0.1", 33_333)),
+            downstream_remote_address: Some(socket_address(&format!("192.0.2.{}", route % 250), port)),
+            downstream_direct_remote_address: Some(socket_address("198.51.100.7", 40_000)),
+            downstream_local_address: Some(socket_address("10.0.0.1", 10_443)),
+            upstream_remote_address: upstream.then(|| socket_address("10.1.2.3", 8080)),
+            upstream_local_address: upstream.then(|| socket_address("10.0.0.1", 33_333)),
             tls_properties: Some(TlsProperties {
                 tls_version: TlsVersion::TlSv13.into(),
                 tls_sni_hostname: format!("h{route}.example.com"),
@@ -110,13 +109,4 @@ fn request(route: u32) -> HttpRequestProperties {
         request_body_bytes: 0,
         ..HttpRequestProperties::default()
     }
-}
-
-fn address(host: &str, port: u32) -> Address {
-    let socket = SocketAddress {
-        address: host.to_owned(),
-        port_specifier: Some(PortSpecifier::PortValue(port)),
-        ..SocketAddress::default()
-    };
-    Address { address: Some(Kind::SocketAddress(socket)) }
 }

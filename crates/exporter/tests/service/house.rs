@@ -16,7 +16,7 @@ use kit::tls::{ClientSettings, Protocols, client_config};
 use tempfile::TempDir;
 use testbed::PATIENCE;
 use testbed::process::Process;
-use testbed::service::{self, listening};
+use testbed::service::{self, configuration, listening};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -38,12 +38,8 @@ impl Service {
     }
 
     pub(crate) async fn start_in(dir: TempDir, settings: &str) -> Self {
-        let settings = settings.replace("DIR", &dir.path().display().to_string());
-        let set = |port: &str| settings.lines().any(|line| line.starts_with(&format!("{port}:")));
-        let ports = ["grpc", "admin"].into_iter().filter(|port| !set(port));
-        let addresses: String = ports.map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).collect();
         let file = dir.path().join("exporter.yaml");
-        fs::write(&file, format!("{addresses}{settings}")).unwrap();
+        fs::write(&file, configuration(dir.path(), settings, &["grpc", "admin"])).unwrap();
         let mut process = service::start(env!("CARGO_BIN_EXE_portcullis-exporter"), &file, &[]).unwrap();
         let admin = listening(&mut process, "admin").await.unwrap();
         let grpc = listening(&mut process, "grpc").await.unwrap();

@@ -27,6 +27,18 @@ async fn many_envoys_at_once_are_counted_exactly() {
 }
 
 #[tokio::test]
+async fn a_full_disk_costs_events_and_nothing_else() {
+    let service = Service::start("events: {file: /dev/full}\n").await;
+    let stream = service.stream();
+    for sent in [1.0, 2.0] {
+        stream.send(message(vec![entry(429, "request_rate_limited")])).await.unwrap();
+        service.reaches("exporter_dropped_events_total", sent).await;
+    }
+    assert_eq!(service.metric(r#"exporter_events_total{event="rate_limited"}"#).await, 2.0);
+    assert_eq!(service.metric(&requests(429)).await, 2.0);
+}
+
+#[tokio::test]
 async fn every_form_of_metrics_is_served_as_it_is_asked_for() {
     let service = Service::start("metrics: '127.0.0.1:0'\n").await;
     service.stream().send(message(vec![entry(200, "via_upstream")])).await.unwrap();

@@ -10,7 +10,7 @@ use testbed::echo::Echo;
 use testbed::envoy::Envoy;
 use testbed::idp::{Client, Provider};
 use testbed::process::Process;
-use testbed::service::{self, field, listening};
+use testbed::service::{self, configuration, field, listening};
 use testbed::wait::wait_until;
 
 use crate::edge;
@@ -119,8 +119,7 @@ impl Service {
     }
 
     fn text(dir: &TempDir, settings: &str) -> String {
-        let ports = ["grpc", "http", "admin"].map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).concat();
-        format!("{ports}{settings}").replace("DIR", &dir.path().display().to_string())
+        configuration(dir.path(), settings, &["grpc", "http", "admin"])
     }
 
     /// Writes other settings.

@@ -13,7 +13,7 @@ use kit::tls::{ClientSettings, Protocols, client_config};
 use tempfile::TempDir;
 use testbed::PATIENCE;
 use testbed::process::Process;
-use testbed::service::{self, listening};
+use testbed::service::{self, configuration, listening};
 use tonic::transport::Channel;
 
 /// Each user has one request a year.
@@ -50,11 +50,8 @@ impl Service {
     }
 
     async fn start_in(dir: TempDir, settings: &str) -> Self {
-        let set = |port: &str| settings.lines().any(|line| line.starts_with(&format!("{port}:")));
-        let ports = ["grpc", "http", "admin"].into_iter().filter(|port| !set(port));
-        let addresses: String = ports.map(|port| format!("{port}: {{address: '127.0.0.1:0'}}\n")).collect();
         let file = dir.path().join("ratelimit.yaml");
-        fs::write(&file, format!("{addresses}{settings}")).unwrap();
+        fs::write(&file, configuration(dir.path(), settings, &["grpc", "http", "admin"])).unwrap();
         let mut process = service::start(env!("CARGO_BIN_EXE_portcullis-ratelimit"), &file, &[]).unwrap();
         let admin = listening(&mut process, "admin").await.unwrap();
         let grpc = listening(&mut process, "grpc").await.unwrap();

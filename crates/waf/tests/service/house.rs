@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testbed::PATIENCE;
 use testbed::process::Process;
-use testbed::service::{self, listening};
+use testbed::service::{self, configuration, listening};
 use testbed::wait::{wait_for, wait_until};
 
 /// A running service. Dropping it ends it.
@@ -47,8 +47,8 @@ impl Service {
     async fn run(dir: TempDir, settings: &str) -> Self {
         let file = dir.path().join("waf.yaml");
         let patience = if settings.contains("engine: ") { "" } else { "engine: {deadline: 20s}\n" };
-        let ports = "grpc: {address: '127.0.0.1:0'}\nadmin: {address: '127.0.0.1:0'}\n";
-        fs::write(&file, format!("{ports}{patience}{settings}")).unwrap();
+        let settings = format!("{patience}{settings}");
+        fs::write(&file, configuration(dir.path(), &settings, &["grpc", "admin"])).unwrap();
         let mut process = service::start(env!("CARGO_BIN_EXE_portcullis-waf"), &file, &[]).unwrap();
         let admin = listening(&mut process, "admin").await.unwrap();
         let grpc = listening(&mut process, "grpc").await.unwrap();

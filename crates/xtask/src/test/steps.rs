@@ -20,6 +20,9 @@ impl Step {
     }
 }
 
+/// Tests that `cargo test` leaves out, so that they are no targets of all.
+const APART: [&str; 6] = ["cluster", "crs", "differential", "dearest", "benign", "panels"];
+
 /// The checks that come before the tests, the quick ones first.
 pub(super) fn before_tests(profile: &str) -> Vec<Step> {
     let (clippy, doc) = (profile.to_owned(), profile.to_owned());
@@ -32,11 +35,9 @@ pub(super) fn before_tests(profile: &str) -> Vec<Step> {
         Step::new("lints", move || {
             let targets = ["clippy", "--workspace", "--all-targets", "--profile", &clippy];
             quietly(cargo().args(targets).args(["--", "-D", "warnings"]))?;
-            // Not a target of `cargo test`, so not one of all.
-            let long = ["clippy", "--package", "controller", "--test", "cluster", "--profile", &clippy];
-            quietly(cargo().args(long).args(["--", "-D", "warnings"]))?;
-            let crs = ["clippy", "--package", "waf", "--test", "crs", "--profile", &clippy];
-            quietly(cargo().args(crs).args(["--", "-D", "warnings"]))
+            let apart = APART.map(|test| ["--test", test]).concat();
+            let targets = ["clippy", "--package", "controller", "--package", "dashboards", "--package", "waf"];
+            quietly(cargo().args(targets).args(apart).args(["--profile", &clippy, "--", "-D", "warnings"]))
         }),
         // Tests would do it themselves, but nobody would see what takes so long.
         Step::new("Kubernetes", || Cluster::full().prepare()),
@@ -49,8 +50,14 @@ pub(super) fn before_tests(profile: &str) -> Vec<Step> {
 
 /// The checks that need what the tests have built.
 pub(super) fn after_tests(profile: &str) -> Vec<Step> {
-    let profile = profile.to_owned();
-    vec![Step::new("demo", move || demo::run(&demo::Options::check_on_free_ports(&profile)))]
+    let (demo, panels) = (profile.to_owned(), profile.to_owned());
+    vec![
+        Step::new("demo", move || demo::run(&demo::Options::check_on_free_ports(&demo))),
+        // It builds the firewall without the faults that the firewall's own tests plant in it.
+        Step::new("panels", move || {
+            quietly(cargo().args(["test", "--package", "dashboards", "--test", "panels", "--profile", &panels]))
+        }),
+    ]
 }
 
 /// `cargo deny`, where it is installed: licences, bans and sources. Advisories need a database from elsewhere, so they are not
