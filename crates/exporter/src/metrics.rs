@@ -159,7 +159,7 @@ impl Name {
             Self::Events => {
                 "Security events, by kind (waf_block, waf_detect, rate_limited, login, logout, denied, login_required)."
             }
-            Self::EventsDropped => "Security events that were not written because the file was too slow.",
+            Self::EventsDropped => "Security events that were not written: the file was too slow, or took no more.",
         }
     }
 
