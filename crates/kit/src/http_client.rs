@@ -1,7 +1,8 @@
 //! The one HTTP client for what lies outside: with time-outs, a cap on bodies, without redirects unless they are allowed.
 
+use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +101,12 @@ impl std::fmt::Debug for Client {
     }
 }
 
+fn authorities(file: &Path) -> Result<Vec<Certificate>, Error> {
+    let error = |why: String| Error::Authorities { file: file.display().to_string(), why };
+    let pem = std::fs::read(file).map_err(|why| error(why.to_string()))?;
+    Certificate::from_pem_bundle(&pem).map_err(|why| error(why.to_string()))
+}
+
 /// Whether a host may be reached at an address.
 pub type Guard = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
 
@@ -115,26 +122,31 @@ impl Client {
     }
 
     fn build(service: &str, settings: &Settings, guard: Option<Guard>) -> Result<Self, Error> {
-        let redirects = match settings.max_redirects {
-            0 => Policy::none(),
-            most => Policy::limited(most),
+        let authorities = settings.ca.as_deref().map(authorities).transpose()?;
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .user_agent(format!("portcullis-{service}"))
+                .timeout(settings.timeout)
+                .connect_timeout(settings.connect_timeout)
+                .redirect(match settings.max_redirects {
+                    0 => Policy::none(),
+                    most => Policy::limited(most),
+                })
+                .no_proxy();
+            match &guard {
+                Some(guard) => builder.dns_resolver(Arc::new(Guarded(Arc::clone(guard)))),
+                None => builder,
+            }
         };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(format!("portcullis-{service}"))
-            .timeout(settings.timeout)
-            .connect_timeout(settings.connect_timeout)
-            .redirect(redirects)
-            .no_proxy();
-        if let Some(file) = &settings.ca {
-            let error = |why: String| Error::Authorities { file: file.display().to_string(), why };
-            let pem = std::fs::read(file).map_err(|why| error(why.to_string()))?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|why| error(why.to_string()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        if let Some(guard) = &guard {
-            builder = builder.dns_resolver(Arc::new(Guarded(Arc::clone(guard))));
-        }
-        Ok(Self { inner: builder.build()?, max_body: settings.max_body, guard })
+        let inner = match authorities {
+            Some(authorities) => builder().tls_certs_merge(authorities).build()?,
+            // Small images have no authorities, and may need none: what is asked by plain HTTP is none of their business.
+            None => builder().build().or_else(|error| {
+                tracing::warn!(error = ?error.source(), "nobody can be asked by HTTPS without a setting `ca`");
+                builder().tls_certs_only([]).build()
+            })?,
+        };
+        Ok(Self { inner, max_body: settings.max_body, guard })
     }
 
     /// A request to be filled in, then sent with [`Client::send`].

@@ -58,3 +58,22 @@ async fn a_guarded_client_goes_where_it_may() {
     let nobody = guarded("127.0.0.1").get("http://127.0.0.1:1/").await.unwrap_err();
     assert_eq!(nobody.guarded(), None, "{nobody}");
 }
+
+/// Small images have no certificate authorities. Where they are looked for is a matter of the environment, which belongs to a
+/// process: so this test runs once more in one of its own.
+#[tokio::test]
+async fn without_authorities_plain_http_is_still_asked() {
+    const INSIDE: &str = "WITHOUT_AUTHORITIES";
+    if std::env::var_os(INSIDE).is_none() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "without_authorities_plain_http_is_still_asked"]).env(INSIDE, "1");
+        again.env("SSL_CERT_DIR", nowhere.path()).env("SSL_CERT_FILE", nowhere.path().join("none"));
+        let output = again.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let double = double().await;
+    let client = Client::new("test", &Settings::default()).unwrap();
+    assert_eq!(client.get(&double.url("/small")).await.unwrap().body, "small");
+}

@@ -58,6 +58,13 @@ impl Site {
     async fn of_logins(&self) -> Result<String> {
         self.kubectl(&["get", "deployments,services,serviceaccounts,secrets,pods", PODS, "--output=name"]).await
     }
+
+    /// What the policy's status and the service say, for messages.
+    async fn state_of_logins(&self) -> Result<String> {
+        let status = ["get", "securitypolicy", "login", "--output=jsonpath={.status}"];
+        let (status, pods) = (self.cluster.kubectl(&status).await?, self.kubectl(&["get", "pods", PODS]).await?);
+        Ok(format!("{status}\n{pods}\n{}", self.logs(PODS).await.unwrap_or_else(|error| error.to_string())))
+    }
 }
 
 /// A page of the Gateway, as a browser with these cookies asks for it.
@@ -103,7 +110,10 @@ async fn a_policy_of_ten_lines_has_people_log_in_and_the_service_comes_and_goes_
     ensure!(site.of_logins().await?.is_empty(), "nobody needs it yet");
 
     site.cluster.apply(&EXAMPLE.replace(ISSUERS.0, ISSUERS.1)).await?;
-    let session = log_in(address, provider, "/orders?n=1").await?;
+    let session = match log_in(address, provider, "/orders?n=1").await {
+        Ok(session) => session,
+        Err(error) => return Err(error.context(site.state_of_logins().await?)),
+    };
     let answer = open(address, "/orders?n=1", &session).await?;
     ensure!(answer.status == 200, "{}: {}", answer.status, answer.text());
     ensure!(answer.text().contains("Bearer "), "the back end has the token: {}", answer.text());
