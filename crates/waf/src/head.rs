@@ -76,6 +76,18 @@ impl Head {
         std::str::from_utf8(self.get("content-length")?).ok()?.trim().parse().ok()
     }
 
+    /// With what Envoy keeps to itself: over HTTP/1.1 a body whose length is not announced comes in chunks (RFC 9112, 6.3), and
+    /// rules score requests that say neither.
+    #[must_use]
+    pub fn with_framing(mut self, protocol: &str, has_body: bool) -> Self {
+        let says = ["content-length", "transfer-encoding", "upgrade"].into_iter().any(|name| self.get(name).is_some());
+        if protocol == "HTTP/1.1" && has_body && !says && !self.is_tunnel() {
+            let (key, value) = ("transfer-encoding".to_owned(), "chunked".to_owned());
+            self.0.push(HeaderValue { key, value, ..HeaderValue::default() });
+        }
+        self
+    }
+
     /// Whether the body is a stream of its own kind, that does not end or means nothing as a whole: gRPC, WebSocket, events.
     pub fn is_stream(&self) -> bool {
         let kind = self.text("content-type").to_ascii_lowercase();

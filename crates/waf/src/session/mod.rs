@@ -127,6 +127,7 @@ impl Session {
 
     async fn begin(&mut self, facts: Facts, message: HttpHeaders) -> Vec<ProcessingResponse> {
         let head = Head::from(message.headers.unwrap_or_default());
+        let head = head.with_framing(&facts.protocol, !message.end_of_stream);
         tracing::debug!(?facts, "a request");
         self.reader = Reader::of(&request_id(&head), &head);
         let profiles = self.firewall.profiles.get();
