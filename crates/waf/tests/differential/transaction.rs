@@ -90,7 +90,8 @@ impl Transaction {
     pub(crate) fn line(&self) -> Value {
         let bytes = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
         let pair = |(name, value): (&[u8], &[u8])| [bytes(name), bytes(value)];
-        let head = self.head();
+        // As the client sent it: Envoy keeps to itself that a body comes in chunks.
+        let head = self.head().with_framing(&self.protocol, !self.body.is_empty());
         let response = &self.response;
         json!({
             "id": self.id,
