@@ -21,7 +21,9 @@ type compiled struct {
 	// The names of the transformations up to each, and the transformations.
 	prefixes []int
 	chain    []plugintypes.Transformation
-	pattern  pattern
+	// multiMatch: the rule looks at the value before each transformation, too.
+	each    bool
+	pattern pattern
 }
 
 // target is a variable of a rule. Exceptions from it are left out: the gate sees some values too many.
@@ -79,10 +81,10 @@ func gateable(waf coraza.WAF, files *memory) (rules []compiled) {
 func readRule(rule reflect.Value, files *memory) (compiled, bool) {
 	operator := rule.FieldByName("operator")
 	found := compiled{id: int(rule.FieldByName("ID_").Int()), phase: int(rule.FieldByName("Phase_").Int())}
-	if found.id == 0 || operator.IsNil() || operator.Elem().FieldByName("Negation").Bool() ||
-		rule.FieldByName("MultiMatch").Bool() {
+	if found.id == 0 || operator.IsNil() || operator.Elem().FieldByName("Negation").Bool() {
 		return found, false
 	}
+	found.each = rule.FieldByName("MultiMatch").Bool()
 	targets := rule.FieldByName("variables")
 	for i := range targets.Len() {
 		target, ok := readTarget(targets.Index(i))
@@ -147,7 +149,7 @@ func readPattern(operator reflect.Value, dir string, files *memory) (pattern, bo
 }
 
 // readExpression writes an expression as Go understood it, so that no other reading is left for Rust's: what stands in classes is
-// escaped, classes are spelt out. ASCII only: the tables of Unicode's cases may differ.
+// escaped, classes are spelt out. ASCII only, and what folds to it: other tables of Unicode's cases may differ.
 func readExpression(text string) (pattern, bool) {
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -155,6 +157,7 @@ func readExpression(text string) (pattern, bool) {
 	}
 	written := strings.Builder{}
 	plain := parsed.String()
+	plain = strings.NewReplacer("\u212a", `\x{212A}`, "\u017f", `\x{17F}`).Replace(plain)
 	for i := 0; i < len(plain); i++ {
 		switch {
 		case plain[i] >= 0x80:

@@ -156,22 +156,30 @@ func (t target) same(other target) bool {
 func (s *source) add(rule compiled, number, words int) {
 	at := 0
 	for i, prefix := range rule.prefixes {
-		next := -1
-		for j := range s.steps {
-			if j > 0 && s.steps[j].prefix == prefix {
-				next = j
-			}
+		if rule.each {
+			s.steps[at].want(number, words)
 		}
-		if next < 0 {
-			next = len(s.steps)
-			s.steps = append(s.steps, gateStep{before: at, function: rule.chain[i], prefix: prefix})
+		at = s.after(at, prefix, rule.chain[i])
+	}
+	s.steps[at].want(number, words)
+}
+
+// after is the step that applies a transformation after another step.
+func (s *source) after(before, prefix int, function plugintypes.Transformation) int {
+	for i := 1; i < len(s.steps); i++ {
+		if s.steps[i].prefix == prefix {
+			return i
 		}
-		at = next
 	}
-	if s.steps[at].patterns == nil {
-		s.steps[at].patterns = make([]uint64, words)
+	s.steps = append(s.steps, gateStep{before: before, function: function, prefix: prefix})
+	return len(s.steps) - 1
+}
+
+func (s *gateStep) want(number, words int) {
+	if s.patterns == nil {
+		s.patterns = make([]uint64, words)
 	}
-	s.steps[at].patterns[number/64] |= 1 << (number % 64)
+	s.patterns[number/64] |= 1 << (number % 64)
 }
 
 // values are those that the engine gives to a rule with this target.

@@ -168,9 +168,13 @@ fn it_knows_phrases_transformations_and_targets() {
         rule(5, "REQUEST_COOKIES|!REQUEST_COOKIES:free", "@rx zeta", "t:none,t:removeWhitespace"),
         rule(6, "ARGS:only", "@rx theta", "t:none"),
         "SecRuleUpdateTargetById 6 \"ARGS:more\"\n".to_owned(),
+        rule(7, "ARGS", "@rx %2e|=eta=", "t:none,t:urlDecodeUni,t:lowercase,multiMatch"),
     ];
     let pair = Pair::new(&text.concat());
-    assert_eq!(pair.judged(), [6, 0]);
+    assert_eq!(pair.judged(), [7, 0]);
+    assert_eq!(pair.get("/?q=%252e"), [7]);
+    assert_eq!(pair.get("/?q=%2532e"), [] as [u32; 0]);
+    assert_eq!(pair.get("/?q=%253dETA%3d"), [7]);
     assert_eq!(pair.get("/?q=a+NEEDLE+here"), [1]);
     assert_eq!(pair.get("/?q=%2553ecret"), [2]);
     assert_eq!(pair.get("/?q=spaced+out"), [2]);
