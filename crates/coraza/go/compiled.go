@@ -34,10 +34,11 @@ type target struct {
 }
 
 // pattern is what a value must have for an operator to match: an expression in the syntax that Go and Rust share, or one of some
-// phrases, whose ASCII letters are of any case.
+// phrases, whose ASCII letters are of any case. With not, a value must not have it.
 type pattern struct {
 	expression string
 	phrases    []string
+	not        bool
 }
 
 // rulesOf are all rules of a set, as internal/corazawaf has them.
@@ -81,7 +82,12 @@ func gateable(waf coraza.WAF, files *memory) (rules []compiled) {
 func readRule(rule reflect.Value, files *memory) (compiled, bool) {
 	operator := rule.FieldByName("operator")
 	found := compiled{id: int(rule.FieldByName("ID_").Int()), phase: int(rule.FieldByName("Phase_").Int())}
-	if found.id == 0 || operator.IsNil() || operator.Elem().FieldByName("Negation").Bool() {
+	if found.id == 0 || operator.IsNil() {
+		return found, false
+	}
+	// An operator that is negated captures what it finds when the rule does not match.
+	negated := operator.Elem().FieldByName("Negation").Bool()
+	if negated && rule.FieldByName("Capture").Bool() {
 		return found, false
 	}
 	found.each = rule.FieldByName("MultiMatch").Bool()
@@ -101,7 +107,8 @@ func readRule(rule reflect.Value, files *memory) (compiled, bool) {
 	}
 	var ok bool
 	found.pattern, ok = readPattern(operator.Elem(), path.Dir(rule.FieldByName("File_").String()), files)
-	return found, ok
+	found.pattern.not = negated
+	return found, ok && (!negated || found.pattern.expression != "")
 }
 
 // stable are variables that do not change while a phase runs: what the gate has seen is what its rules will see.

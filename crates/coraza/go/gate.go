@@ -114,6 +114,11 @@ func (g *gate) build(rules []compiled) {
 	g.words = (len(own) + 63) / 64
 	for number, rule := range own {
 		g.rules = append(g.rules, rule.id)
+		not := 0
+		if rule.pattern.not {
+			not = 1
+		}
+		w.number(not)
 		w.text(rule.pattern.expression)
 		w.number(len(rule.pattern.phrases))
 		for _, phrase := range rule.pattern.phrases {

@@ -189,11 +189,24 @@ fn it_knows_phrases_transformations_and_targets() {
 }
 
 #[test]
+fn rules_that_miss_something_are_judged() {
+    let text = [rule(1, "ARGS", "!@rx ^[a-z]*$", "t:none"), rule(2, "ARGS:q", "!@rx ^.{2,4}$", "t:none,t:lowercase")];
+    let pair = Pair::new(&text.concat());
+    assert_eq!(pair.judged(), [2, 0]);
+    assert_eq!(pair.get("/?q=abc&r=def"), [] as [u32; 0]);
+    assert_eq!(pair.get("/?q=abc&r=9"), [1]);
+    assert_eq!(pair.get("/?q=abcde"), [2]);
+    assert_eq!(pair.get("/?q=%c3%a4%c3%a4%c3%a4"), [1]);
+    assert_eq!(pair.get("/?q=%ff%ff%ff%ff%ff"), [1, 2]);
+    assert_eq!(pair.get("/"), [] as [u32; 0]);
+}
+
+#[test]
 fn what_depends_on_other_rules_is_left_alone() {
     let text = [
         rule(1, "ARGS:q", "@rx ^(.*)$", "t:none,capture,setvar:tx.seen=%{tx.1}"),
         rule(2, "TX:seen", "@rx needle", "t:none"),
-        rule(3, "ARGS", "!@rx ^[a-z]*$", "t:none"),
+        rule(3, "ARGS", "!@rx ^[a-z]*$", "t:none,capture"),
         rule(4, "&ARGS", "@rx ^2$", "t:none"),
         rule(5, "ARGS", "@rx left", "t:none,chain") + "SecRule ARGS \"@rx right\" \"t:none\"\n",
     ];

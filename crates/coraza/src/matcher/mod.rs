@@ -41,6 +41,8 @@ enum Pattern {
     /// One of its strings is enough.
     Phrases,
     Expression(Arc<Regex>),
+    /// In all texts that do not match.
+    Not(Arc<Regex>),
     /// May be in any text.
     Unknown,
 }
@@ -55,7 +57,8 @@ fn has(set: &[u64], number: usize) -> bool {
 }
 
 impl Matcher {
-    /// Reads a batch: for each pattern its expression, the number of its phrases, and these, in lower case.
+    /// Reads a batch: for each pattern whether a text must not match it (1), its expression, the number of its phrases, and these, in
+    /// lower case.
     pub(crate) fn new(batch: &[u8]) -> Self {
         let mut batch = Reader(batch);
         let mut patterns = Vec::new();
@@ -63,9 +66,13 @@ impl Matcher {
         let mut always = Vec::new();
         while batch.more() {
             let number = patterns.len();
-            let expression = batch.text();
+            let (negated, expression) = (batch.number() == 1, batch.text());
             let phrases: Vec<_> = (0..batch.number()).map(|_| batch.text()).collect();
-            let (pattern, needed) = if phrases.is_empty() { compile(&expression) } else { (Pattern::Phrases, phrases) };
+            let (pattern, needed) = match compile(&expression) {
+                _ if !phrases.is_empty() => (Pattern::Phrases, phrases),
+                (Pattern::Expression(expression), _) if negated => (Pattern::Not(expression), Vec::new()),
+                compiled => compiled,
+            };
             always.resize(number / 64 + 1, 0);
             if needed.is_empty() {
                 put(&mut always, number);
@@ -143,6 +150,8 @@ impl Pattern {
         match self {
             Self::Phrases | Self::Unknown => true,
             Self::Expression(expression) => expression.is_match(text),
+            // Only of ASCII it is sure that both engines read an expression the same way.
+            Self::Not(expression) => !text.is_ascii() || !expression.is_match(text),
         }
     }
 }
