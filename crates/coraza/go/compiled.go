@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/corazawaf/coraza/v3"
@@ -158,9 +160,31 @@ func readPattern(operator reflect.Value, dir string, files *memory) (pattern, bo
 // readExpression writes an expression as Go understood it, so that no other reading is left for Rust's: what stands in classes is
 // escaped, classes are spelt out. ASCII only, and what folds to it: other tables of Unicode's cases may differ.
 func readExpression(text string) (pattern, bool) {
+	if known, ok := expressions.Load(text); ok {
+		return pattern{expression: known.(string)}, true
+	}
+	written, ok := writeExpression(text)
+	if ok {
+		if expressionsKnown.Add(1)%mostExpressions == 0 {
+			expressions.Clear()
+		}
+		expressions.Store(text, written)
+	}
+	return pattern{expression: written}, ok
+}
+
+// What readExpression has written lately: profiles, and the rules before and after a change, have most in common.
+var (
+	expressions      sync.Map
+	expressionsKnown atomic.Int64
+)
+
+const mostExpressions = 5000
+
+func writeExpression(text string) (string, bool) {
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return pattern{}, false
+		return "", false
 	}
 	written := strings.Builder{}
 	plain := parsed.String()
@@ -168,7 +192,7 @@ func readExpression(text string) (pattern, bool) {
 	for i := 0; i < len(plain); i++ {
 		switch {
 		case plain[i] >= 0x80:
-			return pattern{}, false
+			return "", false
 		case plain[i] == '\\' && (plain[i+1] == 'b' || plain[i+1] == 'B'):
 			// Go's words are ASCII.
 			written.WriteString(`(?-u:` + plain[i:i+2] + `)`)
@@ -180,7 +204,7 @@ func readExpression(text string) (pattern, bool) {
 			written.WriteByte(plain[i])
 		}
 	}
-	return pattern{expression: written.String()}, true
+	return written.String(), true
 }
 
 // readPhrases takes an operator's argument apart as the engine does: words, or the lines of a file beside the rule's.

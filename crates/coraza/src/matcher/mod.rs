@@ -40,9 +40,9 @@ pub(crate) struct Matcher {
 enum Pattern {
     /// One of its strings is enough.
     Phrases,
-    Expression(Arc<Regex>),
+    Expression(Arc<Expression>),
     /// In all texts that do not match.
-    Not(Arc<Regex>),
+    Not(Arc<Expression>),
     /// May be in any text.
     Unknown,
 }
@@ -68,10 +68,11 @@ impl Matcher {
             let number = patterns.len();
             let (negated, expression) = (batch.number() == 1, batch.text());
             let phrases: Vec<_> = (0..batch.number()).map(|_| batch.text()).collect();
-            let (pattern, needed) = match compile(&expression) {
+            let (pattern, needed) = match shared(&expression) {
                 _ if !phrases.is_empty() => (Pattern::Phrases, phrases),
-                (Pattern::Expression(expression), _) if negated => (Pattern::Not(expression), Vec::new()),
-                compiled => compiled,
+                Some(expression) if negated => (Pattern::Not(expression), Vec::new()),
+                Some(expression) => (Pattern::Expression(Arc::clone(&expression)), expression.needs.clone()),
+                None => (Pattern::Unknown, Vec::new()),
             };
             always.resize(number / 64 + 1, 0);
             if needed.is_empty() {
@@ -144,14 +145,22 @@ impl Matcher {
     }
 }
 
+impl Drop for Matcher {
+    /// What nobody uses any more is forgotten.
+    fn drop(&mut self) {
+        self.patterns.clear();
+        SHARED.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, other| other.strong_count() > 0);
+    }
+}
+
 impl Pattern {
     /// To be asked of a pattern whose strings were found.
     fn may_match(&self, text: &[u8]) -> bool {
         match self {
             Self::Phrases | Self::Unknown => true,
-            Self::Expression(expression) => expression.is_match(text),
+            Self::Expression(expression) => expression.automaton.is_match(text),
             // Only of ASCII it is sure that both engines read an expression the same way.
-            Self::Not(expression) => !text.is_ascii() || !expression.is_match(text),
+            Self::Not(expression) => !text.is_ascii() || !expression.automaton.is_match(text),
         }
     }
 }
@@ -160,27 +169,27 @@ fn unknown(count: usize) -> Vec<Pattern> {
     (0..count).map(|_| Pattern::Unknown).collect()
 }
 
-/// An expression, and the strings that it needs.
-fn compile(expression: &str) -> (Pattern, Vec<String>) {
-    let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(expression);
-    let (Ok(parsed), Some(compiled)) = (parsed, shared(expression)) else {
-        return (Pattern::Unknown, Vec::new());
-    };
-    (Pattern::Expression(compiled), literals::required(&parsed).unwrap_or_default())
+/// An expression that can be searched for.
+#[derive(Debug)]
+struct Expression {
+    automaton: Regex,
+    /// One of these is in each text that it is in; without any it may be in all.
+    needs: Vec<String>,
 }
 
-/// Expressions that are in use: profiles have most of them in common.
-static SHARED: LazyLock<Mutex<HashMap<String, Weak<Regex>>>> = LazyLock::new(Mutex::default);
+/// Expressions that are in use: profiles, and the rules before and after a change, have most of them in common.
+static SHARED: LazyLock<Mutex<HashMap<String, Weak<Expression>>>> = LazyLock::new(Mutex::default);
 
-fn shared(expression: &str) -> Option<Arc<Regex>> {
+/// Nothing where the expression is none, or takes too much.
+fn shared(text: &str) -> Option<Arc<Expression>> {
     let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = all.get(expression).and_then(Weak::upgrade) {
+    if let Some(known) = all.get(text).and_then(Weak::upgrade) {
         return Some(known);
     }
-    let built = RegexBuilder::new(expression).size_limit(MOST).dfa_size_limit(MOST_RUNNING).build().ok()?;
-    let built = Arc::new(built);
-    all.retain(|_, other| other.strong_count() > 0);
-    all.insert(expression.to_owned(), Arc::downgrade(&built));
+    let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(text).ok()?;
+    let automaton = RegexBuilder::new(text).size_limit(MOST).dfa_size_limit(MOST_RUNNING).build().ok()?;
+    let built = Arc::new(Expression { automaton, needs: literals::required(&parsed).unwrap_or_default() });
+    all.insert(text.to_owned(), Arc::downgrade(&built));
     Some(built)
 }
 
