@@ -6,6 +6,8 @@ use crate::wire::{Fields, Malformed, Value, field, pair};
 pub(crate) const LISTENER_TAG: &[u8] = b"portcullis.listener";
 /// The same for the trace of a request.
 pub(crate) const TRACE_TAG: &[u8] = b"portcullis.trace";
+/// The same for what the route promises, as its annotation has it.
+pub(crate) const OBJECTIVES_TAG: &[u8] = b"portcullis.slo";
 
 /// What entries of requests and of connections have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +35,7 @@ pub(crate) struct Common<'a> {
     /// `namespace/gateway/listener`, where Envoy was told to say so.
     pub(crate) listener: &'a [u8],
     pub(crate) trace: &'a [u8],
+    pub(crate) objectives: &'a [u8],
     /// Bytes to and from the client, as on the wire.
     pub(crate) sent: u64,
     pub(crate) received: u64,
@@ -184,6 +187,7 @@ impl<'a> Common<'a> {
             (_, b"-") => {}
             (LISTENER_TAG, listener) => self.listener = listener,
             (TRACE_TAG, trace) => self.trace = trace,
+            (OBJECTIVES_TAG, objectives) => self.objectives = objectives,
             _ => {}
         }
     }

@@ -37,8 +37,8 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     expose_traffic(&kit, &traffic, &metrics);
     let lines = event_lines(&kit, settings.events.file.as_ref(), &metrics).await?;
     let events = Events::new(&metrics, settings.events.redact.clone(), lines);
-    let states = live::start(&kit, &traffic);
-    kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), states, events: events.live() }));
+    let live = live::start(&kit, &traffic);
+    kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), live, events: events.live() }));
     if let Some(address) = &settings.metrics {
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }
