@@ -15,6 +15,7 @@ mod entry;
 mod events;
 mod expose;
 mod facts;
+mod family;
 mod flags;
 mod grpc;
 mod histogram;

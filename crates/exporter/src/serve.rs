@@ -63,7 +63,7 @@ fn expose_traffic(kit: &Kit, traffic: &Arc<Traffic>, metrics: &Arc<Metrics>) {
     let (traffic, metrics) = (Arc::clone(traffic), Arc::clone(metrics));
     kit.metrics.expose_by(Box::new(move |registry, accept| {
         traffic.tell_series(&metrics);
-        expose::write(registry, &traffic.snapshot(), &traffic.bounds, accept)
+        expose::scrape(registry, Arc::clone(&traffic), accept)
     }));
 }
 

@@ -5,4 +5,5 @@
 mod envoy;
 mod house;
 mod page;
+mod scrapes;
 mod streams;
