@@ -1,6 +1,5 @@
 //! The service's configuration, one YAML file. It is read at the start; of later changes only levels of the log are taken over.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::Common;
@@ -74,13 +73,16 @@ pub struct Envoys {
     pub interval: Duration,
 }
 
-/// Security events as JSON lines.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Security events: as JSON lines in a file, at a collector, or both.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Events {
-    /// The file that they are added to, such as /dev/stdout; none are written when absent.
+    /// The file that they are added to, such as `{path: /dev/stdout}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
+    pub file: Option<kit::journal::File>,
+    /// The collector that takes them as OTLP logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<kit::otlp::Settings>,
     /// What is masked in them, and on the live page: client, user, host, path, userAgent.
     pub redact: Vec<Field>,
 }

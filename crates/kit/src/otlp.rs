@@ -2,6 +2,7 @@
 //! waits, for how long, and what is lost.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU128;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -87,6 +88,8 @@ pub struct Record {
     pub severity: Severity,
     /// What kind of event it is, such as `waf.audit`.
     pub event: &'static str,
+    /// The trace of the request that it is about.
+    pub trace: Option<NonZeroU128>,
     /// All that there is to tell.
     pub body: String,
     /// What of that is searched for.
@@ -198,6 +201,7 @@ impl Record {
             severity_number: number.into(),
             severity_text: text.to_owned(),
             event_name: self.event.to_owned(),
+            trace_id: self.trace.map(|trace| trace.get().to_be_bytes().to_vec()).unwrap_or_default(),
             body: Some(AnyValue { value: Some(Any::StringValue(self.body.clone())) }),
             attributes: self.attributes.iter().map(|(name, value)| pair(name, value.encode())).collect(),
             ..LogRecord::default()
