@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! grpc ─▶ ingest ─┬─▶ entry: what an entry says, read in place
-//!                 ├─▶ traffic: counters and histograms by route ─▶ expose: metrics
+//!                 ├─▶ traffic: counters and histograms by route ─▶ expose, push: metrics
 //!                 ├─▶ top: who comes most
 //!                 └─▶ events: what was refused, as JSON lines   ─▶ http: the live page
 //! ```
@@ -25,6 +25,7 @@ mod labels;
 mod live;
 mod loss;
 pub mod metrics;
+mod push;
 mod reason;
 mod serve;
 pub mod settings;

@@ -19,7 +19,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::settings::{self, Settings};
 use crate::traffic::{Before, Bounds, Traffic};
-use crate::{expose, grpc, http, live, loss};
+use crate::{expose, grpc, http, live, loss, push};
 
 const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
 
@@ -39,6 +39,9 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }
     forget_idle(&kit, &traffic, settings.forget_after);
+    if let Some(settings) = &settings.push {
+        push::start(&kit, settings, &traffic, &metrics)?;
+    }
     loss::start(&kit, &settings.envoys, &metrics)?;
     let ingest = Arc::new(Ingest::new(traffic, metrics, events));
     let routes = grpc::routes(&kit, ingest, settings.grpc.max_message).await;
