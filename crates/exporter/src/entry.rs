@@ -1,11 +1,15 @@
 //! Entries of access logs (`envoy.data.accesslog.v3`), as far as they are counted or told. Nothing is copied.
 
+use std::num::NonZeroU128;
+
 use crate::wire::{Fields, Malformed, Value, field, pair};
 
 /// What a custom tag has to be called for the exporter to know the listener: `namespace/gateway/listener`.
 pub(crate) const LISTENER_TAG: &[u8] = b"portcullis.listener";
 /// The same for the trace of a request.
 pub(crate) const TRACE_TAG: &[u8] = b"portcullis.trace";
+/// The same for what the route promises, as its annotation has it.
+pub(crate) const OBJECTIVES_TAG: &[u8] = b"portcullis.slo";
 
 /// What entries of requests and of connections have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +37,7 @@ pub(crate) struct Common<'a> {
     /// `namespace/gateway/listener`, where Envoy was told to say so.
     pub(crate) listener: &'a [u8],
     pub(crate) trace: &'a [u8],
+    pub(crate) objectives: &'a [u8],
     /// Bytes to and from the client, as on the wire.
     pub(crate) sent: u64,
     pub(crate) received: u64,
@@ -151,6 +156,13 @@ impl<'a> Connection<'a> {
 }
 
 impl<'a> Common<'a> {
+    /// The trace, if it is one.
+    pub(crate) fn trace(&self) -> Option<NonZeroU128> {
+        let is_one = self.trace.len() == 32 && self.trace.iter().all(u8::is_ascii_hexdigit);
+        let digits = std::str::from_utf8(self.trace).ok().filter(|_| is_one)?;
+        NonZeroU128::new(u128::from_str_radix(digits, 16).ok()?)
+    }
+
     fn read(message: &'a [u8]) -> Result<Self, Malformed> {
         let mut common = Self::default();
         let mut fields = Fields::new(message);
@@ -184,6 +196,7 @@ impl<'a> Common<'a> {
             (_, b"-") => {}
             (LISTENER_TAG, listener) => self.listener = listener,
             (TRACE_TAG, trace) => self.trace = trace,
+            (OBJECTIVES_TAG, objectives) => self.objectives = objectives,
             _ => {}
         }
     }

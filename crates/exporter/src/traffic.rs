@@ -8,6 +8,7 @@
 //!
 //! Each lane counts for itself, so that nobody waits for another. Labels are made once, not for each entry.
 
+mod families;
 mod part;
 mod snapshot;
 
@@ -22,9 +23,10 @@ use crate::entry::{Connection, Request};
 use crate::labels::{self, OTHER, Place};
 use crate::metrics::{Metrics, Name};
 use crate::reason::Reason;
+pub(crate) use families::COUNTED;
 pub(crate) use part::Known;
 use part::{Part, Which};
-pub(crate) use snapshot::{Before, RouteTotals, Snapshot};
+pub(crate) use snapshot::{Before, RouteTotals, Said, Snapshot};
 
 /// How many gateways may send logs under their own names.
 const MOST_ORIGINS: usize = 10_000;
