@@ -60,7 +60,11 @@ fn service(gateway: &str, als: &AlsSink, cluster: &ClusterName, writer: Writer) 
         grpc_service: Some(grpc_service(cluster, "", None)),
         transport_api_version: core::ApiVersion::V3.into(),
         buffer_size_bytes: Some(BUFFER_BYTES),
-        custom_tags: vec![tag("portcullis.listener", "%FILTER_CHAIN_NAME%"), tag("portcullis.trace", "%TRACE_ID%")],
+        custom_tags: vec![
+            tag("portcullis.listener", "%FILTER_CHAIN_NAME%"),
+            tag("portcullis.trace", "%TRACE_ID%"),
+            tag("portcullis.ja4", "%TLS_JA4_FINGERPRINT%"),
+        ],
         ..Default::default()
     };
     let of_requests = matches!(writer, Writer::Requests | Writer::Tries);
