@@ -15,6 +15,7 @@
 mod error;
 #[allow(unsafe_code, reason = "calls into Go; each call says why it is sound")]
 mod ffi;
+mod matcher;
 mod matches;
 mod message;
 mod rules;

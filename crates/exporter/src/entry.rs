@@ -10,6 +10,8 @@ pub(crate) const LISTENER_TAG: &[u8] = b"portcullis.listener";
 pub(crate) const TRACE_TAG: &[u8] = b"portcullis.trace";
 /// The same for the JA4 of the client: entries have no field of it.
 pub(crate) const JA4_TAG: &[u8] = b"portcullis.ja4";
+/// The same for what the route promises, as its annotation has it.
+pub(crate) const OBJECTIVES_TAG: &[u8] = b"portcullis.slo";
 
 /// What entries of requests and of connections have in common.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +42,7 @@ pub(crate) struct Common<'a> {
     /// Fingerprints of the client's TLS, where Envoy was told to compute them.
     pub(crate) ja3: &'a [u8],
     pub(crate) ja4: &'a [u8],
+    pub(crate) objectives: &'a [u8],
     /// Bytes to and from the client, as on the wire.
     pub(crate) sent: u64,
     pub(crate) received: u64,
@@ -200,6 +203,7 @@ impl<'a> Common<'a> {
             (LISTENER_TAG, listener) => self.listener = listener,
             (TRACE_TAG, trace) => self.trace = trace,
             (JA4_TAG, ja4) => self.ja4 = ja4,
+            (OBJECTIVES_TAG, objectives) => self.objectives = objectives,
             _ => {}
         }
     }

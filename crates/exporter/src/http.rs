@@ -14,7 +14,7 @@ use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 use tokio_stream::{Stream, StreamExt as _};
 
 use crate::ingest::now;
-use crate::live::{Detail, States, detail};
+use crate::live::{Detail, Live};
 use crate::top::Lists;
 use crate::traffic::Traffic;
 
@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(Clone)]
 pub(crate) struct Pages {
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) states: States,
+    pub(crate) live: Live,
     pub(crate) events: broadcast::Sender<String>,
 }
 
@@ -61,19 +61,19 @@ async fn top(State(pages): State<Pages>) -> Json<Lists> {
 }
 
 async fn route(State(pages): State<Pages>, Path(id): Path<usize>) -> Result<Json<Detail>, StatusCode> {
-    detail(&pages.traffic.snapshot(), id).map(Json).ok_or(StatusCode::NOT_FOUND)
+    pages.live.detail(&pages.traffic, id).map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
 /// Events of the browser's kind: `state` each second, `refused` as it happens.
 async fn stream(State(pages): State<Pages>) -> Response {
-    if pages.states.receiver_count() >= MOST_WATCHERS {
+    if pages.live.states.receiver_count() >= MOST_WATCHERS {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many look at this page\n").into_response();
     }
     Sse::new(events(&pages)).keep_alive(KeepAlive::default()).into_response()
 }
 
 fn events(pages: &Pages) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
-    let states = WatchStream::new(pages.states.subscribe());
+    let states = WatchStream::new(pages.live.states.subscribe());
     let states = states.filter_map(|state| Some(Ok(Event::default().event("state").data(state?))));
     // Lines that a slow reader has missed are gone: it is shown what happens now.
     let refused = BroadcastStream::new(pages.events.subscribe()).filter_map(Result::ok);

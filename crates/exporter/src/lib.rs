@@ -3,6 +3,7 @@
 //! ```text
 //! grpc ─▶ ingest ─┬─▶ entry: what an entry says, read in place
 //!                 ├─▶ traffic: counters and histograms by route ─▶ expose, push: metrics
+//!                 │            └─ budgets: what routes promise, and what is left ─▶ live
 //!                 ├─▶ top: who comes most
 //!                 └─▶ events: what was refused, as JSON lines   ─▶ http: the live page
 //! ```
@@ -10,6 +11,7 @@
 //! Only `grpc` names tonic, only `http` axum. What is done for an entry costs no allocation unless it is the first of its kind.
 
 mod book;
+mod budgets;
 pub mod cli;
 mod entry;
 mod events;

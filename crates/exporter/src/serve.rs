@@ -33,8 +33,8 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     expose_traffic(&kit, &traffic, &metrics);
     let kept = journals(&kit, &settings.events, &metrics)?;
     let events = Events::new(&metrics, settings.events.redact.clone(), kept, settings.events.otlp.is_some());
-    let states = live::start(&kit, &traffic);
-    kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), states, events: events.live() }));
+    let live = live::start(&kit, &traffic);
+    kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), live, events: events.live() }));
     if let Some(address) = &settings.metrics {
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }

@@ -26,7 +26,7 @@ use crate::reason::Reason;
 pub(crate) use families::COUNTED;
 pub(crate) use part::Known;
 use part::{Part, Which};
-pub(crate) use snapshot::{Before, RouteTotals, Snapshot};
+pub(crate) use snapshot::{Before, RouteTotals, Said, Snapshot};
 
 /// How many gateways may send logs under their own names.
 const MOST_ORIGINS: usize = 10_000;

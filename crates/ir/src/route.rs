@@ -55,6 +55,8 @@ pub struct Source {
     pub rule: usize,
     /// The rule's name, if it has one.
     pub rule_name: Option<String>,
+    /// What the route promises, as it says by annotation: for those who watch it.
+    pub objectives: Option<String>,
 }
 
 /// Which requests a route takes: those that fit all of it.

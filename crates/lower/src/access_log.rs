@@ -12,7 +12,7 @@ use envoy::{
 };
 use ir::{
     ClusterName,
-    api::ext::envoy_proxy::access_log::{AccessLogFormat, AccessLogSetting, AccessLogSink, AccessLogType},
+    api::ext::envoy_proxy::access_log::{AccessLogFormat, AccessLogSetting, AccessLogSink, AccessLogType, AlsType},
 };
 
 use crate::scope::Scope;
@@ -64,6 +64,12 @@ pub(crate) fn reads_route_metadata(scope: &Scope<'_>) -> bool {
         format.text.iter().any(asks) || format.json.iter().flat_map(|fields| fields.values()).any(asks)
     };
     settings(scope).iter().any(|setting| setting.format.iter().any(of_format) || setting.matches.iter().any(asks))
+}
+
+/// Whether a service is told of requests, and with them what their routes promise.
+pub(crate) fn tells_objectives(scope: &Scope<'_>) -> bool {
+    let service = |sink: &AccessLogSink| sink.als.as_ref().is_some_and(|als| als.r#type == AlsType::HTTP);
+    settings(scope).iter().any(|setting| setting.sinks.iter().any(service))
 }
 
 fn settings<'a>(scope: &Scope<'a>) -> &'a [AccessLogSetting] {

@@ -30,6 +30,8 @@ use crate::{
 pub(crate) struct RouteOptions {
     /// Routes carry the resource they were made from, for logs that ask for it.
     pub(crate) metadata: bool,
+    /// Routes carry what they promise, for the service that watches it.
+    pub(crate) objectives: bool,
 }
 
 /// What was made from a route.
@@ -89,7 +91,7 @@ fn lower(route: &Route, options: RouteOptions) -> route::Route {
         name: route.name.to_string(),
         r#match: Some(matching::lower(&route.matcher)),
         action: Some(specifier),
-        metadata: (options.metadata || needs_metadata).then(|| metadata::of_route(&route.source)),
+        metadata: metadata::of_route(&route.source, options.metadata || needs_metadata, options.objectives),
         request_headers_to_add: header_options(request_headers),
         request_headers_to_remove: request_headers.remove.clone(),
         response_headers_to_add: response,

@@ -39,6 +39,9 @@ impl<'a> Scope<'a> {
 
     /// What the encoding of routes depends on.
     pub(crate) fn route_options(&self) -> RouteOptions {
-        RouteOptions { metadata: access_log::reads_route_metadata(self) }
+        RouteOptions {
+            metadata: access_log::reads_route_metadata(self),
+            objectives: access_log::tells_objectives(self),
+        }
     }
 }

@@ -34,7 +34,13 @@ pub(crate) fn prefix(path: &str) -> Matcher {
 pub(crate) fn route(name: &str, matcher: Matcher, action: Action) -> Route {
     Route {
         name: name.into(),
-        source: Arc::new(Source { kind: RouteKind::Http, route: http_route(name), rule: 0, rule_name: None }),
+        source: Arc::new(Source {
+            kind: RouteKind::Http,
+            route: http_route(name),
+            rule: 0,
+            rule_name: None,
+            objectives: None,
+        }),
         matcher,
         action: Arc::new(action),
         features: Arc::new(Features::default()),

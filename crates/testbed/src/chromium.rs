@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -134,6 +136,20 @@ impl Chromium {
     pub async fn click(&mut self, selector: &str) -> Result<()> {
         let clicked = self.evaluate(&format!("document.querySelector({}).click()", json!(selector))).await;
         clicked.map(drop).context("no such button")
+    }
+
+    /// Shows pages on a screen of this size, to somebody who likes colours `light` or `dark`.
+    pub async fn look_as(&mut self, width: u32, height: u32, colours: &str) -> Result<()> {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.call("Emulation.setDeviceMetricsOverride", screen).await?;
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": colours }] });
+        self.call("Emulation.setEmulatedMedia", features).await.map(drop)
+    }
+
+    /// A picture of what is seen, as PNG.
+    pub async fn picture(&mut self) -> Result<Vec<u8>> {
+        let picture = self.call("Page.captureScreenshot", json!({ "format": "png" })).await?;
+        Ok(STANDARD.decode(picture["data"].as_str().context("a picture is a text")?)?)
     }
 
     /// All cookies that the browser keeps.

@@ -24,6 +24,9 @@ use crate::{
 
 pub(crate) use matches::{Rank, regex};
 
+/// What a route promises, as the exporter reads it.
+const OBJECTIVES: &str = "portcullis.dev/slo";
+
 /// What became of all rules of a route, for the listeners of one gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
@@ -193,6 +196,7 @@ fn source(rule: RuleScope<'_>) -> Arc<Source> {
         route: rule.route.reference(),
         rule: rule.index,
         rule_name: rule.rule.name.clone(),
+        objectives: rule.route.annotation(OBJECTIVES).map(str::to_owned),
     })
 }
 

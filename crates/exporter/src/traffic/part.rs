@@ -4,7 +4,7 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{Bounds, RouteTotals};
+use super::{Bounds, RouteTotals, Said};
 use crate::book::Id;
 use crate::entry::{Connection, Request};
 use crate::histogram::{Exemplar, Histogram};
@@ -170,6 +170,9 @@ pub(super) struct Gone {
 impl RouteTotals {
     fn add(&mut self, request: &Request<'_>, bounds: &Bounds) {
         let common = &request.common;
+        if *self.said.text != *common.objectives {
+            self.said = Said { text: common.objectives.into(), at: common.start };
+        }
         self.received += if common.received == 0 { request.request_bytes } else { common.received };
         self.sent += if common.sent == 0 { request.response_bytes } else { common.sent };
         if let Some(whole) = common.to_client.or(common.duration) {

@@ -8,9 +8,18 @@ use crate::book::{Id, Numbered, Outcome};
 use crate::histogram::Histogram;
 use crate::labels::Place;
 
+/// What a route said last that it promises.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) text: Box<[u8]>,
+    /// When: seconds of the Unix epoch.
+    pub(crate) at: f64,
+}
+
 /// What is counted of a route.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteTotals {
+    pub(crate) said: Said,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) whole: Histogram,
@@ -48,6 +57,9 @@ pub(crate) struct Before {
 
 impl RouteTotals {
     fn merge(&mut self, other: &Self) {
+        if self.said.at < other.said.at {
+            self.said.clone_from(&other.said);
+        }
         self.received += other.received;
         self.sent += other.sent;
         self.whole.merge(&other.whole);

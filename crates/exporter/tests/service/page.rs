@@ -3,8 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use ::envoy::accesslog_data::HttpAccessLogEntry;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use testbed::PATIENCE;
 use testbed::chromium::Chromium;
@@ -24,6 +22,12 @@ fn routed(name: &str, millis: i32, (code, details): (u32, &str), path: &str) -> 
     common.route_name = format!("httproute/shop/{name}/rule/0/match/0");
     common.start_time.as_mut().unwrap().seconds = i64::try_from(now.as_secs()).unwrap();
     common.time_to_last_downstream_tx_byte.as_mut().unwrap().nanos = millis * 1_000_000;
+    let promise = match name {
+        "cart" => Some("99% availability; 90% < 250ms; 7d"),
+        "search" => Some("99.9% availability"),
+        _ => None,
+    };
+    common.custom_tags.extend(promise.map(|promise| ("portcullis.slo".to_owned(), promise.to_owned())));
     path.clone_into(&mut entry.request.as_mut().unwrap().path);
     entry
 }
@@ -82,16 +86,7 @@ async fn press(browser: &mut Chromium, key: &str) {
 
 async fn screenshot(browser: &mut Chromium, name: &str) {
     let Some(dir) = std::env::var_os("PORTCULLIS_SCREENSHOTS") else { return };
-    let picture = browser.call("Page.captureScreenshot", json!({ "format": "png" })).await.unwrap();
-    let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-    std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), bytes).unwrap();
-}
-
-async fn looks(browser: &mut Chromium, width: u32, height: u32, scheme: &str) {
-    let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
-    browser.call("Emulation.setDeviceMetricsOverride", metrics).await.unwrap();
-    let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-    browser.call("Emulation.setEmulatedMedia", features).await.unwrap();
+    std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), browser.picture().await.unwrap()).unwrap();
 }
 
 #[tokio::test]
@@ -99,7 +94,7 @@ async fn routes_and_refusals_are_shown_as_they_happen() {
     let service = Service::start("").await;
     let feeding = feed(&service);
     let mut browser = Chromium::start("127.0.0.1:1".parse().unwrap()).await.unwrap();
-    looks(&mut browser, 1280, 900, "light").await;
+    browser.look_as(1280, 900, "light").await.unwrap();
     browser.open(&format!("http://{}/", service.admin)).await.unwrap();
     holds(&mut browser, "three routes", "document.querySelectorAll('#routes tr').length === 3").await;
     holds(&mut browser, "the word live", "document.getElementById('state').textContent === 'live'").await;
@@ -112,12 +107,19 @@ async fn routes_and_refusals_are_shown_as_they_happen() {
     let errors = "[...document.querySelectorAll('#routes tr')].some(row => \
                   row.textContent.includes('shop/search') && row.querySelector('.bad'))";
     holds(&mut browser, "a route with errors", errors).await;
-    holds(
-        &mut browser,
-        "a sparkline",
-        "document.querySelector('#routes polyline').getAttribute('points').split(' ').length > 2",
-    )
-    .await;
+    let lines = "['#routes', '#gateways'].every(table => [0, 1, 2].every(line => \
+                 document.querySelectorAll(table + ' polyline')[line].getAttribute('points').split(' ').length > 2))";
+    holds(&mut browser, "lines of requests, errors and times", lines).await;
+    holds(&mut browser, "the gateway", "document.getElementById('gateways').innerText.includes('edge/eg')").await;
+    // Nothing of the first was bad; a fifth of the second, where one of a thousand may be; the third promises nothing.
+    for (route, left) in [("cart", "100"), ("search", "spent"), ("account", "–")] {
+        let cell = format!(
+            "[...document.querySelectorAll('#routes tr')].find(row => row.textContent.includes('shop/{route}'))\
+             .lastChild.textContent === '{left}'"
+        );
+        holds(&mut browser, &format!("what is left of the budget of {route}"), &cell).await;
+    }
+    assert_eq!(browser.evaluate("document.getElementById('sum-budget').textContent").await, Some(json!("spent")));
     screenshot(&mut browser, "live-light").await;
 
     // What a client sent stands there as text, and nothing came from elsewhere.
@@ -131,11 +133,11 @@ async fn routes_and_refusals_are_shown_as_they_happen() {
 
     with_a_keyboard(&mut browser).await;
 
-    looks(&mut browser, 1280, 900, "dark").await;
+    browser.look_as(1280, 900, "dark").await.unwrap();
     screenshot(&mut browser, "live-dark").await;
     let dark = "getComputedStyle(document.body).backgroundColor";
     assert_eq!(browser.evaluate(dark).await, Some(json!("rgb(20, 23, 28)")));
-    looks(&mut browser, 360, 780, "dark").await;
+    browser.look_as(360, 780, "dark").await.unwrap();
     holds(&mut browser, "nothing beside the edge", "document.documentElement.scrollWidth <= 360").await;
     screenshot(&mut browser, "live-360").await;
 
@@ -146,14 +148,26 @@ async fn routes_and_refusals_are_shown_as_they_happen() {
 }
 
 async fn with_a_keyboard(browser: &mut Chromium) {
+    let at = |row: &str, place: usize| {
+        format!("document.activeElement === document.querySelectorAll('{row} .name')[{place}]")
+    };
     press(browser, "ArrowDown").await;
-    holds(browser, "the first route", "document.activeElement.className === 'name'").await;
-    press(browser, "ArrowDown").await;
-    let second = "document.activeElement === document.querySelectorAll('#routes .name')[1]";
-    holds(browser, "the second route", second).await;
+    holds(browser, "the gateway", &at("#gateways", 0)).await;
+    for place in [0, 1] {
+        press(browser, "ArrowDown").await;
+        holds(browser, "a route", &at("#routes", place)).await;
+    }
     press(browser, "ArrowUp").await;
     press(browser, "Enter").await;
     holds(browser, "details", "document.getElementById('detail').open").await;
+    holds(browser, "three lines", "document.querySelectorAll('#detail-pace polyline').length === 3").await;
+    let objectives = "(text => text.includes('99% availability') && text.includes('90% < 250ms') && text.includes('7 d'))\
+                      (document.getElementById('objectives').innerText)";
+    holds(browser, "objectives", objectives).await;
+    // It goes on while one looks.
+    let count = "Number(document.querySelector('#answers td:last-child').textContent.replaceAll(',', ''))";
+    let before = browser.evaluate(count).await.unwrap();
+    holds(browser, "more answers", &format!("{count} > {before}")).await;
     holds(browser, "answers", "document.getElementById('answers').innerText.includes('200')").await;
     holds(browser, "replies", "document.getElementById('replies').innerText.length > 0").await;
     screenshot(browser, "detail").await;

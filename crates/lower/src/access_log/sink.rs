@@ -17,7 +17,7 @@ use ir::{
 };
 
 use super::{Writer, format::Record, log};
-use crate::{convert::grpc_service, telemetry};
+use crate::{convert::grpc_service, metadata, telemetry};
 
 const STDOUT: &str = "/dev/stdout";
 
@@ -55,19 +55,24 @@ fn file(path: &str, record: &Record<'_>) -> AccessLog {
 
 /// Records of requests and records of connections are different messages: a service asks for one kind of them.
 fn service(gateway: &str, als: &AlsSink, cluster: &ClusterName, writer: Writer) -> Option<AccessLog> {
+    let of_requests = matches!(writer, Writer::Requests | Writer::Tries);
+    let mut custom_tags = vec![
+        tag("portcullis.listener", "%FILTER_CHAIN_NAME%"),
+        tag("portcullis.trace", "%TRACE_ID%"),
+        tag("portcullis.ja4", "%TLS_JA4_FINGERPRINT%"),
+    ];
+    if of_requests {
+        let promised = custom_tag::Type::Metadata(metadata::objectives_tag());
+        custom_tags.push(CustomTag { tag: "portcullis.slo".to_owned(), r#type: Some(promised) });
+    }
     let common = CommonGrpcAccessLogConfig {
         log_name: als.log_name.clone().unwrap_or_else(|| format!("accesslog/{gateway}")),
         grpc_service: Some(grpc_service(cluster, "", None)),
         transport_api_version: core::ApiVersion::V3.into(),
         buffer_size_bytes: Some(BUFFER_BYTES),
-        custom_tags: vec![
-            tag("portcullis.listener", "%FILTER_CHAIN_NAME%"),
-            tag("portcullis.trace", "%TRACE_ID%"),
-            tag("portcullis.ja4", "%TLS_JA4_FINGERPRINT%"),
-        ],
+        custom_tags,
         ..Default::default()
     };
-    let of_requests = matches!(writer, Writer::Requests | Writer::Tries);
     match als.r#type {
         AlsType::HTTP if of_requests => {
             let http = als.http.clone().unwrap_or_default();

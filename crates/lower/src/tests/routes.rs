@@ -133,6 +133,24 @@ fn redirects_and_answers() {
 }
 
 #[test]
+fn promises_only_where_a_service_watches_them() {
+    let mut promising = to("r", prefix(""), forward("c"));
+    let said = Some("99.9% availability".to_owned());
+    promising.source = Arc::new(ir::Source { objectives: said, ..(*promising.source).clone() });
+    let gateway = simple([promising, to("s", prefix("/s"), forward("c"))], vec![cluster("c")]);
+    assert!(!json(&accepted(&gateway), type_url::ROUTE, "http-80").to_string().contains("availability"));
+    let settings =
+        serde_json::json!({"accessLog": {"settings": [{"sinks": [{"type": "ALS", "als": {"type": "HTTP"}}]}]}});
+    let telemetry = serde_json::from_value(settings).unwrap();
+    let proxy = ir::api::ext::EnvoyProxySpec { telemetry, ..Default::default() };
+    let gateway = ir::Gateway { proxy: Arc::new(proxy), ..gateway };
+    let table = json(&accepted(&gateway), type_url::ROUTE, "http-80");
+    let routes = table["virtual_hosts"][0]["routes"].as_array().unwrap();
+    let metadata: Vec<_> = routes.iter().map(|route| &route["metadata"]).filter(|found| !found.is_null()).collect();
+    assert_eq!(metadata, [&serde_json::json!({"filter_metadata": {"portcullis": {"slo": "99.9% availability"}}})]);
+}
+
+#[test]
 fn metadata_only_where_somebody_reads_it() {
     let gateway = simple([to("r", prefix(""), forward("c"))], vec![cluster("c")]);
     assert!(!json(&accepted(&gateway), type_url::ROUTE, "http-80").to_string().contains("envoy-gateway"));

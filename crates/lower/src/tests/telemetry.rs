@@ -66,7 +66,7 @@ fn services_are_told_the_fingerprints_of_clients() {
         json(&lowered, type_url::LISTENER, "tcp-443")["listener_filters"][0]["typed_config"].take()
     };
     let als = json!({"type": "ALS", "als": {"type": "HTTP", "backendRefs": [{"name": "x", "port": 1}]}});
-    let told = inspector(json!({"accessLog": {"settings": [{"sinks": [als.clone()]}]}}));
+    let told = inspector(json!({"accessLog": {"settings": [{"sinks": [als]}]}}));
     assert_eq!(told["enable_ja4_fingerprinting"], json!(true));
     // Nobody else asks, and it costs a hash for each connection.
     let file = json!({"type": "File", "file": {"path": "/dev/stdout"}});

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use testbed::client::Request;
 use testbed::service::page;
 use testbed::wait::wait_for;
@@ -12,6 +13,9 @@ use super::house::House;
 
 /// How long an entry may take from Envoy, which sends them each second, to a figure.
 const ARRIVAL: Duration = Duration::from_secs(20);
+
+/// The demo has fewer routes.
+const MOST_ROUTES: usize = 50;
 
 /// Figures of the exporter: requests by status, and those that Envoy answered itself by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +56,22 @@ pub(super) async fn check(house: &House, before: &Figures, sent: &BTreeMap<u16, 
         bail!("→ WRONG: wanted {sent:?} and {wanted:?}");
     }
     println!("→ as it should be");
-    Ok(())
+    check_promise(house).await
+}
+
+/// Whether what the route promises has come by its requests, and nothing of the budget for its answers is gone.
+async fn check_promise(house: &House) -> Result<()> {
+    let address = format!("127.0.0.1:{}", house.ports().page);
+    for id in 0..MOST_ROUTES {
+        let Ok(text) = page(&address, &format!("/live/routes/{id}")).await else { continue };
+        let detail: Value = serde_json::from_str(&text).unwrap_or_default();
+        let objective = &detail["promise"]["objectives"][0];
+        if objective["objective"] == "99.9% availability" {
+            println!("# what is left of the route's error budget\n{objective}");
+            return if objective["left"] == 1.0 { Ok(()) } else { bail!("→ WRONG: wanted all of it") };
+        }
+    }
+    bail!("→ WRONG: the exporter knows of no route that promises something")
 }
 
 async fn figures(house: &House) -> Result<Figures> {

@@ -14,6 +14,10 @@ const CONTROLLER: &str = "controllerName: gateway.envoyproxy.io/gatewayclass-con
 const OBSERVED: &str =
     "  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: observed, namespace: default}\n";
 
+/// The quickstart's route, and what it promises.
+const ROUTE: &str = "kind: HTTPRoute\nmetadata:\n  name: backend\n";
+const PROMISE: &str = "  annotations: { portcullis.dev/slo: \"99.9% availability; 99% < 250ms; 30d\" }\n";
+
 /// The files that programs are started with.
 pub(super) struct Files {
     /// The server's configuration.
@@ -40,7 +44,8 @@ pub(super) fn copy_to(dir: &Path, ports: Ports) -> Result<Files> {
         let text = fs::read_to_string(&file)?
             .replace("port: 8888", &format!("port: {}", ports.gateway))
             .replace("port: 3000", &format!("port: {}", ports.backend))
-            .replace(CONTROLLER, &format!("{CONTROLLER}{OBSERVED}"));
+            .replace(CONTROLLER, &format!("{CONTROLLER}{OBSERVED}"))
+            .replace(ROUTE, &format!("{ROUTE}{PROMISE}"));
         fs::write(resources.join(file.file_name().context("a file has a name")?), text)?;
     }
     let text = fs::read_to_string(example.join("standalone.yaml"))?;
