@@ -33,6 +33,14 @@ func (c *clock) begin() {
 	}
 }
 
+// left is how long the step may still take; 0: as long as it likes.
+func (c *clock) left() time.Duration {
+	if c == nil || c.allowed == 0 {
+		return 0
+	}
+	return max(c.allowed-time.Since(c.begun), 1)
+}
+
 func (c *clock) Debug() debuglog.Event {
 	c.asked++
 	if c.asked%lookEvery == 0 && c.allowed > 0 && time.Since(c.begun) > c.allowed {

@@ -110,10 +110,13 @@ func coraza_versions() C.coraza_bytes {
 	return give([]byte(versions()))
 }
 
-// coraza_compile makes a rule set of a batch of files (see source.go). A number of 0 is a failure, told in problem.
+// coraza_compile makes a rule set of a batch of files (see source.go), and says how many rules it has and how many of them the gate
+// judges. A number of 0 is a failure, told in problem.
 //
 //export coraza_compile
-func coraza_compile(data *C.uint8_t, size C.size_t, rules *C.uint64_t, problem *C.coraza_bytes) C.uintptr_t {
+func coraza_compile(data *C.uint8_t, size C.size_t, rules, judged *C.uint64_t,
+	problem *C.coraza_bytes,
+) C.uintptr_t {
 	var set *ruleSet
 	err := contained(func() (err error) {
 		set, err = compile(take(data, size))
@@ -123,16 +126,16 @@ func coraza_compile(data *C.uint8_t, size C.size_t, rules *C.uint64_t, problem *
 		*problem = give(encodeProblem(err))
 		return 0
 	}
-	*rules = C.uint64_t(set.count)
+	*rules, *judged = C.uint64_t(set.count), C.uint64_t(set.judged)
 	return C.uintptr_t(cgo.NewHandle(set))
 }
 
-// coraza_free_rules lets go of a rule set. Transactions that use it stay good.
+// coraza_free_rules lets go of a rule set, which no transaction uses any more.
 //
 //export coraza_free_rules
 func coraza_free_rules(rules C.uintptr_t) {
 	handle := cgo.Handle(rules)
-	_ = contained(func() error { return handle.Value().(*ruleSet).close() })
+	_ = contained(func() error { return handle.Value().(*ruleSet).free() })
 	handle.Delete()
 }
 

@@ -47,12 +47,23 @@ type ruleSet struct {
 	waf   experimental.WAFWithOptions
 	close func() error
 	count int
+	// The gates before the rules of a phase, and how many rules they judge.
+	gates  []*gate
+	judged int
 }
 
-// compile reads a batch: the version of the Core Rule Set, then names and contents of files. Each file whose name begins with
-// `+` is loaded, in the order of the batch; the others are there to be included.
+// free lets go of it, once no transaction uses it.
+func (s *ruleSet) free() error {
+	for _, gate := range s.gates {
+		gate.free()
+	}
+	return s.close()
+}
+
+// compile reads a batch: the version of the Core Rule Set, whether there shall be a gate (1), then names and contents of files. Each
+// file whose name begins with `+` is loaded, in the order of the batch; the others are there to be included.
 func compile(batch reader) (*ruleSet, error) {
-	core := batch.text()
+	core, gated := batch.text(), batch.number() == 1
 	files := &memory{files: map[string]string{}}
 	var load []string
 	for batch.more() {
@@ -78,6 +89,9 @@ func compile(batch reader) (*ruleSet, error) {
 	for _, name := range load {
 		config = config.WithDirectivesFromFile(name)
 	}
+	if gated {
+		config = config.WithDirectives(gateRules())
+	}
 	waf, err := build(config)
 	if err != nil {
 		return nil, locate(config, files, err)
@@ -85,6 +99,10 @@ func compile(batch reader) (*ruleSet, error) {
 	set := &ruleSet{waf: waf.(experimental.WAFWithOptions), close: waf.(experimental.WAFCloser).Close}
 	if counted, ok := waf.(experimental.WAFWithRules); ok {
 		set.count = counted.RulesCount()
+	}
+	if gated {
+		set.gates, set.judged = buildGates(waf, files)
+		set.count -= phases
 	}
 	return set, nil
 }

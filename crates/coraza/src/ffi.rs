@@ -4,9 +4,13 @@
 //! this very archive. Go copies what it keeps of a buffer, and keeps no pointer after a call. They may be called from any thread
 //! and at any time: Go starts its runtime before `main` and waits for it. A panic does not leave them.
 
-use std::time::Duration;
+use std::ffi::c_void;
+use std::panic::AssertUnwindSafe;
+use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use crate::error::{Broken, Problem};
+use crate::matcher::Matcher;
 use crate::transaction::{Action, Interruption, Reads, Step};
 use crate::wire::Reader;
 
@@ -106,16 +110,20 @@ pub fn versions() -> (String, Vec<String>) {
 pub(crate) struct Rules {
     number: usize,
     count: u64,
+    judged: u64,
 }
 
 impl Rules {
     pub(crate) fn compile(source: &[u8]) -> Result<Self, Problem> {
-        let (mut count, mut problem) = (0, coraza_bytes::default());
+        give_matcher();
+        let (mut count, mut judged, mut problem) = (0, 0, coraza_bytes::default());
         // SAFETY: the pointers are to live values of ours, and the length is that of the buffer.
-        let number = unsafe { declared::coraza_compile(lent(source), source.len(), &raw mut count, &raw mut problem) };
+        let number = unsafe {
+            declared::coraza_compile(lent(source), source.len(), &raw mut count, &raw mut judged, &raw mut problem)
+        };
         let problem = Given(problem);
         if number != 0 {
-            return Ok(Self { number, count });
+            return Ok(Self { number, count, judged });
         }
         let mut batch = Reader(problem.bytes());
         Err(Problem { file: batch.text(), line: batch.number(), directive: batch.text(), what: batch.text() })
@@ -123,6 +131,10 @@ impl Rules {
 
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    pub(crate) fn judged(&self) -> u64 {
+        self.judged
     }
 }
 
@@ -221,4 +233,57 @@ fn step(outcome: coraza_outcome) -> Result<Step, Broken> {
         outbound: outcome.outbound,
         matches: outcome.matches,
     })
+}
+
+/// Tells Go, once, who looks for the patterns of its gate (`go/matcher.c`).
+fn give_matcher() {
+    static GIVEN: Once = Once::new();
+    GIVEN.call_once(|| {
+        let (compile, scan, free) = (matcher_compile as Compile, matcher_scan as Scan, matcher_free as Free);
+        // SAFETY: takes pointers to functions of the types that matcher.c declares.
+        unsafe { declared::coraza_use_matcher(compile as *mut c_void, scan as *mut c_void, free as *mut c_void) }
+    });
+}
+
+type Compile = extern "C" fn(*const u8, usize) -> usize;
+type Scan = extern "C" fn(usize, *const u8, usize, *mut u64, u64);
+type Free = extern "C" fn(usize);
+
+/// Go's memory for the time of a call.
+///
+/// # Safety
+///
+/// `size` bytes at `data` stay as they are while the slice is used.
+unsafe fn borrowed<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    if data.is_null() {
+        return &[];
+    }
+    // SAFETY: as the caller says.
+    unsafe { std::slice::from_raw_parts(data, size) }
+}
+
+/// 0 is none: Go then has no gate.
+extern "C" fn matcher_compile(patterns: *const u8, size: usize) -> usize {
+    // SAFETY: Go keeps the buffer until this returns.
+    let patterns = unsafe { borrowed(patterns, size) };
+    let matcher = std::panic::catch_unwind(|| Matcher::new(patterns)).ok();
+    matcher.map_or(0, |matcher| Box::into_raw(Box::new(matcher)).expose_provenance())
+}
+
+/// `time` is in nanoseconds, 0 for as long as it takes. When it is up, or this panics, everything counts as found.
+extern "C" fn matcher_scan(number: usize, texts: *const u8, size: usize, found: *mut u64, time: u64) {
+    // SAFETY: the number is from matcher_compile, and matcher_free was not called with it: transactions keep their rules.
+    let matcher = unsafe { &*std::ptr::with_exposed_provenance::<Matcher>(number) };
+    // SAFETY: Go keeps the buffers until this returns, and gives a word for each 64 patterns.
+    let (texts, found) = unsafe { (borrowed(texts, size), std::slice::from_raw_parts_mut(found, matcher.words())) };
+    let until = (time > 0).then(|| Instant::now() + Duration::from_nanos(time));
+    let scanned = std::panic::catch_unwind(AssertUnwindSafe(|| matcher.scan(texts, &mut *found, until)));
+    if !matches!(scanned, Ok(Ok(()))) {
+        found.fill(u64::MAX);
+    }
+}
+
+extern "C" fn matcher_free(number: usize) {
+    // SAFETY: the number is from matcher_compile, and let go of once.
+    drop(unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Matcher>(number)) });
 }

@@ -10,11 +10,15 @@
 //! bindgen; `ffi` is the only module of the workspace with unsafe code. Everything here blocks and computes: call it where
 //! that is allowed.
 //!
+//! Most rules look for what is not there. Before each phase Go collects what its rules read and asks `matcher`, which looks for all
+//! their patterns at once; rules that cannot match are left out (`go/gate.go`).
+//!
 //! Rules read no files but those of their [`Source`] and the Core Rule Set that is compiled in.
 
 mod error;
 #[allow(unsafe_code, reason = "calls into Go; each call says why it is sound")]
 mod ffi;
+mod matcher;
 mod matches;
 mod message;
 mod rules;

@@ -24,6 +24,11 @@ impl Rules {
         self.0.count()
     }
 
+    /// How many of them are left out for requests in which they cannot find anything (see [`Source::without_gate`]).
+    pub fn judged(&self) -> u64 {
+        self.0.judged()
+    }
+
     /// Starts a transaction and runs the rules of request headers; with `done` there is no body, and the rules of the request
     /// body are run too.
     pub fn begin<'a, H>(&self, request: Request<'a, H>, done: bool) -> Transaction

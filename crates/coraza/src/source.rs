@@ -6,13 +6,14 @@ use crate::wire::Writer;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Source {
     core: String,
+    plain: bool,
     files: Vec<(String, String)>,
 }
 
 impl Source {
     /// No files yet, beside a Core Rule Set of [`versions`](crate::versions).
     pub fn new(core: impl Into<String>) -> Self {
-        Self { core: core.into(), files: Vec::new() }
+        Self { core: core.into(), plain: false, files: Vec::new() }
     }
 
     /// Adds a file that is loaded, after those before it.
@@ -29,6 +30,14 @@ impl Source {
         self
     }
 
+    /// Runs each rule on everything. Else a gate leaves out the rules of which it knows that they cannot match, which changes no
+    /// verdict, only what it takes.
+    #[must_use]
+    pub fn without_gate(mut self) -> Self {
+        self.plain = true;
+        self
+    }
+
     /// The contents of the files that are loaded, in their order.
     pub fn loaded(&self) -> impl Iterator<Item = &str> {
         self.files.iter().filter(|(name, _)| name.starts_with('+')).map(|(_, content)| content.as_str())
@@ -38,6 +47,7 @@ impl Source {
         let size = self.files.iter().map(|(name, content)| name.len() + content.len() + 8).sum::<usize>();
         let mut batch = Writer::with_capacity(size + 32);
         batch.text(self.core.as_bytes());
+        batch.number(u32::from(!self.plain));
         for (name, content) in &self.files {
             batch.text(name.as_bytes());
             batch.text(content.as_bytes());

@@ -1,5 +1,7 @@
 //! Entries of access logs (`envoy.data.accesslog.v3`), as far as they are counted or told. Nothing is copied.
 
+use std::num::NonZeroU128;
+
 use crate::wire::{Fields, Malformed, Value, field, pair};
 
 /// What a custom tag has to be called for the exporter to know the listener: `namespace/gateway/listener`.
@@ -154,6 +156,13 @@ impl<'a> Connection<'a> {
 }
 
 impl<'a> Common<'a> {
+    /// The trace, if it is one.
+    pub(crate) fn trace(&self) -> Option<NonZeroU128> {
+        let is_one = self.trace.len() == 32 && self.trace.iter().all(u8::is_ascii_hexdigit);
+        let digits = std::str::from_utf8(self.trace).ok().filter(|_| is_one)?;
+        NonZeroU128::new(u128::from_str_radix(digits, 16).ok()?)
+    }
+
     fn read(message: &'a [u8]) -> Result<Self, Malformed> {
         let mut common = Self::default();
         let mut fields = Fields::new(message);

@@ -2,6 +2,8 @@
 //!
 //! A native bucket ends at a power of 2^(1/8) (Prometheus' schema 3): a quantile from it is off by 4.5 % at most.
 
+use std::num::NonZeroU128;
+
 /// How many native buckets lie between a number and its double: 2 to the power of this.
 pub(crate) const SCHEMA: i32 = 3;
 /// Below this a value counts as zero: less than a nanosecond.
@@ -36,8 +38,8 @@ pub(crate) struct Histogram {
 /// A request that stands for its bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Exemplar {
-    /// The trace, as hexadecimal digits.
-    pub(crate) trace: [u8; 32],
+    /// The trace. Zero is none: so says the standard (W3C Trace Context), and that there is none takes no room.
+    pub(crate) trace: NonZeroU128,
     pub(crate) value: f64,
     /// Seconds of the Unix epoch.
     pub(crate) time: f64,
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_merged_can_be_taken_away_again() {
-        let exemplar = |time| Some(Exemplar { trace: [b'a'; 32], value: 0.2, time });
+        let exemplar = |time| Some(Exemplar { trace: NonZeroU128::MIN, value: 0.2, time });
         let (mut one, mut two) = (Histogram::default(), Histogram::default());
         for (value, time) in [(0.2, 1.0), (3.0, 2.0)] {
             one.observe(&[1.0], value, exemplar(time));

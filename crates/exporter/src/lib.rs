@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! grpc ─▶ ingest ─┬─▶ entry: what an entry says, read in place
-//!                 ├─▶ traffic: counters and histograms by route ─▶ expose: metrics
+//!                 ├─▶ traffic: counters and histograms by route ─▶ expose, push: metrics
 //!                 │            └─ budgets: what routes promise, and what is left ─▶ live
 //!                 ├─▶ top: who comes most
 //!                 └─▶ events: what was refused, as JSON lines   ─▶ http: the live page
@@ -17,6 +17,7 @@ mod entry;
 mod events;
 mod expose;
 mod facts;
+mod family;
 mod flags;
 mod grpc;
 mod histogram;
@@ -26,6 +27,7 @@ mod labels;
 mod live;
 mod loss;
 pub mod metrics;
+mod push;
 mod reason;
 mod serve;
 pub mod settings;

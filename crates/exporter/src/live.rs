@@ -239,10 +239,10 @@ fn detail(snapshot: &Snapshot, id: Id, budgets: &Budgets) -> Option<Detail> {
         let mut one = Answers { count: *count, ..Answers::default() };
         for (name, value) in labels::pairs(text) {
             match name {
-                "code" => one.code = value,
-                "method" => one.method = value,
-                "flags" => one.flags = value,
-                "backend" => one.backend = value,
+                "code" => one.code = value.into_owned(),
+                "method" => one.method = value.into_owned(),
+                "flags" => one.flags = value.into_owned(),
+                "backend" => one.backend = value.into_owned(),
                 _ => {}
             }
         }
@@ -253,8 +253,8 @@ fn detail(snapshot: &Snapshot, id: Id, budgets: &Budgets) -> Option<Detail> {
         let mut one = Replies { count: *count, ..Replies::default() };
         for (name, value) in labels::pairs(text) {
             match name {
-                "code" => one.code = value,
-                "reason" => one.reason = value,
+                "code" => one.code = value.into_owned(),
+                "reason" => one.reason = value.into_owned(),
                 _ => {}
             }
         }

@@ -54,11 +54,13 @@ pub enum Name {
     Events,
     /// Security events that were not written.
     EventsDropped,
+    /// Values that were pushed to a collector.
+    PushedPoints,
 }
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Requests,
         Self::LocalReplies,
         Self::RequestSeconds,
@@ -81,6 +83,7 @@ impl Name {
         Self::EnvoyUnreachable,
         Self::Events,
         Self::EventsDropped,
+        Self::PushedPoints,
     ];
 
     /// What it is called.
@@ -108,6 +111,7 @@ impl Name {
             Self::EnvoyUnreachable => "exporter_envoy_failures_total",
             Self::Events => "exporter_events_total",
             Self::EventsDropped => "exporter_dropped_events_total",
+            Self::PushedPoints => "exporter_pushed_points_total",
         }
     }
 
@@ -145,7 +149,10 @@ impl Name {
             Self::Events => {
                 "Security events, by kind (waf_block, waf_detect, rate_limited, login, logout, denied, login_required)."
             }
-            Self::EventsDropped => "Security events that were not written: the file was too slow, or took no more.",
+            Self::EventsDropped => {
+                "Security events that were not written: the file or the collector was too slow, or took no more."
+            }
+            Self::PushedPoints => "Values of metrics for the collector, by outcome (sent, dropped).",
         }
     }
 
@@ -184,6 +191,7 @@ impl Name {
             Self::Capped | Self::Series => &["metric"],
             Self::Streams | Self::EventsDropped => &[],
             Self::Events => &["event"],
+            Self::PushedPoints => &["outcome"],
         }
     }
 }
@@ -237,6 +245,8 @@ pub struct Metrics {
     pub events: IntCounterVec,
     /// Security events that were not written.
     pub dropped_events: IntCounter,
+    /// Values for the collector, by outcome.
+    pub pushed_points: IntCounterVec,
 }
 
 impl Metrics {
@@ -257,6 +267,7 @@ impl Metrics {
             active_requests: gauges(registry, Name::ActiveRequests),
             events: counters(registry, Name::Events),
             dropped_events: counter(registry, Name::EventsDropped),
+            pushed_points: counters(registry, Name::PushedPoints),
         }
     }
 }

@@ -1,20 +1,16 @@
 //! The running service: settings to parts, parts to tasks.
 
 use std::convert::Infallible;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kit::Kit;
 use kit::admin::Part;
+use kit::journal::{Journal, Owner, Target};
 use kit::lanes::Lanes;
 use kit::net::Purpose;
 use kit::reload::Reloading;
 use kit::tasks::BoxError;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc;
 
 use crate::book::Caps;
 use crate::events::{self, Events};
@@ -23,7 +19,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::settings::{self, Settings};
 use crate::traffic::{Before, Bounds, Traffic};
-use crate::{expose, grpc, http, live, loss};
+use crate::{expose, grpc, http, live, loss, push};
 
 const METRICS: Purpose = Purpose { name: "metrics", setting: "the field metrics" };
 
@@ -35,14 +31,17 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let lanes = Lanes::start()?;
     let traffic = Arc::new(traffic(&settings, lanes.runtimes().len(), &metrics));
     expose_traffic(&kit, &traffic, &metrics);
-    let lines = event_lines(&kit, settings.events.file.as_ref(), &metrics).await?;
-    let events = Events::new(&metrics, settings.events.redact.clone(), lines);
+    let kept = journals(&kit, &settings.events, &metrics)?;
+    let events = Events::new(&metrics, settings.events.redact.clone(), kept, settings.events.otlp.is_some());
     let live = live::start(&kit, &traffic);
     kit.admin.add_routes(http::admin(Pages { traffic: Arc::clone(&traffic), live, events: events.live() }));
     if let Some(address) = &settings.metrics {
         kit.admin.listen(address, METRICS, Part::Metrics).await?;
     }
     forget_idle(&kit, &traffic, settings.forget_after);
+    if let Some(settings) = &settings.push {
+        push::start(&kit, settings, &traffic, &metrics)?;
+    }
     loss::start(&kit, &settings.envoys, &metrics)?;
     let ingest = Arc::new(Ingest::new(traffic, metrics, events));
     let routes = grpc::routes(&kit, ingest, settings.grpc.max_message).await;
@@ -63,7 +62,7 @@ fn expose_traffic(kit: &Kit, traffic: &Arc<Traffic>, metrics: &Arc<Metrics>) {
     let (traffic, metrics) = (Arc::clone(traffic), Arc::clone(metrics));
     kit.metrics.expose_by(Box::new(move |registry, accept| {
         traffic.tell_series(&metrics);
-        expose::write(registry, &traffic.snapshot(), &traffic.bounds, accept)
+        expose::scrape(registry, Arc::clone(&traffic), accept)
     }));
 }
 
@@ -78,36 +77,20 @@ fn forget_idle(kit: &Kit, traffic: &Arc<Traffic>, after: Duration) {
     });
 }
 
-/// The way to the file of events, if there is to be one.
-async fn event_lines(
-    kit: &Kit,
-    file: Option<&PathBuf>,
-    metrics: &Metrics,
-) -> Result<Option<mpsc::Sender<String>>, BoxError> {
-    let Some(path) = file.cloned() else { return Ok(None) };
-    let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(&path).await;
-    let mut file = opened.map_err(|error| format!("events.file: cannot open {}: {error}", path.display()))?;
-    let (sender, mut lines) = mpsc::channel::<String>(events::WAITING);
-    let (shutdown, dropped) = (kit.shutdown.clone(), metrics.dropped_events.clone());
-    kit.tasks.spawn("events", async move {
-        let mut waiting = Vec::new();
-        while let Some(count) = shutdown.unless_forced(lines.recv_many(&mut waiting, events::WAITING)).await {
-            if count == 0 {
-                break;
-            }
-            let text: String = waiting.drain(..).flat_map(|line| [line, "\n".to_owned()]).collect();
-            // A disk that is full may have room again: what comes then is written.
-            if let Err(error) = append(&mut file, &text).await {
-                dropped.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
-                tracing::error!(file = %path.display(), %error, "{count} events cannot be written");
-            }
-        }
-        Ok::<(), Infallible>(())
-    });
-    Ok(Some(sender))
-}
-
-async fn append(file: &mut File, text: &str) -> io::Result<()> {
-    file.write_all(text.as_bytes()).await?;
-    file.flush().await
+/// Where events are kept. The process ends when all are written.
+fn journals(kit: &Kit, events: &settings::Events, metrics: &Metrics) -> Result<Vec<Journal>, BoxError> {
+    let owner = Owner { service: kit.service, version: kit.version, what: "security events" };
+    let file = events.file.clone().map(|file| ("events.file", Target::File(file)));
+    let collector = events.otlp.clone().map(|otlp| ("events.otlp", Target::Collector(otlp)));
+    let start = |(setting, target)| {
+        let journal = Journal::start(owner, target, events::WAITING, metrics.dropped_events.clone());
+        let journal = journal.map_err(|error| format!("{setting}: {error}"))?;
+        let (ended, shutdown) = (journal.ended(), kit.shutdown.clone());
+        kit.tasks.spawn(setting, async move {
+            shutdown.unless_forced(ended).await;
+            Ok::<(), Infallible>(())
+        });
+        Ok(journal)
+    };
+    file.into_iter().chain(collector).map(start).collect()
 }

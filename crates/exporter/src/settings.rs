@@ -1,6 +1,5 @@
 //! The service's configuration, one YAML file. It is read at the start; of later changes only levels of the log are taken over.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::Common;
@@ -37,6 +36,9 @@ pub struct Settings {
     pub envoys: Envoys,
     /// Security events.
     pub events: Events,
+    /// Metrics for a collector; none are pushed when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub push: Option<Push>,
 }
 
 /// How many sets of labels each metric may have; the rest share the labels `other`.
@@ -74,15 +76,33 @@ pub struct Envoys {
     pub interval: Duration,
 }
 
-/// Security events as JSON lines.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Security events: as JSON lines in a file, at a collector, or both.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Events {
-    /// The file that they are added to, such as /dev/stdout; none are written when absent.
+    /// The file that they are added to, such as `{path: /dev/stdout}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
+    pub file: Option<kit::journal::File>,
+    /// The collector that takes them as OTLP logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<kit::otlp::Settings>,
     /// What is masked in them, and on the live page: client, user, host, path, userAgent.
     pub redact: Vec<Field>,
+}
+
+/// The series that scrapers get, pushed by OTLP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Push {
+    /// The collector.
+    pub otlp: kit::otlp::Settings,
+    /// How often. Default 15s.
+    #[serde(default = "push_interval", with = "kit::duration")]
+    pub interval: Duration,
+}
+
+fn push_interval() -> Duration {
+    Duration::from_secs(15)
 }
 
 impl Default for Settings {
@@ -98,6 +118,7 @@ impl Default for Settings {
             forget_after: Duration::from_secs(3600),
             envoys: Envoys::default(),
             events: Events::default(),
+            push: None,
         }
     }
 }
@@ -140,7 +161,9 @@ impl kit::Config for Settings {
                 return Err(document.finding(field, "has to be numbers above 0, each larger than the one before"));
             }
         }
-        for (field, span) in [("forgetAfter", self.forget_after), ("envoys.interval", self.envoys.interval)] {
+        let pushed = self.push.as_ref().map(|push| ("push.interval", push.interval));
+        let spans = [("forgetAfter", self.forget_after), ("envoys.interval", self.envoys.interval)];
+        for (field, span) in spans.into_iter().chain(pushed) {
             if span < Duration::from_secs(1) {
                 return Err(document.finding(field, "is too short, allowed: 1s or more"));
             }
@@ -180,6 +203,8 @@ mod tests {
             check("buckets: {seconds: [1, 1]}").starts_with("exporter.yaml:1:11: buckets.seconds: has to be numbers")
         );
         assert!(check("caps: {routes: 0}").contains("caps.routes: is 0, allowed: 1 or more"));
+        let push = "push: {otlp: {endpoint: 'http://c:4317'}, interval: 10ms}";
+        assert!(check(push).contains("push.interval: is too short"));
         assert!(check("forgetAfter: 10ms").contains("forgetAfter: is too short"));
     }
 }

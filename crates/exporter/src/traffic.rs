@@ -8,6 +8,7 @@
 //!
 //! Each lane counts for itself, so that nobody waits for another. Labels are made once, not for each entry.
 
+mod families;
 mod part;
 mod snapshot;
 
@@ -22,6 +23,7 @@ use crate::entry::{Connection, Request};
 use crate::labels::{self, OTHER, Place};
 use crate::metrics::{Metrics, Name};
 use crate::reason::Reason;
+pub(crate) use families::COUNTED;
 pub(crate) use part::Known;
 use part::{Part, Which};
 pub(crate) use snapshot::{Before, RouteTotals, Said, Snapshot};

@@ -2,6 +2,8 @@
 //!
 //! It is up before the service is, and stays up while the service drains, so that both can be watched.
 
+mod parts;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -129,8 +131,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 
 async fn scrape(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let Exposition { content_type, body } = admin.0.metrics.scraped(accept);
-    ([(header::CONTENT_TYPE, content_type)], body)
+    let Exposition { content_type, parts } = admin.0.metrics.scraped(accept);
+    ([(header::CONTENT_TYPE, content_type)], parts::body(parts, parts::PATIENCE))
 }
 
 async fn config(State(admin): State<Admin>) -> Json<Value> {

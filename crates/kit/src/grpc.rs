@@ -1,6 +1,7 @@
 //! gRPC: servers that drain, channels to other services, health and reflection. The only module that names tonic.
 
 mod server;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -48,7 +48,8 @@ impl Lanes {
 
 impl Lane {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Before it sleeps others may run: where processors are busy they bring what is next, and nobody has to be woken.
+        let runtime = Builder::new_current_thread().enable_all().on_thread_park(thread::yield_now).build()?;
         let (until, ended) = oneshot::channel::<()>();
         let handle = runtime.handle().clone();
         thread::Builder::new().name(format!("lane {number}")).spawn(move || {

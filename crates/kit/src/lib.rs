@@ -18,6 +18,7 @@ pub mod grpc;
 pub mod health;
 pub mod http_client;
 pub mod incoming;
+pub mod journal;
 mod kit;
 pub mod lanes;
 pub mod metrics;

@@ -27,16 +27,15 @@ struct Inner {
 }
 
 /// What a scraper gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposition {
     /// The form.
     pub content_type: &'static str,
-    /// The metrics in it.
-    pub body: Vec<u8>,
+    /// The metrics in it, in parts that are written when they are asked for.
+    pub parts: Box<dyn Iterator<Item = Vec<u8>> + Send>,
 }
 
 /// Writes the families of the registry, and whatever else there is, in a form that the header `accept` allows.
-pub type Expose = dyn Fn(&[MetricFamily], &str) -> Exposition + Send + Sync;
+pub type Expose = dyn Fn(Vec<MetricFamily>, &str) -> Exposition + Send + Sync;
 
 /// What is counted about reloading configuration, by the name of the configuration.
 #[derive(Debug, Clone)]
@@ -47,6 +46,12 @@ pub(crate) struct Reloads {
     pub(crate) failures: IntCounterVec,
     /// 1 when the configuration in force is that of the file, 0 when the file is not usable.
     pub(crate) current: IntGaugeVec,
+}
+
+impl std::fmt::Debug for Exposition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Exposition({})", self.content_type)
+    }
 }
 
 impl std::fmt::Debug for Metrics {
@@ -71,10 +76,15 @@ impl Metrics {
         &self.0.registry
     }
 
+    /// What the registry has now.
+    pub fn families(&self) -> Vec<MetricFamily> {
+        self.0.process.refresh();
+        self.0.registry.gather()
+    }
+
     /// All metrics in the Prometheus text format 0.0.4 ([`TEXT`]).
     pub fn text(&self) -> String {
-        self.0.process.refresh();
-        TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_else(|error| {
+        TextEncoder::new().encode_to_string(&self.families()).unwrap_or_else(|error| {
             tracing::error!(%error, "metrics cannot be written");
             String::new()
         })
@@ -89,11 +99,8 @@ impl Metrics {
     /// All metrics for a scraper that accepts these forms.
     pub fn scraped(&self, accept: &str) -> Exposition {
         match self.0.expose.get() {
-            None => Exposition { content_type: TEXT, body: self.text().into_bytes() },
-            Some(expose) => {
-                self.0.process.refresh();
-                expose(&self.0.registry.gather(), accept)
-            }
+            None => Exposition { content_type: TEXT, parts: Box::new(std::iter::once(self.text().into_bytes())) },
+            Some(expose) => expose(self.families(), accept),
         }
     }
 

@@ -1,24 +1,27 @@
-//! Records for a collector, sent as logs over OTLP/gRPC in batches that their owner makes. Whoever has records to keep decides what
-//! waits, for how long, and what is lost.
+//! Records and metrics for a collector, sent over OTLP/gRPC in batches that their owner makes. Whoever has something to send decides
+//! what waits, for how long, and what is lost.
+
+mod logs;
+mod metrics;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use serde::{Deserialize, Serialize};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 
 use crate::grpc;
 use crate::redact::Redacted;
 
-/// Where records go, as configured.
+pub use logs::{Record, Severity, Value};
+pub use metrics::{Buckets, Exemplar, Metrics};
+
+/// Where they go, as configured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
@@ -39,7 +42,7 @@ fn timeout() -> Duration {
     Duration::from_secs(10)
 }
 
-/// Why records cannot be sent at all. Mended by the configuration.
+/// Why nothing can be sent at all. Mended by the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A header that HTTP does not allow.
@@ -57,57 +60,20 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The collector is not there, or has no time: the same may work later.
-    #[error("the collector cannot take records now: {0}")]
+    #[error("the collector cannot take anything now: {0}")]
     Now(String),
     /// It will not take them.
-    #[error("the collector refuses records: {0}")]
+    #[error("the collector refuses it: {0}")]
     Ever(String),
     /// It has refused some of them.
-    #[error("the collector has refused {0} records: {1}")]
+    #[error("the collector has refused {0} of them: {1}")]
     Some(u64, String),
 }
 
-/// How bad what a record tells is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// It is as it should be.
-    Info,
-    /// Somebody may want to look.
-    Warn,
-    /// Something failed.
-    Error,
-}
-
-/// A record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// When it happened.
-    pub time: SystemTime,
-    /// How bad it is.
-    pub severity: Severity,
-    /// What kind of event it is, such as `waf.audit`.
-    pub event: &'static str,
-    /// All that there is to tell.
-    pub body: String,
-    /// What of that is searched for.
-    pub attributes: Vec<(&'static str, Value)>,
-}
-
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// Text.
-    Text(String),
-    /// A number.
-    Number(i64),
-    /// Several numbers.
-    Numbers(Vec<i64>),
-}
-
-/// Sends records. It connects when it is first used, and again when the connection is lost.
+/// Sends. It connects when it is first used, and again when the connection is lost.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    client: LogsServiceClient<Channel>,
+    channel: Channel,
     metadata: MetadataMap,
     timeout: Duration,
     resource: Resource,
@@ -115,7 +81,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// For a service's records. Needs a running runtime, here and to send.
+    /// For what a service has. Needs a running runtime, here and to send.
     pub fn new(service: &str, version: &str, settings: &Settings) -> Result<Self, Error> {
         let wrong = |_| Error::Endpoint(settings.endpoint.clone());
         let mut endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(wrong)?;
@@ -128,7 +94,7 @@ impl Sender {
         let more = settings.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let attributes = own.into_iter().chain(more);
         Ok(Self {
-            client: LogsServiceClient::new(endpoint.connect_timeout(settings.timeout).connect_lazy()),
+            channel: endpoint.connect_timeout(settings.timeout).connect_lazy(),
             metadata: grpc::metadata(&settings.headers).map_err(Error::Header)?,
             timeout: settings.timeout,
             resource: Resource {
@@ -143,33 +109,21 @@ impl Sender {
         })
     }
 
-    /// Sends a batch.
-    pub async fn send(&mut self, records: &[Record]) -> Result<(), Refused> {
-        let scope_logs = ScopeLogs {
-            scope: Some(self.scope.clone()),
-            log_records: records.iter().map(Record::encode).collect(),
-            ..ScopeLogs::default()
-        };
-        let resource_logs = ResourceLogs {
-            resource: Some(self.resource.clone()),
-            scope_logs: vec![scope_logs],
-            ..ResourceLogs::default()
-        };
-        let mut request = Request::new(ExportLogsServiceRequest { resource_logs: vec![resource_logs] });
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(self.timeout);
-        let answer = self.client.export(request).await.map_err(|status| refused(&status))?.into_inner();
-        match answer.partial_success {
-            Some(partly) if partly.rejected_log_records > 0 => {
-                Err(Refused::Some(partly.rejected_log_records.unsigned_abs(), partly.error_message))
-            }
-            _ => Ok(()),
-        }
+        request
     }
 }
 
+/// What an answer says of a part that was not taken.
+fn partly(refused: i64, why: String) -> Result<(), Refused> {
+    if refused > 0 { Err(Refused::Some(refused.unsigned_abs(), why)) } else { Ok(()) }
+}
+
 /// By the codes after which OTLP lets clients try again.
-fn refused(status: &tonic::Status) -> Refused {
+fn refused(status: &Status) -> Refused {
     let why = format!("{}: {}", status.code(), status.message());
     match status.code() {
         Code::Cancelled
@@ -183,39 +137,8 @@ fn refused(status: &tonic::Status) -> Refused {
     }
 }
 
-impl Record {
-    fn encode(&self) -> LogRecord {
-        let (number, text) = match self.severity {
-            Severity::Info => (SeverityNumber::Info, "INFO"),
-            Severity::Warn => (SeverityNumber::Warn, "WARN"),
-            Severity::Error => (SeverityNumber::Error, "ERROR"),
-        };
-        let since = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        LogRecord {
-            time_unix_nano: time,
-            observed_time_unix_nano: time,
-            severity_number: number.into(),
-            severity_text: text.to_owned(),
-            event_name: self.event.to_owned(),
-            body: Some(AnyValue { value: Some(Any::StringValue(self.body.clone())) }),
-            attributes: self.attributes.iter().map(|(name, value)| pair(name, value.encode())).collect(),
-            ..LogRecord::default()
-        }
-    }
-}
-
-impl Value {
-    fn encode(&self) -> Any {
-        match self {
-            Self::Text(text) => Any::StringValue(text.clone()),
-            Self::Number(number) => Any::IntValue(*number),
-            Self::Numbers(numbers) => {
-                let one = |number: &i64| AnyValue { value: Some(Any::IntValue(*number)) };
-                Any::ArrayValue(ArrayValue { values: numbers.iter().map(one).collect() })
-            }
-        }
-    }
+fn nanos(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn pair(key: &str, value: Any) -> KeyValue {

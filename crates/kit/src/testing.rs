@@ -1,4 +1,6 @@
-//! Helpers for tests: a kit without a process, certificates, an HTTP double, and waiting with a deadline.
+//! Helpers for tests: a kit without a process, certificates, doubles of a web server and a collector, and waiting with a deadline.
+
+pub mod collector;
 
 use std::fs;
 use std::path::{Path, PathBuf};

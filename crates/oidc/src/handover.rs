@@ -12,18 +12,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ask::Ask;
 use crate::audit;
 use crate::clock::Seconds;
 use crate::cookie::Jar;
 use crate::login::Wish;
 use crate::profile::Profile;
 use crate::random;
-use crate::runtime::Runtime;
 use crate::seal::Purpose;
 use crate::service::{Service, fulfils};
 use crate::session::{Error, Found};
 use crate::verdict::Answer;
+use crate::visit::Visit;
 
 /// How long the way to the login host may take, and that back.
 const LASTS: Seconds = 600;
@@ -60,14 +59,8 @@ struct Parcel {
 }
 
 impl Service {
-    pub(crate) fn send_to_login_host(
-        &self,
-        runtime: &Runtime,
-        profile: &Profile,
-        ask: &Ask,
-        wish: &Wish,
-        now: Seconds,
-    ) -> Answer {
+    pub(crate) fn send_to_login_host(&self, visit: Visit<'_>, profile: &Profile, wish: &Wish) -> Answer {
+        let Visit { runtime, ask, now } = visit;
         let Some(login_host) = runtime.settings.login_host.as_ref().filter(|_| runtime.may_take_over(&ask.host)) else {
             tracing::warn!(host = ?ask.host, "a host that is not in returnHosts gets no session");
             self.metrics.denials.with_label_values(&["host"]).inc();
@@ -75,7 +68,7 @@ impl Service {
         };
         let jar = &self.sessions.jar;
         let secret = random::token();
-        let slot = jar.free_slot(ask.header("cookie").unwrap_or_default(), usize::from(random::hash(&secret)[0]));
+        let slot = jar.free_slot(visit.cookies(), usize::from(random::hash(&secret)[0]));
         let state = format!("{slot}.{secret}");
         let away = Away { state: state.clone(), back: wish.back.clone(), until: now + LASTS };
         let wish = Wish { home: Some(Home { host: ask.host.clone(), state }), ..wish.clone() };
@@ -86,7 +79,8 @@ impl Service {
     }
 
     /// `/start` at the login host.
-    pub(crate) async fn start(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+    pub(crate) async fn start(self: &Arc<Self>, visit: Visit<'_>) -> Answer {
+        let Visit { runtime, ask, now } = visit;
         let sealed = ask.parameter("to").unwrap_or_default();
         let errand = self.sessions.keys().open_text::<Errand>(Purpose::Handover, "errand", &sealed);
         let errand = errand.filter(|errand| {
@@ -99,8 +93,7 @@ impl Service {
         let (Some(errand), Some(profile)) = (&errand, profile) else {
             return runtime.pages.error(400, "This link does not begin a login.", None, ask.id());
         };
-        let cookies = ask.header("cookie").unwrap_or_default();
-        let found = match self.sessions.find_all(&self.jar(Some(profile)), cookies, now).await {
+        let found = match self.sessions.find_all(&self.jar(Some(profile)), visit.cookies(), now).await {
             Ok(found) => found,
             Err(error) => return self.no_store(ask, error),
         };
@@ -110,42 +103,31 @@ impl Service {
                 && step.is_none_or(|step| fulfils(step, &session.claims, session.authenticated, now))
         };
         match (found.as_slice(), &errand.wish.home) {
-            ([(value, found)], Some(home)) if good(found) => match self.hand_over(runtime, home, value, now).await {
+            ([(value, found)], Some(home)) if good(found) => match self.hand_over(visit, home, value).await {
                 Ok(to) => Answer::redirect(302, to),
                 Err(error) => self.no_store(ask, error),
             },
-            _ => self.begin_login(runtime, profile, ask, &errand.wish, now),
+            _ => self.begin_login(visit, profile, &errand.wish),
         }
     }
 
     /// Keeps a session's cookie to be taken over, and gives the URL where that happens.
-    pub(crate) async fn hand_over(
-        &self,
-        runtime: &Runtime,
-        home: &Home,
-        value: &str,
-        now: Seconds,
-    ) -> Result<String, Error> {
+    pub(crate) async fn hand_over(&self, visit: Visit<'_>, home: &Home, value: &str) -> Result<String, Error> {
         let code = random::token();
         let parcel = Parcel { home: home.clone(), value: value.to_owned() };
         let keys = self.sessions.keys();
         let sealed = keys.seal_text(Purpose::Handover, &code, &parcel);
-        self.sessions.put(&name(&code), sealed.into_bytes(), CODE_LASTS, now).await?;
+        self.sessions.put(&name(&code), sealed.into_bytes(), CODE_LASTS, visit.now).await?;
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("code", &code)
             .append_pair("state", &home.state)
             .finish();
-        Ok(format!("{}?{query}", runtime.url(self.sessions.jar.scheme(), &home.host, "/handover")))
+        Ok(format!("{}?{query}", visit.runtime.url(self.sessions.jar.scheme(), &home.host, "/handover")))
     }
 
     /// `/handover` at the host that sent the browser away.
-    pub(crate) async fn take_over(
-        &self,
-        runtime: &Runtime,
-        profile: Option<&Arc<Profile>>,
-        ask: &Ask,
-        now: Seconds,
-    ) -> Answer {
+    pub(crate) async fn take_over(&self, visit: Visit<'_>, profile: Option<&Arc<Profile>>) -> Answer {
+        let Visit { runtime, ask, now } = visit;
         let refused = |reason: &'static str| {
             self.metrics.logins.with_label_values(&["", "handover"]).inc();
             audit::login_failed(ask, "", reason);
@@ -169,10 +151,10 @@ impl Service {
         let Some(parcel) = parcel.filter(|parcel| parcel.home == Home { host: ask.host.clone(), state }) else {
             return refused("the code does not count");
         };
-        if let Err(error) = self.leave(&self.jar(profile), ask, &parcel.value, now).await {
+        if let Err(error) = self.leave(visit, &self.jar(profile), &parcel.value).await {
             return self.no_store(ask, error);
         }
-        let (lasts, before) = (runtime.settings.sessions.lifetime.as_secs(), ask.header("cookie").unwrap_or_default());
+        let (lasts, before) = (runtime.settings.sessions.lifetime.as_secs(), visit.cookies());
         let cookies = self.jar(profile).set_session(&parcel.value, lasts, before).unwrap_or_default();
         let jar = &self.sessions.jar;
         let marks = [jar.set_login(slot, "", 0, None), jar.set_finished(before)];
@@ -180,10 +162,10 @@ impl Service {
     }
 
     /// Ends the sessions that a browser had here before, but for the one that it gets.
-    async fn leave(&self, jar: &Jar, ask: &Ask, value: &str, now: Seconds) -> Result<(), Error> {
-        let all = self.sessions.find_all(jar, ask.header("cookie").unwrap_or_default(), now).await?;
+    async fn leave(&self, visit: Visit<'_>, jar: &Jar, value: &str) -> Result<(), Error> {
+        let all = self.sessions.find_all(jar, visit.cookies(), visit.now).await?;
         for (_, old) in all.iter().filter(|(known, _)| known != value) {
-            self.sessions.end(old, now).await?;
+            self.sessions.end(old, visit.now).await?;
         }
         Ok(())
     }

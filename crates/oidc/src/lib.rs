@@ -47,3 +47,4 @@ pub mod session;
 pub mod settings;
 mod upstream;
 pub mod verdict;
+mod visit;

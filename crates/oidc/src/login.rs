@@ -24,12 +24,12 @@ use crate::jwt;
 use crate::profile::Profile;
 use crate::provider::{Error, Granted, Provider};
 use crate::random;
-use crate::runtime::Runtime;
 use crate::seal::Purpose;
 use crate::service::{Service, fulfils};
 use crate::session::Session;
 use crate::settings::StepUp;
 use crate::verdict::Answer;
+use crate::visit::Visit;
 
 /// How long a person may take to log in.
 const LASTS: Seconds = 600;
@@ -78,23 +78,17 @@ impl Choosing {
 
 impl Service {
     /// Sends a browser to log in.
-    pub(crate) fn begin_login(
-        &self,
-        runtime: &Runtime,
-        profile: &Arc<Profile>,
-        ask: &Ask,
-        wish: &Wish,
-        now: Seconds,
-    ) -> Answer {
+    pub(crate) fn begin_login(&self, visit: Visit<'_>, profile: &Arc<Profile>, wish: &Wish) -> Answer {
+        let Visit { runtime, ask, .. } = visit;
         if runtime.settings.login_host.as_ref().is_some_and(|host| *host != ask.host) && wish.home.is_none() {
-            return self.send_to_login_host(runtime, profile, ask, wish, now);
+            return self.send_to_login_host(visit, profile, wish);
         }
         let wanted = match &wish.provider {
             Some(name) => profile.provider(name),
             None => profile.choose(ask),
         };
-        let Some(provider) = wanted else { return self.chooser(runtime, profile, ask, wish, now) };
-        let answer = self.send_to_provider(runtime, profile, provider, ask, wish, now);
+        let Some(provider) = wanted else { return self.chooser(visit, profile, wish) };
+        let answer = self.send_to_provider(visit, profile, provider, wish);
         answer.unwrap_or_else(|error| {
             self.count_login(provider, "unavailable");
             provider.report("login", &error);
@@ -103,7 +97,7 @@ impl Service {
     }
 
     /// The page on which a person says where to log in.
-    fn chooser(&self, runtime: &Runtime, profile: &Profile, ask: &Ask, wish: &Wish, now: Seconds) -> Answer {
+    fn chooser(&self, Visit { runtime, ask, now }: Visit<'_>, profile: &Profile, wish: &Wish) -> Answer {
         let choosing = Choosing { wish: wish.clone(), until: now + LASTS };
         let sealed = self.sessions.keys().seal_text(Purpose::Handover, &Choosing::sealed_for(&ask.host), &choosing);
         let link = |provider: &Arc<Provider>| {
@@ -118,17 +112,14 @@ impl Service {
 
     fn send_to_provider(
         &self,
-        runtime: &Runtime,
+        visit: Visit<'_>,
         profile: &Profile,
         provider: &Provider,
-        ask: &Ask,
         wish: &Wish,
-        now: Seconds,
     ) -> Result<Answer, Error> {
-        let jar = &self.sessions.jar;
-        let cookies = ask.header("cookie").unwrap_or_default();
+        let (Visit { runtime, ask, now }, jar) = (visit, &self.sessions.jar);
         let secret = random::token();
-        let slot = jar.free_slot(cookies, usize::from(random::hash(&secret)[0]));
+        let slot = jar.free_slot(visit.cookies(), usize::from(random::hash(&secret)[0]));
         let state = format!("{slot}.{secret}");
         let own = || runtime.url(jar.scheme(), &ask.host, "/callback");
         let wanted = profile.callback(jar.scheme(), &ask.host).or_else(|| provider.settings.redirect_url.clone());
@@ -164,7 +155,8 @@ impl Service {
     }
 
     /// `/login`: a link that begins a login, or a choice that was made.
-    pub(crate) fn login_page(&self, runtime: &Runtime, profile: &Arc<Profile>, ask: &Ask, now: Seconds) -> Answer {
+    pub(crate) fn login_page(&self, visit: Visit<'_>, profile: &Arc<Profile>) -> Answer {
+        let Visit { runtime, ask, now } = visit;
         let jar = &self.sessions.jar;
         let sealed_for = Choosing::sealed_for(&ask.host);
         let open = |sealed: String| self.sessions.keys().open_text(Purpose::Handover, &sealed_for, &sealed);
@@ -180,7 +172,7 @@ impl Service {
             tracing::debug!(provider = name, "no such provider here");
             return runtime.pages.error(404, "There is no such place to log in.", None, ask.id());
         }
-        self.begin_login(runtime, profile, ask, &Wish { provider, ..wish }, now)
+        self.begin_login(visit, profile, &Wish { provider, ..wish })
     }
 
     /// The login that a state belongs to, in this browser. It is of use once.
@@ -199,7 +191,8 @@ impl Service {
     }
 
     /// `/callback`: the provider sends a person back.
-    pub(crate) async fn callback(self: &Arc<Self>, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
+    pub(crate) async fn callback(self: &Arc<Self>, visit: Visit<'_>) -> Answer {
+        let Visit { runtime, ask, now } = visit;
         let state = ask.parameter("state").unwrap_or_default();
         let begun = self.begun(ask, &state, |begun: &Begun| &begun.state);
         let Some((slot, begun)) = begun.filter(|(_, begun)| now < begun.until) else {
@@ -209,20 +202,15 @@ impl Service {
             return runtime.pages.error(400, text, Some("/"), ask.id());
         };
         let used = self.sessions.jar.set_login(slot, "", 0, begun.domain.as_deref());
-        let answer = match self.finish(runtime, ask, &begun, now).await {
+        let answer = match self.finish(visit, &begun).await {
             Ok(answer) => answer,
-            Err(failed) => self.failed(runtime, ask, &begun, &failed),
+            Err(failed) => self.failed(visit, &begun, &failed),
         };
         answer.cookies([used])
     }
 
-    async fn finish(
-        self: &Arc<Self>,
-        runtime: &Runtime,
-        ask: &Ask,
-        begun: &Begun,
-        now: Seconds,
-    ) -> Result<Answer, Failed> {
+    async fn finish(self: &Arc<Self>, visit: Visit<'_>, begun: &Begun) -> Result<Answer, Failed> {
+        let Visit { runtime, ask, now } = visit;
         let profile = runtime.profile_named(&begun.profile).ok_or(Failed::Gone)?;
         let provider = profile.provider(&begun.provider).ok_or(Failed::Gone)?;
         if !provider.is_issuer_of(ask.parameter("iss").as_deref()) {
@@ -247,14 +235,14 @@ impl Service {
         if begun.wish.step.as_ref().is_some_and(|step| !fulfils(step, &session.claims, session.authenticated, now)) {
             return Err(Failed::Step);
         }
-        let before = ask.header("cookie").unwrap_or_default();
+        let before = visit.cookies();
         let (value, cookies) =
             self.sessions.begin(&self.jar(Some(profile)), &session, before, now).await.map_err(Failed::Store)?;
         audit::login(ask, &session);
         self.count_login(provider, "done");
         let (to, counted) = match &begun.wish.home {
             // There it is counted whether the session arrives.
-            Some(home) => (self.hand_over(runtime, home, &value, now).await.map_err(Failed::Store)?, None),
+            Some(home) => (self.hand_over(visit, home, &value).await.map_err(Failed::Store)?, None),
             None => (begun.wish.back.clone(), Some(self.sessions.jar.set_finished(before))),
         };
         let answer = Answer::redirect(302, to).cookies(cookies).cookies(counted);
@@ -292,7 +280,8 @@ impl Service {
         })
     }
 
-    fn failed(&self, runtime: &Runtime, ask: &Ask, begun: &Begun, failed: &Failed) -> Answer {
+    fn failed(&self, visit: Visit<'_>, begun: &Begun, failed: &Failed) -> Answer {
+        let Visit { runtime, ask, .. } = visit;
         let provider = runtime.providers.get(&begun.provider);
         if let Some(provider) = provider {
             self.count_login(provider, failed.label());
@@ -306,18 +295,14 @@ impl Service {
                 if matches!(error, Error::Unavailable(_)) {
                     self.provider_down(ask, error)
                 } else {
-                    not_done(runtime, ask, begun, 502, "The login was not accepted.")
+                    not_done(visit, begun, 502, "The login was not accepted.")
                 }
             }
             Failed::Store(error) => self.no_store(ask, *error),
-            Failed::Declined => {
-                not_done(runtime, ask, begun, 403, "The login was cancelled or refused where you log in.")
-            }
-            Failed::Step => {
-                not_done(runtime, ask, begun, 403, "You logged in, but not in the way that is needed here.")
-            }
+            Failed::Declined => not_done(visit, begun, 403, "The login was cancelled or refused where you log in."),
+            Failed::Step => not_done(visit, begun, 403, "You logged in, but not in the way that is needed here."),
             Failed::Gone | Failed::Issuer | Failed::Replayed | Failed::NoCode => {
-                not_done(runtime, ask, begun, 400, "This login cannot be finished.")
+                not_done(visit, begun, 400, "This login cannot be finished.")
             }
         }
     }
@@ -369,9 +354,9 @@ impl Failed {
     }
 }
 
-fn not_done(runtime: &Runtime, ask: &Ask, begun: &Begun, status: u16, text: &str) -> Answer {
+fn not_done(visit: Visit<'_>, begun: &Begun, status: u16, text: &str) -> Answer {
     let again = if begun.wish.back.is_empty() { "/" } else { &begun.wish.back };
-    runtime.pages.error(status, text, Some(again), ask.id())
+    visit.runtime.pages.error(status, text, Some(again), visit.ask.id())
 }
 
 /// Whether a URL is at a host.

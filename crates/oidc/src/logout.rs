@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::ask::Ask;
 use crate::audit;
 use crate::clock::Seconds;
 use crate::jwt::{self, Claims};
 use crate::pages;
 use crate::profile::Profile;
 use crate::provider::Provider;
-use crate::runtime::{Own, Runtime};
+use crate::runtime::Own;
 use crate::service::Service;
 use crate::session::Whose;
 use crate::verdict::Answer;
+use crate::visit::Visit;
 
 /// What a logout token has to say that it is (OpenID Connect Back-Channel Logout 1.0, 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -23,42 +23,30 @@ const OLDEST: Seconds = 300;
 
 impl Service {
     /// One of our own pages.
-    pub(crate) async fn own(
-        self: &Arc<Self>,
-        runtime: &Runtime,
-        profile: Option<&Arc<Profile>>,
-        own: Own,
-        ask: &Ask,
-        now: Seconds,
-    ) -> Answer {
+    pub(crate) async fn own(self: &Arc<Self>, visit: Visit<'_>, profile: Option<&Arc<Profile>>, own: Own) -> Answer {
+        let Visit { runtime, ask, .. } = visit;
         let get = matches!(ask.method.as_str(), "GET" | "HEAD");
         match own {
-            Own::Callback if get => self.callback(runtime, ask, now).await,
+            Own::Callback if get => self.callback(visit).await,
             Own::Login if get => match profile {
-                Some(profile) => self.login_page(runtime, profile, ask, now),
+                Some(profile) => self.login_page(visit, profile),
                 None => runtime.pages.error(404, "There is no such page.", None, ask.id()),
             },
-            Own::Logout => self.log_out(runtime, profile, ask, now).await,
+            Own::Logout => self.log_out(visit, profile).await,
             Own::SignedOut if get => runtime.pages.signed_out(ask.id()),
-            Own::Start if get => self.start(runtime, ask, now).await,
-            Own::Handover if get => self.take_over(runtime, profile, ask, now).await,
-            Own::BackChannel if ask.method == "POST" => self.back_channel(runtime, ask, now).await,
-            Own::FrontChannel if get => self.front_channel(runtime, profile, ask, now).await,
+            Own::Start if get => self.start(visit).await,
+            Own::Handover if get => self.take_over(visit, profile).await,
+            Own::BackChannel if ask.method == "POST" => self.back_channel(visit).await,
+            Own::FrontChannel if get => self.front_channel(visit, profile).await,
             Own::Unknown => runtime.pages.error(404, "There is no such page.", None, ask.id()),
             _ => pages::json(405, "method", "this method is not for this page", ask.id()),
         }
     }
 
     /// `/logout`: ends the session here and leads to the provider's own logout, where it has one.
-    pub(crate) async fn log_out(
-        &self,
-        runtime: &Runtime,
-        profile: Option<&Arc<Profile>>,
-        ask: &Ask,
-        now: Seconds,
-    ) -> Answer {
-        let jar = self.jar(profile);
-        let cookies = ask.header("cookie").unwrap_or_default();
+    pub(crate) async fn log_out(&self, visit: Visit<'_>, profile: Option<&Arc<Profile>>) -> Answer {
+        let Visit { runtime, ask, now } = visit;
+        let (jar, cookies) = (self.jar(profile), visit.cookies());
         let found = match self.sessions.find_all(&jar, cookies, now).await {
             Ok(found) => found,
             Err(error) => return self.no_store(ask, error),
@@ -85,8 +73,9 @@ impl Service {
     }
 
     /// `/backchannel`: the provider ends sessions, with a token that says so.
-    async fn back_channel(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Answer {
-        match self.end_by_token(runtime, ask, now).await {
+    async fn back_channel(&self, visit: Visit<'_>) -> Answer {
+        let ask = visit.ask;
+        match self.end_by_token(visit).await {
             Ok(ended) => {
                 tracing::debug!(ended, "back-channel logout");
                 Answer::new(200)
@@ -101,7 +90,7 @@ impl Service {
         }
     }
 
-    async fn end_by_token(&self, runtime: &Runtime, ask: &Ask, now: Seconds) -> Result<usize, Refused> {
+    async fn end_by_token(&self, Visit { runtime, ask, now }: Visit<'_>) -> Result<usize, Refused> {
         let wrong = |why: &str| Refused::Token(why.to_owned());
         let token = ask.field("logout_token").ok_or_else(|| wrong("there is no logout_token in the body"))?;
         let issuer = &*jwt::issuer_of(&token).ok_or_else(|| wrong("it is no signed token"))?;
@@ -159,13 +148,8 @@ impl Service {
 
     /// `/frontchannel`: the provider's page loads this in a frame. Session cookies do not come with it; the provider names its
     /// session, which nobody else knows.
-    async fn front_channel(
-        &self,
-        runtime: &Runtime,
-        profile: Option<&Arc<Profile>>,
-        ask: &Ask,
-        now: Seconds,
-    ) -> Answer {
+    async fn front_channel(&self, visit: Visit<'_>, profile: Option<&Arc<Profile>>) -> Answer {
+        let Visit { runtime, ask, now } = visit;
         let (issuer, sid) = (ask.parameter("iss"), ask.parameter("sid").filter(|sid| sid.len() >= 8));
         let (issuer, sid) = (issuer.unwrap_or_default(), sid.unwrap_or_default());
         let providers: Vec<_> = runtime.providers_of(&issuer).filter(|_| !sid.is_empty()).collect();

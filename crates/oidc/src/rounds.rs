@@ -1,11 +1,10 @@
 //! Browsers that go round in circles: each login succeeds, and the next request brings no session. A cookie of the host counts the
 //! logins that were finished since a request was let pass; it is forgotten with the first one that is.
 
-use crate::ask::Ask;
 use crate::return_url;
-use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::verdict::Answer;
+use crate::visit::Visit;
 
 /// So many logins are finished one after the other without a session, and no more.
 const MOST: u8 = 2;
@@ -13,11 +12,12 @@ const MOST: u8 = 2;
 impl Service {
     /// What is said to a browser that comes back from its logins again and again without the session that they made. It would
     /// be sent to and fro for ever.
-    pub(crate) fn goes_round(&self, runtime: &Runtime, ask: &Ask) -> Option<Answer> {
-        let (jar, cookies) = (&self.sessions.jar, ask.header("cookie").unwrap_or_default());
+    pub(crate) fn goes_round(&self, visit: Visit<'_>) -> Option<Answer> {
+        let (jar, cookies) = (&self.sessions.jar, visit.cookies());
         if jar.finished(cookies) < MOST {
             return None;
         }
+        let Visit { runtime, ask, .. } = visit;
         self.metrics.login_loops.inc();
         tracing::warn!(
             host = ask.host,

@@ -28,6 +28,7 @@ use crate::session::{Error, Found, Sessions};
 use crate::settings::{Bearer, StepUp};
 use crate::upstream::{self, Told};
 use crate::verdict::{Answer, Verdict};
+use crate::visit::Visit;
 
 /// How long a client waits before it tries again when something is down.
 const RETRY_AFTER: &str = "5";
@@ -89,7 +90,8 @@ impl Service {
     /// Decides about a request.
     pub async fn check(self: &Arc<Self>, ask: &Ask) -> Verdict {
         let timer = self.metrics.check_seconds.start_timer();
-        let (outcome, verdict) = self.decide(ask, clock::now()).await;
+        let runtime = self.runtime.load_full();
+        let (outcome, verdict) = self.decide(Visit { runtime: &runtime, ask, now: clock::now() }).await;
         timer.observe_duration();
         self.metrics.checks.with_label_values(&[outcome]).inc();
         verdict
@@ -99,11 +101,11 @@ impl Service {
     pub async fn page(self: &Arc<Self>, ask: &Ask) -> Answer {
         let runtime = self.runtime.load_full();
         let own = runtime.own(ask).filter(|_| ask.has_plain_host()).unwrap_or(Own::Unknown);
-        self.own(&runtime, runtime.profile(ask), own, ask, clock::now()).await
+        self.own(Visit { runtime: &runtime, ask, now: clock::now() }, runtime.profile(ask), own).await
     }
 
-    async fn decide(self: &Arc<Self>, ask: &Ask, now: Seconds) -> Decision {
-        let runtime = self.runtime.load_full();
+    async fn decide(self: &Arc<Self>, visit: Visit<'_>) -> Decision {
+        let Visit { runtime, ask, .. } = visit;
         if !ask.has_plain_host() {
             return self.refuse("host", pages::json(400, "bad_host", "the host is none", ask.id()));
         }
@@ -115,19 +117,19 @@ impl Service {
             );
         };
         if let Some(own) = runtime.own(ask) {
-            return ("own", self.own(&runtime, Some(profile), own, ask, now).await.into());
+            return ("own", self.own(visit, Some(profile), own).await.into());
         }
         if profile.is_callback(ask) {
-            return ("own", self.own(&runtime, Some(profile), Own::Callback, ask, now).await.into());
+            return ("own", self.own(visit, Some(profile), Own::Callback).await.into());
         }
         if profile.is_logout(ask.path()) {
-            return ("own", self.log_out(&runtime, Some(profile), ask, now).await.into());
+            return ("own", self.log_out(visit, Some(profile)).await.into());
         }
         let anonymous = profile.is_anonymous(&ask.method, ask.path());
-        match self.who(profile, ask, now).await {
+        match self.who(visit, profile).await {
             // What all get is not refused to those who are known.
             Ok(Some((who, cookies))) if anonymous => self.let_pass(profile, ask, &who, cookies).await,
-            Ok(Some((who, cookies))) => match self.may(&runtime, profile, ask, &who, now) {
+            Ok(Some((who, cookies))) => match self.may(visit, profile, &who) {
                 Ok(()) => self.let_pass(profile, ask, &who, cookies).await,
                 Err(refused) => *refused,
             },
@@ -135,7 +137,7 @@ impl Service {
             Ok(None) | Err(_) if anonymous => {
                 ("anonymous", Verdict::Pass(Box::new(upstream::pass(ask, profile, &self.jar(Some(profile)), None))))
             }
-            Ok(None) => self.ask_to_log_in(&runtime, profile, ask, &Wish::default(), now),
+            Ok(None) => self.ask_to_log_in(visit, profile, &Wish::default()),
             Err(answer) => ("denied", (*answer).into()),
         }
     }
@@ -143,14 +145,13 @@ impl Service {
     /// Who asks, as far as a token or a session says; and cookies to set.
     async fn who(
         self: &Arc<Self>,
+        visit: Visit<'_>,
         profile: &Arc<Profile>,
-        ask: &Ask,
-        now: Seconds,
     ) -> Result<Option<(Who, Vec<String>)>, Box<Answer>> {
+        let (Visit { ask, now, .. }, cookies) = (visit, visit.cookies());
         if let (Some(wanted), Some(token)) = (&profile.settings.bearer, ask.bearer()) {
             return self.bearer(profile, wanted, token, ask).await.map(|who| Some((who, Vec::new())));
         }
-        let cookies = ask.header("cookie").unwrap_or_default();
         let jar = self.jar(Some(profile));
         let found =
             self.sessions.find(&jar, cookies, now).await.map_err(|error| Box::new(self.no_store(ask, error)))?;
@@ -203,19 +204,13 @@ impl Service {
     }
 
     /// Whether somebody who is known has logged in well enough, and may do this.
-    fn may(
-        &self,
-        runtime: &Runtime,
-        profile: &Arc<Profile>,
-        ask: &Ask,
-        who: &Who,
-        now: Seconds,
-    ) -> Result<(), Box<Decision>> {
+    fn may(&self, visit: Visit<'_>, profile: &Arc<Profile>, who: &Who) -> Result<(), Box<Decision>> {
+        let Visit { ask, now, .. } = visit;
         let claims = who.claims();
         if let Some(step) = profile.settings.step_up.as_ref().filter(|step| !is_fresh(step, who, now)) {
             let wish = Wish { step: Some(step.clone()), ..Wish::default() };
             self.metrics.denials.with_label_values(&["step_up"]).inc();
-            return Err(Box::new(self.ask_to_log_in(runtime, profile, ask, &wish, now)));
+            return Err(Box::new(self.ask_to_log_in(visit, profile, &wish)));
         }
         if profile.rules.is_empty() {
             return Ok(());
@@ -235,7 +230,7 @@ impl Service {
             return Ok(());
         }
         audit::denied(ask, &profile.name, subject(claims), "no rule allows it");
-        let answer = denied(runtime, ask).event("denied", subject(claims), who.provider());
+        let answer = denied(visit).event("denied", subject(claims), who.provider());
         Err(Box::new(self.refuse("rule", answer)))
     }
 
@@ -272,22 +267,16 @@ impl Service {
     }
 
     /// Somebody has to log in (again): a browser is sent to, a program is told.
-    fn ask_to_log_in(
-        &self,
-        runtime: &Runtime,
-        profile: &Arc<Profile>,
-        ask: &Ask,
-        wish: &Wish,
-        now: Seconds,
-    ) -> Decision {
+    fn ask_to_log_in(&self, visit: Visit<'_>, profile: &Arc<Profile>, wish: &Wish) -> Decision {
+        let ask = visit.ask;
         if ask.caller() == Caller::Browser && !profile.is_told_only(ask) {
             let jar = &self.sessions.jar;
             let back = format!("{}://{}{}", jar.scheme(), ask.host, return_url::kept(&ask.target));
             let wish = Wish { back, ..wish.clone() };
-            if let Some(answer) = self.goes_round(runtime, ask) {
+            if let Some(answer) = self.goes_round(visit) {
                 return self.refuse("loop", answer);
             }
-            return ("login", self.begin_login(runtime, profile, ask, &wish, now).into());
+            return ("login", self.begin_login(visit, profile, &wish).into());
         }
         let answer = match &wish.step {
             Some(step) => unauthorized_step(ask, step),
@@ -325,7 +314,7 @@ impl Service {
     }
 }
 
-fn denied(runtime: &Runtime, ask: &Ask) -> Answer {
+fn denied(Visit { runtime, ask, .. }: Visit<'_>) -> Answer {
     match ask.caller() {
         Caller::Browser => runtime.pages.denied(ask.id()),
         Caller::Program => pages::json(403, "forbidden", "this is not allowed", ask.id()),

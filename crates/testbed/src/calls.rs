@@ -1,10 +1,14 @@
 //! Calls at a pace or as fast as they are answered, and how long each took.
 
+mod unary;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::times::Times;
+
+pub use unary::Unary;
 
 /// One connection to what is measured.
 pub trait Caller: Send + 'static {
@@ -80,6 +84,11 @@ impl Load {
         }
         Ok(times)
     }
+}
+
+/// Whether a case is wanted: all words that the benchmark is called with are in its name.
+pub fn is_wanted(case: &str) -> bool {
+    std::env::args().skip(1).filter(|word| !word.starts_with("--")).all(|word| case.contains(&word))
 }
 
 impl Taken {

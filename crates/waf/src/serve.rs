@@ -61,7 +61,7 @@ async fn follow_profiles(
 ) -> Result<Reloading<Profiles>, BoxError> {
     let places = settings.profiles.clone();
     let files: Vec<PathBuf> = places.iter().map(|place| place.path.clone()).collect();
-    let (loader, observer) = (Loader::default(), Arc::clone(observer));
+    let (loader, observer) = (Loader::new(settings.engine.gate), Arc::clone(observer));
     let load = move || {
         let loaded = loader.load(&places)?;
         for failure in &loaded.failures {
@@ -70,6 +70,10 @@ async fn follow_profiles(
                 "not usable, the last good one, if any, stays in force: {}",
                 failure.what
             );
+        }
+        for profile in loaded.profiles.iter() {
+            let (rules, judged) = (profile.rules.count(), profile.rules.judged());
+            tracing::debug!(profile = profile.plan.name, rules, judged, "rules, and how many the gate judges");
         }
         observer.metrics.loaded(&loaded);
         Ok::<_, crate::profile::Error>(loaded.profiles)

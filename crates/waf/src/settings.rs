@@ -54,6 +54,8 @@ pub struct Engine {
     pub memory_limit: u64,
     /// How much the engine's memory may grow between collections, in percent. Default 100.
     pub memory_growth: u16,
+    /// Whether rules that cannot match a request are left out, which changes no verdict. Default true.
+    pub gate: bool,
 }
 
 impl Default for Settings {
@@ -75,7 +77,14 @@ impl Default for Settings {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { threads: None, max_waiting: 1024, deadline: Duration::from_secs(1), memory_limit: 0, memory_growth: 100 }
+        Self {
+            threads: None,
+            max_waiting: 1024,
+            deadline: Duration::from_secs(1),
+            memory_limit: 0,
+            memory_growth: 100,
+            gate: true,
+        }
     }
 }
 

@@ -1,19 +1,16 @@
 //! `cargo xtask bench`: figures, each with what it is compared to.
 
 mod core;
-mod exporter;
 mod floor;
 mod kubernetes;
 mod machine;
-mod oidc;
-mod ratelimit;
 mod report;
-mod waf;
+mod services;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 pub(crate) use report::Measure;
 use testbed::progress;
@@ -25,7 +22,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
   cargo xtask bench floor --json floor.json
   cargo xtask bench core
   cargo xtask bench kubernetes                   some fifteen minutes, with Envoy Gateway beside it
-  cargo xtask bench kubernetes --peer none --routes 1000 --seconds 10";
+  cargo xtask bench kubernetes --peer none --routes 1000 --seconds 10
+  cargo xtask bench ratelimit \"10 descriptors\" \"64 connections\" fixed
+  cargo xtask bench oidc Redis";
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]
@@ -37,13 +36,21 @@ pub(crate) enum Bench {
     /// The controller in a real cluster, with Envoy Gateway beside it: propagation, disturbance, memory, churn.
     Kubernetes(kubernetes::Options),
     /// The rate limit service with the reference beside it on one Redis: time, processor time, peak; memory of a million keys.
-    Ratelimit,
+    Ratelimit(Cases),
     /// The single sign-on service: time and processor time of checks, by where the session is; memory of 100,000 sessions.
-    Oidc,
+    Oidc(Cases),
     /// The firewall behind Envoy, with plain Coraza and ModSecurity beside it and the same rules: time, processor time, memory.
-    Waf,
+    Waf(Cases),
     /// The exporter: time of an entry, memory and scrapes with a thousand routes of ten statuses each.
     Exporter,
+}
+
+/// Which cases of a benchmark are measured.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Cases {
+    /// Only cases whose name has all of these words, such as "10 descriptors" fixed
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
 }
 
 /// Runs one benchmark and prints its table.
@@ -56,10 +63,10 @@ pub(crate) fn run(bench: &Bench, json: Option<&Path>) -> Result<()> {
         Bench::Floor => floor::run()?,
         Bench::Core => core::run()?,
         Bench::Kubernetes(options) => kubernetes::run(options)?,
-        Bench::Ratelimit => ratelimit::run()?,
-        Bench::Oidc => oidc::run()?,
-        Bench::Waf => waf::run()?,
-        Bench::Exporter => exporter::run()?,
+        Bench::Ratelimit(cases) => services::ratelimit(cases)?,
+        Bench::Oidc(cases) => services::oidc(cases)?,
+        Bench::Waf(cases) => services::waf(cases)?,
+        Bench::Exporter => services::exporter()?,
     };
     print!("{}", report::table(&measures));
     println!("\nload average at the end: {}", machine::load());

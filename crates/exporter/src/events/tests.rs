@@ -8,8 +8,8 @@ use crate::testing::{self, refused, request, structure, with_metadata};
 
 fn told(entry: &HttpAccessLogEntry, masked: Vec<Field>) -> Option<Value> {
     let metrics = Metrics::register(&Registry::new());
-    let (sender, mut lines) = mpsc::channel(4);
-    let events = Events::new(&metrics, masked, Some(sender));
+    let (journal, queue) = Journal::unwritten(4);
+    let events = Events::new(&metrics, masked, vec![journal], true);
     let bytes = entry.encode_to_vec();
     let request = Request::read(&bytes).unwrap();
     let reason = Reason::of(request.details, request.code, request.common.flags);
@@ -17,7 +17,7 @@ fn told(entry: &HttpAccessLogEntry, masked: Vec<Field>) -> Option<Value> {
     let kind = Kind::of(reason, &facts)?;
     events.tell(kind, &request, reason, &facts, "edge/eg");
     assert_eq!(metrics.events.with_label_values(&[kind.name()]).get(), 1);
-    Some(serde_json::from_str(&lines.try_recv().unwrap()).unwrap())
+    Some(serde_json::from_str(&queue.try_recv().unwrap().body).unwrap())
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn a_line_is_one_line_whatever_a_client_sends() {
 #[test]
 fn a_slow_file_costs_lines_and_nothing_else() {
     let metrics = Metrics::register(&Registry::new());
-    let (sender, _lines) = mpsc::channel(1);
-    let events = Events::new(&metrics, Vec::new(), Some(sender));
+    let (journal, _queue) = Journal::unwritten(1);
+    let events = Events::new(&metrics, Vec::new(), vec![journal], false);
     let bytes = refused(429, "request_rate_limited").encode_to_vec();
     let request = Request::read(&bytes).unwrap();
     for _ in 0..3 {

@@ -1,9 +1,13 @@
 //! The protobuf form (`io.prometheus.client.MetricFamily`, each with its length before it): the only one that native histograms
 //! have. Written byte by byte, for there is nothing to be gained by owned messages of it.
+//!
+//! The length of a metric has to be known before its first series is sent, and a metric may be larger than what is to be held.
+//! So each series is encoded twice: once to know how long it is, once to be sent.
 
 use kit::metrics::Kind;
 
 use super::Form;
+use crate::family::{Family, Value};
 use crate::histogram::{Exemplar, Histogram, SCHEMA, ZERO};
 use crate::labels::pairs;
 
@@ -13,13 +17,15 @@ pub(super) const TYPE: &str =
 /// How a scraper asks for it.
 pub(super) const ASKED: &str = "application/vnd.google.protobuf";
 
-/// Messages that are written.
+/// The field of a family in which its metrics are.
+const METRIC: u64 = 4;
+
+/// What is written now, and room that is used again for each series.
 #[derive(Debug, Default)]
 pub(super) struct Protobuf {
-    all: Vec<u8>,
-    family: Vec<u8>,
-    kind: Option<Kind>,
-    /// Used again for each metric.
+    /// The field of a metric in which its value is.
+    value: u64,
+    bounds: Vec<f64>,
     metric: Message,
     inner: Message,
     part: Message,
@@ -30,12 +36,8 @@ pub(super) struct Protobuf {
 struct Message(Vec<u8>);
 
 impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(u8::try_from(value & 0x7f).unwrap_or_default() | 0x80);
-            value >>= 7;
-        }
-        self.0.push(u8::try_from(value).unwrap_or_default());
+    fn varint(&mut self, value: u64) {
+        varint(&mut self.0, value);
     }
 
     fn number(&mut self, field: u64, value: u64) {
@@ -54,15 +56,45 @@ impl Message {
     }
 
     fn bytes(&mut self, field: u64, value: &[u8]) {
-        self.varint(field << 3 | 2);
-        self.varint(u64::try_from(value.len()).unwrap_or_default());
-        self.0.extend_from_slice(value);
+        bytes(&mut self.0, field, value);
     }
 }
 
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(u8::try_from(value & 0x7f).unwrap_or_default() | 0x80);
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).unwrap_or_default());
+}
+
+fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
+    varint(out, field << 3 | 2);
+    varint(out, length(value.len()));
+    out.extend_from_slice(value);
+}
+
+/// How long a field of so many bytes is.
+fn field_length(field: u64, bytes: usize) -> u64 {
+    let varint = |value: u64| u64::from(value.max(1).ilog2() / 7 + 1);
+    let bytes = length(bytes);
+    varint(field << 3) + varint(bytes) + bytes
+}
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or_default()
+}
+
 impl Protobuf {
-    /// Ends a metric with this value in this field, and begins anew.
-    fn metric(&mut self, labels: &str, field: u64) {
+    /// Encodes a series as a metric.
+    fn encode(&mut self, labels: &str, value: Value<'_>) {
+        self.inner.0.clear();
+        match value {
+            Value::Number(number) => self.inner.double(1, number),
+            #[allow(clippy::cast_precision_loss, reason = "the form has no whole numbers")]
+            Value::Count(count) => self.inner.double(1, count as f64),
+            Value::Histogram(histogram) => self.histogram(histogram),
+        }
         self.metric.0.clear();
         for (name, value) in pairs(labels) {
             self.pair.0.clear();
@@ -70,18 +102,29 @@ impl Protobuf {
             self.pair.bytes(2, value.as_bytes());
             self.metric.bytes(1, &self.pair.0);
         }
-        self.metric.bytes(field, &self.inner.0);
-        let mut family = Message(std::mem::take(&mut self.family));
-        family.bytes(4, &self.metric.0);
-        self.family = family.0;
+        self.metric.bytes(self.value, &self.inner.0);
     }
 
-    fn end_family(&mut self) {
-        if self.kind.take().is_some() {
-            let mut all = Message(std::mem::take(&mut self.all));
-            all.varint(u64::try_from(self.family.len()).unwrap_or_default());
-            all.0.append(&mut self.family);
-            self.all = all.0;
+    fn histogram(&mut self, histogram: &Histogram) {
+        self.inner.number(1, histogram.count);
+        self.inner.double(2, histogram.sum);
+        self.classic(histogram);
+        if histogram.zero > 0 || !histogram.native.is_empty() {
+            self.native(histogram);
+        }
+    }
+
+    fn classic(&mut self, histogram: &Histogram) {
+        let mut below = 0;
+        for place in 0..=self.bounds.len() {
+            below += histogram.classic.get(place).copied().unwrap_or_default();
+            self.part.0.clear();
+            self.part.number(1, below);
+            self.part.double(2, self.bounds.get(place).copied().unwrap_or(f64::INFINITY));
+            if let Some(exemplar) = histogram.exemplars.get(place).copied().flatten() {
+                self.exemplar(&exemplar);
+            }
+            self.inner.bytes(3, &self.part.0);
         }
     }
 
@@ -89,7 +132,7 @@ impl Protobuf {
         let mut message = Message::default();
         self.pair.0.clear();
         self.pair.bytes(1, b"trace_id");
-        self.pair.bytes(2, &exemplar.trace);
+        self.pair.bytes(2, format!("{:032x}", exemplar.trace).as_bytes());
         message.bytes(1, &self.pair.0);
         message.double(2, exemplar.value);
         let mut time = Message::default();
@@ -99,20 +142,6 @@ impl Protobuf {
         time.number(2, nanos);
         message.bytes(3, &time.0);
         self.part.bytes(3, &message.0);
-    }
-
-    fn classic(&mut self, histogram: &Histogram, bounds: &[f64]) {
-        let mut below = 0;
-        for (place, bound) in bounds.iter().chain(&[f64::INFINITY]).enumerate() {
-            below += histogram.classic.get(place).copied().unwrap_or_default();
-            self.part.0.clear();
-            self.part.number(1, below);
-            self.part.double(2, *bound);
-            if let Some(exemplar) = histogram.exemplars.get(place).copied().flatten() {
-                self.exemplar(&exemplar);
-            }
-            self.inner.bytes(3, &self.part.0);
-        }
     }
 
     /// Buckets one behind the other are a span; counts are told by their difference to the one before.
@@ -125,7 +154,7 @@ impl Protobuf {
             let Some(first) = run.first().map(|(index, _)| i32::from(*index)) else { continue };
             self.part.0.clear();
             self.part.signed(1, (first - end.unwrap_or_default()).into());
-            self.part.number(2, u64::try_from(run.len()).unwrap_or_default());
+            self.part.number(2, length(run.len()));
             self.inner.bytes(12, &self.part.0);
             end = Some(first + i32::try_from(run.len()).unwrap_or_default());
         }
@@ -139,45 +168,34 @@ impl Protobuf {
 }
 
 impl Form for Protobuf {
-    fn family(&mut self, name: &str, help: &str, kind: Kind) {
-        self.end_family();
-        let mut family = Message::default();
-        family.bytes(1, name.as_bytes());
-        family.bytes(2, help.as_bytes());
-        let number = match kind {
-            Kind::Counter => 0,
-            Kind::Gauge => 1,
-            Kind::Histogram => 4,
+    fn begin(&mut self, family: &Family, out: &mut Vec<u8>) {
+        let Family { name, help, kind, bounds, .. } = family;
+        let number;
+        (number, self.value) = match kind {
+            Kind::Counter => (0, 3),
+            Kind::Gauge => (1, 2),
+            Kind::Histogram => (4, 7),
         };
-        family.number(3, number);
-        (self.family, self.kind) = (family.0, Some(kind));
-    }
-
-    fn number(&mut self, labels: &str, value: f64) {
-        self.inner.0.clear();
-        self.inner.double(1, value);
-        let field = if self.kind == Some(Kind::Gauge) { 2 } else { 3 };
-        self.metric(labels, field);
-    }
-
-    fn count(&mut self, labels: &str, value: u64) {
-        #[allow(clippy::cast_precision_loss, reason = "the form has no whole numbers")]
-        self.number(labels, value as f64);
-    }
-
-    fn histogram(&mut self, labels: &str, histogram: &Histogram, bounds: &[f64]) {
-        self.inner.0.clear();
-        self.inner.number(1, histogram.count);
-        self.inner.double(2, histogram.sum);
-        self.classic(histogram, bounds);
-        if histogram.zero > 0 || !histogram.native.is_empty() {
-            self.native(histogram);
+        self.bounds.clone_from(bounds);
+        let mut all = 0;
+        for (labels, value) in family.iter() {
+            self.encode(labels, value);
+            all += field_length(METRIC, self.metric.0.len());
         }
-        self.metric(labels, 7);
+        let mut head = Message::default();
+        head.bytes(1, name.as_bytes());
+        head.bytes(2, help.as_bytes());
+        head.number(3, number);
+        varint(out, length(head.0.len()) + all);
+        out.append(&mut head.0);
     }
 
-    fn finish(mut self: Box<Self>) -> Vec<u8> {
-        self.end_family();
-        self.all
+    fn series(&mut self, labels: &str, value: Value<'_>, out: &mut Vec<u8>) {
+        self.encode(labels, value);
+        bytes(out, METRIC, &self.metric.0);
+    }
+
+    fn end(&self) -> &'static [u8] {
+        b""
     }
 }

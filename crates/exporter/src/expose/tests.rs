@@ -5,7 +5,35 @@ use crate::entry::Request;
 use crate::testing;
 use crate::wire::{Fields, Value, field};
 
-fn scraped(accept: &str) -> Exposition {
+#[test]
+fn every_form_has_all_kinds_of_series() {
+    assert_eq!(String::from_utf8(all_kinds("*/*")).unwrap(), include_str!("golden/plain.txt"));
+    assert_eq!(String::from_utf8(all_kinds(text::OPEN_METRICS)).unwrap(), include_str!("golden/open_metrics.txt"));
+    assert_eq!(all_kinds(proto::TYPE), include_bytes!("golden/protobuf.bin"));
+}
+
+/// Two routes, replies with and without a trace, connections, and a label that has to be quoted.
+fn all_kinds(accept: &str) -> Vec<u8> {
+    let (traffic, metrics, registry) = testing::traffic("buckets: {seconds: [0.01, 1], bytes: [256]}");
+    metrics.entries.with_label_values(&["request"]).inc_by(4);
+    metrics.series.with_label_values(&["a\"b\\c\n"]).set(-3);
+    let origin = traffic.origin("accesslog/edge/eg", "");
+    let mut foreign = testing::request();
+    let common = foreign.common_properties.as_mut().unwrap();
+    common.route_name = "a \"route\"\\\n".to_owned();
+    common.custom_tags.clear();
+    for entry in [testing::request(), testing::refused(429, "request_rate_limited"), testing::request(), foreign] {
+        let bytes = entry.encode_to_vec();
+        traffic.count(&origin).request(&Request::read(&bytes).unwrap());
+    }
+    let bytes = testing::connection().encode_to_vec();
+    traffic.count(&origin).connection(&crate::entry::Connection::read(&bytes).unwrap());
+    let mut registry = registry.gather();
+    registry.retain(|family| ["exporter_entries_total", "exporter_series"].contains(&family.name()));
+    scrape(registry, traffic, accept).parts.flatten().collect()
+}
+
+fn scraped(accept: &str) -> (&'static str, Vec<u8>) {
     let (traffic, metrics, registry) = testing::traffic("buckets: {seconds: [0.01, 1]}");
     metrics.entries.with_label_values(&["request"]).inc_by(2);
     let origin = traffic.origin("accesslog/edge/eg", "");
@@ -13,7 +41,8 @@ fn scraped(accept: &str) -> Exposition {
         let bytes = entry.encode_to_vec();
         traffic.count(&origin).request(&Request::read(&bytes).unwrap());
     }
-    write(&registry.gather(), &traffic.snapshot(), &traffic.bounds, accept)
+    let Exposition { content_type, parts } = scrape(registry.gather(), traffic, accept);
+    (content_type, parts.flatten().collect())
 }
 
 const ROUTE: &str =
@@ -21,7 +50,7 @@ const ROUTE: &str =
 
 #[test]
 fn plain_text_is_the_usual() {
-    let Exposition { content_type, body } = scraped("*/*");
+    let (content_type, body) = scraped("*/*");
     assert_eq!(content_type, kit::metrics::TEXT);
     let text = String::from_utf8(body).unwrap();
     for line in [
@@ -44,7 +73,7 @@ fn plain_text_is_the_usual() {
 
 #[test]
 fn open_metrics_has_exemplars() {
-    let Exposition { content_type, body } = scraped("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let (content_type, body) = scraped("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
     assert_eq!(content_type, text::OPEN_METRICS);
     let text = String::from_utf8(body).unwrap();
     assert!(text.ends_with("# EOF\n"));
@@ -75,8 +104,7 @@ fn families(body: &[u8]) -> Vec<(String, u64, Vec<&[u8]>)> {
 
 #[test]
 fn protobuf_has_native_histograms() {
-    let Exposition { content_type, body } =
-        scraped("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily");
+    let (content_type, body) = scraped("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily");
     assert_eq!(content_type, proto::TYPE);
     let families = families(&body);
     let (_, kind, metrics) = families.iter().find(|(name, ..)| name == "gateway_request_seconds").unwrap();
@@ -94,4 +122,30 @@ fn protobuf_has_native_histograms() {
     let label = field(metrics[0], 1).unwrap().bytes();
     assert_eq!(field(label, 1).unwrap().bytes(), b"gateway");
     assert_eq!(field(label, 2).unwrap().bytes(), b"edge/eg");
+}
+
+#[test]
+fn parts_are_small_and_make_up_the_whole() {
+    let (traffic, _, registry) = testing::traffic("{}");
+    let origin = traffic.origin("accesslog/edge/eg", "");
+    for number in 0..500 {
+        let mut entry = testing::request();
+        entry.common_properties.as_mut().unwrap().route_name = format!("httproute/shop/r{number}/rule/0/match/0");
+        let bytes = entry.encode_to_vec();
+        traffic.count(&origin).request(&Request::read(&bytes).unwrap());
+    }
+    for accept in ["*/*", text::OPEN_METRICS, proto::TYPE] {
+        let parts: Vec<_> = scrape(registry.gather(), Arc::clone(&traffic), accept).parts.collect();
+        let (last, full) = parts.split_last().unwrap();
+        assert!(full.len() >= 5 && !last.is_empty(), "{accept}: {}", parts.len());
+        assert!(full.iter().all(|part| (PART..PART + ROOM).contains(&part.len())), "{accept}");
+        let whole = parts.concat();
+        if accept == proto::TYPE {
+            let families = families(&whole);
+            assert!(families.iter().all(|(name, _, metrics)| !name.starts_with("gateway_") || metrics.len() == 500));
+        } else {
+            let text = String::from_utf8(whole).unwrap();
+            assert_eq!(text.lines().filter(|line| line.starts_with("gateway_request_seconds_count")).count(), 500);
+        }
+    }
 }

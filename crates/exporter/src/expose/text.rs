@@ -1,10 +1,12 @@
 //! The text forms: Prometheus' 0.0.4 and OpenMetrics 1.0, which has exemplars.
 
-use std::fmt::Write as _;
+use std::fmt::Display;
+use std::io::Write as _;
 
 use kit::metrics::Kind;
 
 use super::Form;
+use crate::family::{Family, Value};
 use crate::histogram::{Exemplar, Histogram};
 
 /// The content type of OpenMetrics.
@@ -15,11 +17,10 @@ pub(super) const OPEN_METRICS_ASKED: &str = "application/openmetrics-text";
 /// Lines of text.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    text: String,
     open: bool,
     name: String,
-    /// The ends of the buckets, written out, and what they were written from.
-    ends: (Vec<f64>, Vec<String>),
+    /// The ends of the buckets, written out, the last one too.
+    ends: Vec<String>,
 }
 
 impl Text {
@@ -31,84 +32,72 @@ impl Text {
         Self { open: true, ..Self::default() }
     }
 
-    fn series(&mut self, suffix: &str, labels: &str, more: &str) {
-        self.text.push_str(&self.name);
-        self.text.push_str(suffix);
+    /// What stands before a value.
+    fn name(&self, suffix: &str, labels: &str, more: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name.as_bytes());
+        out.extend_from_slice(suffix.as_bytes());
         if !(labels.is_empty() && more.is_empty()) {
-            self.text.push('{');
-            self.text.push_str(labels);
+            out.push(b'{');
+            out.extend_from_slice(labels.as_bytes());
             if !(labels.is_empty() || more.is_empty()) {
-                self.text.push(',');
+                out.push(b',');
             }
-            self.text.push_str(more);
-            self.text.push('}');
+            out.extend_from_slice(more.as_bytes());
+            out.push(b'}');
         }
-        self.text.push(' ');
+        out.push(b' ');
     }
 
-    fn line(&mut self, value: impl std::fmt::Display) {
-        // Writing to a string does not fail.
-        let _ = writeln!(self.text, "{value}");
+    fn line(&self, suffix: &str, labels: &str, value: impl Display, out: &mut Vec<u8>) {
+        self.name(suffix, labels, "", out);
+        // Writing to memory does not fail.
+        let _ = writeln!(out, "{value}");
     }
 
-    fn bucket(&mut self, labels: &str, end: &str, count: u64, exemplar: Option<&Exemplar>) {
-        self.series("_bucket", labels, end);
-        let _ = write!(self.text, "{count}");
-        if let Some(Exemplar { trace, value, time }) = exemplar.filter(|_| self.open) {
-            let trace = String::from_utf8_lossy(trace);
-            let _ = write!(self.text, " # {{trace_id=\"{trace}\"}} {value} {time:.3}");
+    fn histogram(&self, labels: &str, histogram: &Histogram, out: &mut Vec<u8>) {
+        let mut below = 0;
+        for (place, end) in self.ends.iter().enumerate() {
+            below += histogram.classic.get(place).copied().unwrap_or_default();
+            self.name("_bucket", labels, end, out);
+            let _ = write!(out, "{below}");
+            let exemplar = histogram.exemplars.get(place).copied().flatten();
+            if let Some(Exemplar { trace, value, time }) = exemplar.filter(|_| self.open) {
+                let _ = write!(out, " # {{trace_id=\"{trace:032x}\"}} {value} {time:.3}");
+            }
+            out.push(b'\n');
         }
-        self.text.push('\n');
+        self.line("_sum", labels, histogram.sum, out);
+        self.line("_count", labels, histogram.count, out);
     }
 }
 
 impl Form for Text {
-    fn family(&mut self, name: &str, help: &str, kind: Kind) {
+    fn begin(&mut self, family: &Family, out: &mut Vec<u8>) {
+        let Family { name, help, kind, bounds, .. } = family;
         let kind_name = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        name.clone_into(&mut self.name);
+        name.as_ref().clone_into(&mut self.name);
+        // A whole number has its point everywhere, so that the label is the same in all forms.
+        let ends = bounds.iter().map(|bound| format!("le=\"{bound:?}\""));
+        self.ends = ends.chain(["le=\"+Inf\"".to_owned()]).collect();
         // In OpenMetrics `_total` belongs to the sample, not to the metric.
-        let family = if self.open && kind == Kind::Counter { name.trim_end_matches("_total") } else { name };
+        let family = if self.open && *kind == Kind::Counter { name.trim_end_matches("_total") } else { name };
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        let _ = write!(self.text, "# HELP {family} {help}\n# TYPE {family} {kind_name}\n");
+        let _ = write!(out, "# HELP {family} {help}\n# TYPE {family} {kind_name}\n");
     }
 
-    fn number(&mut self, labels: &str, value: f64) {
-        self.series("", labels, "");
-        self.line(value);
-    }
-
-    fn count(&mut self, labels: &str, value: u64) {
-        self.series("", labels, "");
-        self.line(value);
-    }
-
-    fn histogram(&mut self, labels: &str, histogram: &Histogram, bounds: &[f64]) {
-        if self.ends.0 != bounds {
-            // A whole number has its point everywhere, so that the label is the same in all forms.
-            self.ends = (bounds.to_vec(), bounds.iter().map(|bound| format!("le=\"{bound:?}\"")).collect());
+    fn series(&mut self, labels: &str, value: Value<'_>, out: &mut Vec<u8>) {
+        match value {
+            Value::Number(number) => self.line("", labels, number, out),
+            Value::Count(count) => self.line("", labels, count, out),
+            Value::Histogram(histogram) => self.histogram(labels, histogram, out),
         }
-        let ends = std::mem::take(&mut self.ends);
-        let mut below = 0;
-        let all = ends.1.iter().map(String::as_str).chain(["le=\"+Inf\""]);
-        for (place, end) in all.enumerate() {
-            below += histogram.classic.get(place).copied().unwrap_or_default();
-            self.bucket(labels, end, below, histogram.exemplars.get(place).and_then(Option::as_ref));
-        }
-        self.ends = ends;
-        self.series("_sum", labels, "");
-        self.line(histogram.sum);
-        self.series("_count", labels, "");
-        self.line(histogram.count);
     }
 
-    fn finish(mut self: Box<Self>) -> Vec<u8> {
-        if self.open {
-            self.text.push_str("# EOF\n");
-        }
-        self.text.into_bytes()
+    fn end(&self) -> &'static [u8] {
+        if self.open { b"# EOF\n" } else { b"" }
     }
 }

@@ -7,7 +7,7 @@ use crate::testing;
 
 fn ingest() -> (Ingest, Arc<Traffic>, Arc<Metrics>) {
     let (traffic, metrics, _) = testing::traffic("{}");
-    let events = Events::new(&metrics, Vec::new(), None);
+    let events = Events::new(&metrics, Vec::new(), Vec::new(), false);
     (Ingest::new(Arc::clone(&traffic), Arc::clone(&metrics), events), traffic, metrics)
 }
 

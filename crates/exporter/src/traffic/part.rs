@@ -190,9 +190,8 @@ impl RouteTotals {
 }
 
 fn exemplar(request: &Request<'_>, value: f64) -> Option<Exemplar> {
-    let trace: [u8; 32] = request.common.trace.try_into().ok()?;
-    let known = trace.iter().all(u8::is_ascii_hexdigit) && trace.iter().any(|digit| *digit != b'0');
-    known.then_some(Exemplar { trace, value, time: request.common.start + value })
+    let trace = request.common.trace()?;
+    Some(Exemplar { trace, value, time: request.common.start + value })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "sizes below 2^52")]

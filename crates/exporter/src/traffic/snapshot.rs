@@ -1,4 +1,4 @@
-//! All parts, added up.
+//! All parts, added up at one moment: for the live page, and to find what is idle.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -29,14 +29,12 @@ pub(crate) struct RouteTotals {
     pub(crate) response_bytes: Histogram,
 }
 
-/// Everything that was counted, at one moment; each with its labels.
+/// What was counted of requests, at one moment; each with its labels.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) requests: Vec<(Arc<str>, Outcome, u64)>,
     pub(crate) replies: Vec<(Arc<str>, Id, u64)>,
     pub(crate) routes: Vec<(Arc<str>, Route)>,
-    pub(crate) connections: Vec<(Arc<str>, u64)>,
-    pub(crate) listeners: Vec<(Arc<str>, Histogram)>,
 }
 
 /// A route: its number, its names and what was counted.
@@ -73,23 +71,17 @@ impl RouteTotals {
 }
 
 impl Traffic {
-    /// Everything that was counted so far.
+    /// What was counted of requests so far.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let parts: Vec<_> = self.parts.iter().map(lock).collect();
         let book = self.book();
         let counts = |of: fn(&Part) -> &Vec<u64>, id: Id| sum(&parts, of, id);
         let requests = book.requests.iter();
         let replies = book.replies.iter();
-        let connections = book.connections.iter();
         let route = |id: Id| {
             let mut totals = RouteTotals::default();
             of_all(&parts, |part| &part.routes, id).for_each(|part| totals.merge(part));
             totals
-        };
-        let listener = |id: Id| {
-            let mut histogram = Histogram::default();
-            of_all(&parts, |part| &part.listeners, id).for_each(|part| histogram.merge(part));
-            histogram
         };
         let routes = book.routes.iter();
         Snapshot {
@@ -97,13 +89,9 @@ impl Traffic {
                 .map(|(id, text, of)| (Arc::clone(text), *of, counts(|part| &part.requests, id)))
                 .collect(),
             replies: replies.map(|(id, text, of)| (Arc::clone(text), *of, counts(|part| &part.replies, id))).collect(),
-            connections: connections
-                .map(|(id, text, ())| (Arc::clone(text), counts(|part| &part.connections, id)))
-                .collect(),
             routes: routes
                 .map(|(id, text, place)| (Arc::clone(text), Route { id, place: Arc::clone(place), totals: route(id) }))
                 .collect(),
-            listeners: book.listeners.iter().map(|(id, text, ())| (Arc::clone(text), listener(id))).collect(),
         }
     }
 
@@ -155,11 +143,11 @@ fn idle<T>(all: &Numbered<T>, before: &mut Vec<u64>, count: impl Fn(Id) -> u64) 
     gone
 }
 
-fn sum(parts: &[MutexGuard<'_, Part>], of: fn(&Part) -> &Vec<u64>, id: Id) -> u64 {
+pub(super) fn sum(parts: &[MutexGuard<'_, Part>], of: fn(&Part) -> &Vec<u64>, id: Id) -> u64 {
     parts.iter().filter_map(|part| of(part).get(id)).sum()
 }
 
-fn of_all<'a, T: 'a>(
+pub(super) fn of_all<'a, T: 'a>(
     parts: &'a [MutexGuard<'_, Part>],
     of: fn(&Part) -> &Vec<Option<Box<T>>>,
     id: Id,

@@ -2,6 +2,7 @@ use envoy::Message as _;
 use envoy::accesslog_data::HttpAccessLogEntry;
 
 use super::*;
+use crate::family::Value;
 use crate::histogram::Histogram;
 use crate::testing;
 
@@ -35,7 +36,7 @@ fn requests_are_counted_by_their_labels_and_parts_are_added_up() {
     assert_eq!((totals.whole.count, totals.received, totals.sent), (4, 480, 2000));
     assert!((totals.upstream.sum - 0.06).abs() < 1e-9 && (totals.filters.sum - 0.012).abs() < 1e-9);
     let trace = totals.whole.exemplars.iter().flatten().next().unwrap().trace;
-    assert_eq!(trace, testing::TRACE.as_bytes());
+    assert_eq!(format!("{trace:032x}"), testing::TRACE);
     assert!(snapshot.replies.is_empty());
 }
 
@@ -108,9 +109,12 @@ fn connections_are_counted_by_listener() {
     for _ in 0..3 {
         traffic.count(&origin).connection(&Connection::read(&bytes).unwrap());
     }
-    let snapshot = traffic.snapshot();
     let text = r#"gateway="edge/eg",listener="5432""#;
-    assert_eq!(snapshot.connections, [(format!(r#"{text},backend="service/shop/db/5432""#).into(), 3)]);
-    let (listener, Histogram { count, sum, .. }) = &snapshot.listeners[0];
-    assert_eq!((&**listener, *count, *sum), (text, 3, 6.0));
+    let connections = traffic.family(Name::Connections).unwrap();
+    let connections: Vec<_> = connections.iter().collect();
+    let [(labels, Value::Count(3))] = connections[..] else { panic!("{connections:?}") };
+    assert_eq!(labels, format!(r#"{text},backend="service/shop/db/5432""#));
+    let seconds = traffic.family(Name::ConnectionSeconds).unwrap();
+    let Some((labels, Value::Histogram(Histogram { count, sum, .. }))) = seconds.get(0) else { panic!("{seconds:?}") };
+    assert_eq!((labels, *count, *sum), (text, 3, 6.0));
 }

@@ -4,5 +4,7 @@
 
 mod envoy;
 mod house;
+mod otlp;
 mod page;
+mod scrapes;
 mod streams;

@@ -28,7 +28,7 @@ async fn many_envoys_at_once_are_counted_exactly() {
 
 #[tokio::test]
 async fn a_full_disk_costs_events_and_nothing_else() {
-    let service = Service::start("events: {file: /dev/full}\n").await;
+    let service = Service::start("events: {file: {path: /dev/full}}\n").await;
     let stream = service.stream();
     for sent in [1.0, 2.0] {
         stream.send(message(vec![entry(429, "request_rate_limited")])).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_message_that_is_too_large_is_counted_and_others_go_on() {
 
 #[tokio::test]
 async fn what_is_refused_is_told_in_the_file_and_who_comes_most_on_its_page() {
-    let service = Service::start("events: {file: DIR/events, redact: [path]}\n").await;
+    let service = Service::start("events: {file: {path: DIR/events}, redact: [path]}\n").await;
     let stream = service.stream();
     stream.send(message(vec![entry(200, "via_upstream"), entry(429, "request_rate_limited")])).await.unwrap();
     service.reaches(r#"exporter_events_total{event="rate_limited"}"#, 1.0).await;

@@ -25,6 +25,7 @@ use tonic::server::NamedService;
 use tower::Service;
 
 use super::KEEP_ALIVE;
+use super::wire::Wire;
 use crate::drain::Shutdown;
 use crate::incoming::{Connection, Incoming, Peer};
 
@@ -90,16 +91,20 @@ where
         // An Envoy has one connection for all its calls; and no call asks what day it is.
         http.max_concurrent_streams(None).auto_date_header(false);
         Box::pin(async move {
-            let mut connection = pin!(http.serve_connection(TokioIo::new(connection), call));
-            let ended = tokio::select! {
-                biased;
-                ended = connection.as_mut() => ended,
-                () = end => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            let wire = Wire::new(connection);
+            let io = TokioIo::new(wire.clone());
+            let serve = async {
+                let mut connection = pin!(http.serve_connection(io, call));
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => ended,
+                    () = end => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
                 }
             };
-            if let Err(error) = ended {
+            if let Err(error) = wire.turns(serve).await {
                 tracing::debug!(%error, "a connection broke");
             }
         })

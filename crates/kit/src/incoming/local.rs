@@ -4,6 +4,7 @@
 //! the other end has read something: each answer that is taken would wake its server once more. So room is waited for only
 //! where there was none.
 
+use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -13,8 +14,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-/// The most that is read at once: what is read into has to be zeroed first.
+/// The most that is read at once.
 const MOST: usize = 16 << 10;
+
+thread_local! {
+    /// What is read into first: what it is for would have to be zeroed before, all of it for each call.
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; MOST].into());
+}
 
 /// A connection over a Unix socket.
 #[derive(Debug)]
@@ -60,23 +66,25 @@ impl Local {
 
 impl AsyncRead for Local {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let room = buffer.initialize_unfilled_to(buffer.remaining().min(MOST));
-        loop {
-            let mut readable = ready!(self.socket.poll_read_ready(context))?;
-            match readable.try_io(|socket| socket.get_ref().read(room)) {
-                Ok(Ok(count)) => {
-                    // Less than there was room for is all there is; none is the end.
-                    if count > 0 && count < room.len() {
-                        readable.clear_ready();
+        let room = buffer.remaining().min(MOST);
+        READ.with_borrow_mut(|read| {
+            loop {
+                let mut readable = ready!(self.socket.poll_read_ready(context))?;
+                match readable.try_io(|socket| socket.get_ref().read(&mut read[..room])) {
+                    Ok(Ok(count)) => {
+                        // Less than there was room for is all there is; none is the end.
+                        if count > 0 && count < room {
+                            readable.clear_ready();
+                        }
+                        buffer.put_slice(&read[..count]);
+                        return Poll::Ready(Ok(()));
                     }
-                    buffer.advance(count);
-                    return Poll::Ready(Ok(()));
+                    Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Ok(Err(error)) => return Poll::Ready(Err(error)),
+                    Err(_nothing_yet) => {}
                 }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Poll::Ready(Err(error)),
-                Err(_nothing_yet) => {}
             }
-        }
+        })
     }
 }
 

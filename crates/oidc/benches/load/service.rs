@@ -1,6 +1,6 @@
 //! The service as a process, a provider beside it, and people who are logged in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -47,7 +47,7 @@ pub(crate) const NOTHING: &str = "--nothing";
 
 /// A running service, on a Unix socket.
 pub(crate) struct Service {
-    pub(crate) address: Address,
+    pub(crate) socket: PathBuf,
     store: Store,
     process: Process,
     /// At which people log in; nobody does where nothing is decided.
@@ -72,14 +72,7 @@ impl Service {
             let socket = dir.path().join("grpc.sock");
             let process = Spec::new(std::env::current_exe()?).arg(NOTHING).arg(&socket).start()?;
             listening(&socket, &process).await?;
-            return Ok(Self {
-                address: Address::Unix(socket),
-                store,
-                process,
-                provider: None,
-                _redis: None,
-                _dir: dir,
-            });
+            return Ok(Self { socket, store, process, provider: None, _redis: None, _dir: dir });
         }
         let client = Client { id: "edge".into(), secret: Some("s3cret".into()), ..Client::default() };
         let provider = Provider::start(vec![client]).await?;
@@ -113,15 +106,16 @@ impl Service {
             .start()?;
         let socket = path("grpc.sock");
         listening(&socket, &process).await?;
-        Ok(Self { address: Address::Unix(socket), store, process, provider: Some(provider), _redis: redis, _dir: dir })
+        Ok(Self { socket, store, process, provider: Some(provider), _redis: redis, _dir: dir })
     }
 
     /// Logs people in and gives the headers that they come with.
     pub(crate) async fn log_in(&self, people: usize) -> Result<Vec<(String, String)>> {
-        let channel = kit::grpc::channel(&self.address, None).map_err(|error| anyhow::anyhow!(error))?;
+        let Some(provider) = &self.provider else { return Ok(vec![("cookie".to_owned(), "a=1".to_owned()); people]) };
+        let address = Address::Unix(self.socket.clone());
+        let channel = kit::grpc::channel(&address, None).map_err(|error| anyhow::anyhow!(error))?;
         let mut client = AuthorizationClient::new(channel);
         let mut all = Vec::new();
-        let Some(provider) = &self.provider else { return Ok(vec![("cookie".to_owned(), "a=1".to_owned()); people]) };
         for number in 0..u32::try_from(people)? {
             let claims = claims(number);
             if self.store == Store::Bearer {

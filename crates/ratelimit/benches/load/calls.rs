@@ -1,12 +1,11 @@
 //! Calls that count, of so many descriptors.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use envoy::Message as _;
 use envoy::ext::shared::ratelimit::RateLimitDescriptor;
 use envoy::ext::shared::ratelimit::rate_limit_descriptor::Entry;
-use envoy::service::ratelimit::RateLimitRequest;
-use envoy::service::ratelimit::rate_limit_service_client::RateLimitServiceClient;
-use testbed::calls;
-use tonic::transport::Channel;
+use envoy::service::ratelimit::{RateLimitRequest, RateLimitResponse};
+use testbed::calls::{self, Unary};
 
 use crate::services::Service;
 
@@ -19,7 +18,7 @@ const FILLED: u32 = 100;
 
 /// Calls with one value after the other.
 pub(crate) struct Caller {
-    client: RateLimitServiceClient<Channel>,
+    client: Unary,
     descriptors: usize,
     value: u32,
 }
@@ -31,22 +30,22 @@ impl Caller {
 }
 
 impl calls::Caller for Caller {
-    type Call = RateLimitRequest;
+    type Call = Vec<u8>;
 
-    fn next(&mut self) -> RateLimitRequest {
+    fn next(&mut self) -> Vec<u8> {
         self.value = (self.value + 1) % VALUES;
-        request(self.descriptors, self.value)
+        request(self.descriptors, self.value).encode_to_vec()
     }
 
-    async fn call(&mut self, call: RateLimitRequest) -> Result<()> {
-        self.client.should_rate_limit(call).await?;
+    async fn call(&mut self, call: Vec<u8>) -> Result<()> {
+        let answer = RateLimitResponse::decode(self.client.call(&call).await?)?;
+        ensure!(answer.statuses.len() == self.descriptors, "an answer of something else: {answer:?}");
         Ok(())
     }
 }
 
-fn client(service: &Service) -> Result<RateLimitServiceClient<Channel>> {
-    let channel = kit::grpc::channel(&service.address, None).map_err(|error| anyhow::anyhow!(error))?;
-    Ok(RateLimitServiceClient::new(channel))
+fn client(service: &Service) -> Result<Unary> {
+    Unary::new(&service.socket, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit")
 }
 
 fn request(descriptors: usize, value: u32) -> RateLimitRequest {
@@ -72,7 +71,7 @@ pub(crate) async fn fill(service: &Service, keys: u32) -> Result<()> {
             for call in (filler..keys / FILLED).step_by(FILLERS as usize) {
                 let descriptors = (0..FILLED).map(|index| descriptor("key0", call * FILLED + index)).collect();
                 let request = RateLimitRequest { domain: "edge".to_owned(), descriptors, hits_addend: 0 };
-                client.should_rate_limit(request).await?;
+                client.call(&request.encode_to_vec()).await?;
             }
             anyhow::Ok(())
         }));

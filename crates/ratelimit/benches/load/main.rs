@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use calls::Caller;
 use serde_json::{Value, json};
 use services::{Kind, Service};
-use testbed::calls::{Load, Taken};
+use testbed::calls::{Load, Taken, is_wanted};
 use testbed::proc::processor_time;
 use testbed::redis::{self, Redis};
 
@@ -65,14 +65,19 @@ async fn compare(figures: &mut Figures, redis: &Redis, kind: Kind, descriptors: 
     // One is idle while the other is measured.
     let services = [Service::ours(redis, kind).await?, Service::reference(redis).await?];
     let fast = Load { connections, time: TIMES.1, pace: None };
-    let mut peaks = Vec::new();
+    let (mut peaks, mut costs) = (Vec::new(), Vec::new());
     for service in &services {
         let connect = |number| Caller::new(service, descriptors, number);
         fast.warm(connect).await?;
         let before = Spent::until_now(service, redis)?;
         let peak = fast.run(connect).await?;
-        eprintln!("    {}", Spent::until_now(service, redis)?.since(&before, &peak));
+        let spent = Spent::until_now(service, redis)?.since(&before, &peak);
+        eprintln!(
+            "    a call at the peak: service {:.0} us, Redis {:.0} us, client {:.0} us",
+            spent[0], spent[1], spent[2]
+        );
         peaks.push(peak.rate());
+        costs.push(spent[0]);
     }
     let pace = (peaks[1] / 2.0).min(FASTEST * f64::from(connections));
     let paced = Load { time: TIMES.0, pace: Some(pace), ..fast };
@@ -88,6 +93,7 @@ async fn compare(figures: &mut Figures, redis: &Redis, kind: Kind, descriptors: 
     figures.against(&format!("p99: {title}"), times.0.millis(0.99), "ms", times.1.millis(0.99));
     figures.against(&format!("processor seconds for 100,000: {title}"), own.cost(), "s", peer.cost());
     figures.against(&format!("peak: {title}"), peaks[0], "1/s", peaks[1]);
+    figures.against(&format!("processor time of a call at the peak: {title}"), costs[0], "µs", costs[1]);
     let (cost, late, peak) = TARGETS;
     eprintln!(
         "    at {pace:.0}/s: cost {:.2} (target {cost:.2}), p99 {:.2} (target {late:.2}); peak {:.2} (target {:.1})",
@@ -120,11 +126,6 @@ impl Paced {
     }
 }
 
-/// `cargo bench --bench load -- "10 descriptors" fixed` measures only what is named so.
-fn is_wanted(title: &str) -> bool {
-    std::env::args().skip(1).filter(|word| !word.starts_with("--")).all(|word| title.contains(&word))
-}
-
 /// What a million live counters cost the embedded store.
 async fn memory(figures: &mut Figures) -> Result<()> {
     eprintln!("  a million keys in the embedded store");
@@ -148,9 +149,8 @@ impl Spent {
     }
 
     /// What a call at the peak takes of each: what they share is what the peak can be.
-    fn since(&self, before: &Self, calls: &Taken) -> String {
-        let [service, redis, client] = std::array::from_fn(|who| (self.0[who] - before.0[who]) / calls.count());
-        format!("a call at the peak: service {service:.0} us, Redis {redis:.0} us, client {client:.0} us")
+    fn since(&self, before: &Self, calls: &Taken) -> [f64; 3] {
+        std::array::from_fn(|who| (self.0[who] - before.0[who]) / calls.count())
     }
 }
 

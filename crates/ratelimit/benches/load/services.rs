@@ -1,10 +1,10 @@
 //! The two services as processes, with the same rules.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kit::net::Address;
 use tempfile::TempDir;
 use testbed::process::{Process, Spec};
 use testbed::redis::Redis;
@@ -29,7 +29,7 @@ impl Kind {
 
 /// A running service, on a Unix socket.
 pub(crate) struct Service {
-    pub(crate) address: Address,
+    pub(crate) socket: PathBuf,
     process: Process,
     _dir: TempDir,
 }
@@ -91,7 +91,7 @@ impl Service {
         let socket = dir.path().join("grpc.sock");
         let connect = async || tokio::net::UnixStream::connect(&socket).await.ok();
         wait_for("the service to listen", PATIENCE, connect).await.with_context(|| process.tail())?;
-        Ok(Self { address: Address::Unix(socket), process, _dir: dir })
+        Ok(Self { socket, process, _dir: dir })
     }
 
     /// The processor time that it has used.

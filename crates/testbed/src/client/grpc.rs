@@ -61,7 +61,7 @@ impl GrpcRequest {
         let text = |name: &str| ending.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let code = text("grpc-status").and_then(|code| code.parse().ok());
         let error = text("grpc-message").unwrap_or_default();
-        let message = answer.body.get(5..).map(Bytes::copy_from_slice).unwrap_or_default();
+        let message = answer.body.get(PREFIX..).map(Bytes::copy_from_slice).unwrap_or_default();
         Ok(GrpcResponse {
             code,
             error,
@@ -73,9 +73,12 @@ impl GrpcRequest {
     }
 }
 
-/// A message behind its five-byte prefix: not compressed, and its length.
+/// The bytes before a message: whether it is compressed, and its length.
+pub(crate) const PREFIX: usize = 5;
+
+/// A message behind its prefix, not compressed.
 pub(crate) fn frame(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(message.len() + 5);
+    let mut framed = BytesMut::with_capacity(message.len() + PREFIX);
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).expect("test messages are small"));
     framed.put_slice(message);

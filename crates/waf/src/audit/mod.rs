@@ -1,7 +1,7 @@
 //! The audit log: what was found in which request.
 //!
 //! ```text
-//! Outcome ─▶ redact ─▶ Entry ─▶ bounded queue ─▶ one thread ─▶ stdout, a file that rotates, or a collector
+//! Outcome ─▶ redact ─▶ Entry ─▶ journal ─▶ stdout, a file that rotates, or a collector
 //! ```
 //!
 //! Requests never wait for it: an entry that finds the queue full is dropped and counted.
@@ -10,17 +10,17 @@ mod entry;
 mod native;
 mod otlp;
 mod redact;
-mod sink;
 
-use std::path::PathBuf;
+use std::time::SystemTime;
 
+use kit::journal::{self, Journal, Owner, Target};
+use kit::otlp::Record;
 use prometheus::IntCounter;
 use serde::{Deserialize, Serialize};
 
 use crate::inspect::Outcome;
 pub use entry::{Entry, Found, Place};
 use redact::Redactor;
-use sink::{Item, Sink};
 
 /// The audit log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ use sink::{Item, Sink};
 pub struct Settings {
     /// Where entries go: a file, or a collector by `otlp`; standard output when both are absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<File>,
+    pub file: Option<journal::File>,
     /// A collector that takes them as OTLP logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp: Option<kit::otlp::Settings>,
@@ -42,28 +42,6 @@ pub struct Settings {
     pub redact: Redact,
     /// How many entries may wait to be written. Default 4096.
     pub queue: usize,
-}
-
-/// A file that rotates.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct File {
-    /// Its path.
-    pub path: PathBuf,
-    /// After how many bytes a new one begins. Default 100 MiB.
-    #[serde(default = "max_bytes")]
-    pub max_bytes: u64,
-    /// How many old ones are kept, as `path.1` and so on. Default 5.
-    #[serde(default = "keep")]
-    pub keep: usize,
-}
-
-fn max_bytes() -> u64 {
-    100 << 20
-}
-
-fn keep() -> usize {
-    5
 }
 
 /// How entries look.
@@ -158,15 +136,21 @@ impl Written {
 pub struct Log {
     settings: Settings,
     redactor: Redactor,
-    sink: Sink,
+    journal: Journal,
 }
 
 impl Log {
     /// Starts it. The file is opened at once. Entries that cannot be written are counted in `lost`.
     pub fn start(settings: Settings, lost: IntCounter) -> std::io::Result<Self> {
-        let sink = Sink::start(&settings, lost)?;
+        let target = match (&settings.file, &settings.otlp) {
+            (Some(file), _) => Target::File(file.clone()),
+            (None, Some(otlp)) => Target::Collector(otlp.clone()),
+            (None, None) => Target::Stdout,
+        };
+        let owner = Owner { service: "waf", version: env!("CARGO_PKG_VERSION"), what: "audit log" };
+        let journal = Journal::start(owner, target, settings.queue, lost)?;
         let redactor = Redactor::new(&settings.redact);
-        Ok(Self { settings, redactor, sink })
+        Ok(Self { settings, redactor, journal })
     }
 
     /// Tells of a request; `None` when it is not worth an entry.
@@ -175,10 +159,13 @@ impl Log {
             return None;
         }
         let entry = Entry::of(outcome, &self.settings.parts, &self.redactor);
-        let text = match self.settings.format {
-            Format::Json => serde_json::to_string(&entry).unwrap_or_default() + "\n",
+        let body = match self.settings.format {
+            Format::Json => serde_json::to_string(&entry).unwrap_or_default(),
             Format::Native => native::write(&entry),
         };
-        Some(if self.sink.write(Item { text, entry }) { Written::Queued } else { Written::Dropped })
+        let (time, severity) = (SystemTime::now(), otlp::severity(&entry));
+        let attributes = if self.settings.otlp.is_some() { otlp::attributes(entry) } else { Vec::new() };
+        let record = Record { time, severity, event: "waf.audit", trace: None, body, attributes };
+        Some(if self.journal.write(record) { Written::Queued } else { Written::Dropped })
     }
 }

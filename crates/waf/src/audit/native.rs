@@ -39,6 +39,8 @@ pub(super) fn write(entry: &Entry) -> String {
     let _ = writeln!(found, "Action: {} (profile {}, score {})", entry.verdict, entry.profile, entry.score);
     part('H', &found);
     part('Z', "");
+    // The journal ends the last line.
+    text.pop();
     text
 }
 

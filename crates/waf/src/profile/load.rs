@@ -62,9 +62,16 @@ fn of(failures: &[Failure]) -> Error {
 }
 
 /// Loads profiles, and remembers those of the last time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Loader {
+    gate: bool,
     last: Mutex<BTreeMap<String, Good>>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self::new(true)
+    }
 }
 
 /// A profile that can be used, and what it was made from.
@@ -76,6 +83,11 @@ struct Good {
 }
 
 impl Loader {
+    /// With a gate before the rules, or without.
+    pub fn new(gate: bool) -> Self {
+        Self { gate, last: Mutex::default() }
+    }
+
     /// All profiles of these places, over those that come with the program. The first time, everything has to be right in places
     /// that may hold anything: who starts the service sees to them. Others are taken as they are.
     pub fn load(&self, places: &[Place]) -> Result<Loaded, Error> {
@@ -84,7 +96,10 @@ impl Loader {
         let files = last.iter().map(|(name, good)| (name.as_str(), good.file.as_str())).collect();
         let read = read::all(places, &files, &mut failures);
         let plans = plans(&read, &mut failures);
-        let sources = sources(&read, &plans, &mut failures);
+        let mut sources = sources(&read, &plans, &mut failures);
+        if !self.gate {
+            sources = sources.into_iter().map(|(name, source)| (name, source.without_gate())).collect();
+        }
         let mut now = compile(plans, sources, &read, &last, &mut failures);
         if last.is_empty() && failures.iter().any(|failure| !failure.bound) {
             return Err(of(&failures));
