@@ -68,6 +68,10 @@ impl Name {
 }
 
 impl Described for Name {
+    fn is_histogram(self) -> bool {
+        matches!(self, Self::TranslateSeconds | Self::LowerSeconds | Self::SnapshotSeconds | Self::AcknowledgedSeconds)
+    }
+
     fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::TranslateSeconds => {

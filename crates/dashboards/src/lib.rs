@@ -1,8 +1,10 @@
-//! The dashboards and alerts of Portcullis. `cargo xtask gen` writes what they become to `dashboards/`.
+//! The dashboards and alerts of Portcullis, which `cargo xtask gen` writes to `dashboards/`, and the page of all metrics.
 //!
 //! ```text
 //! catalogues of the services ─▶ catalogue ─┬─▶ boards ─▶ dashboards/*.json
-//! envoy: what we use of Envoy's own ───────┴─▶ alerts ─▶ dashboards/rules/*.yaml
+//!              └─▶ reference ─▶ docs/metrics.md
+//!                                          ├─▶ alerts ─▶ dashboards/rules/*.yaml
+//! envoy: what we use of Envoy's own ───────┘
 //! ```
 //!
 //! A metric is named by the catalogue of the service that has it, so one that is renamed does not compile here, and labels are
@@ -12,6 +14,7 @@ pub mod alerts;
 pub mod boards;
 pub mod catalogue;
 pub mod envoy;
+mod reference;
 mod select;
 
 use grafana_dashboard_builder::Error;
@@ -25,5 +28,6 @@ pub fn files() -> Result<Vec<(String, String)>, Error> {
     for (name, rules) in alerts::all() {
         files.push((format!("dashboards/rules/{name}.yaml"), format!("{}{}", alerts::HEAD, rules.to_text()?)));
     }
+    files.push(("docs/metrics.md".to_owned(), reference::page()));
     Ok(files)
 }

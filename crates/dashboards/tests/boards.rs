@@ -32,7 +32,7 @@ fn every_dashboard_and_rule_can_be_made() {
     let files = files().unwrap_or_else(|error| panic!("{error}"));
     let paths: BTreeSet<_> = files.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths.len(), files.len(), "two files have one name");
-    assert_eq!(files.len(), boards::all().len() + alerts::all().len());
+    assert_eq!(files.len(), boards::all().len() + alerts::all().len() + 1, "and the page of metrics");
 }
 
 #[test]
@@ -41,6 +41,29 @@ fn generated_files_are_up_to_date() {
         let present = fs::read_to_string(Path::new(TOP).join(&path)).unwrap_or_default();
         assert!(present == content, "{path} is out of date: run `cargo xtask gen`");
     }
+}
+
+#[test]
+fn the_page_of_metrics_has_every_metric() {
+    let files = files().unwrap();
+    let (_, page) = files.iter().find(|(path, _)| path == "docs/metrics.md").unwrap();
+    assert!(page.contains("- `oidc_check_seconds` (histogram, seconds)\\\n  Time of a check.\n"), "{page}");
+    let all = [
+        kit::metrics::Shared::ALL.map(described).as_slice(),
+        &controller::metrics::Name::ALL.map(described),
+        &exporter::metrics::Name::ALL.map(described),
+        &ratelimit::metrics::Name::ALL.map(described),
+        &oidc::metrics::Name::ALL.map(described),
+        &waf::metrics::Name::ALL.map(described),
+    ]
+    .concat();
+    for name in all {
+        assert_eq!(page.matches(&format!("- `{name}` (")).count(), 1, "{name}");
+    }
+}
+
+fn described(metric: impl kit::metrics::Described) -> &'static str {
+    metric.describe().0
 }
 
 #[test]

@@ -1,6 +1,5 @@
-//! The command line: the service, and tools for those who set objectives and read metrics.
+//! The command line: the service, and a tool for those who set objectives.
 
-mod catalogue;
 mod slo;
 
 use std::process::ExitCode;
@@ -24,8 +23,6 @@ Examples:
 enum Tool {
     /// Prints rules for Prometheus from the objectives of routes (annotation portcullis.dev/slo).
     Slo(slo::Args),
-    /// Prints all metrics with their labels, as a list in Markdown.
-    Metrics,
 }
 
 /// Runs the command line of this process. Exit codes: 0 all is well, 1 something was found or failed, 2 a wrong
@@ -33,9 +30,5 @@ enum Tool {
 pub fn main() -> ExitCode {
     kit::run(&ABOUT, serve, |tool| match tool {
         Tool::Slo(args) => slo::run(&args),
-        Tool::Metrics => {
-            print!("{}", catalogue::list());
-            ExitCode::SUCCESS
-        }
     })
 }

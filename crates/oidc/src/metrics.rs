@@ -57,6 +57,10 @@ impl Name {
 }
 
 impl Described for Name {
+    fn is_histogram(self) -> bool {
+        matches!(self, Self::CheckSeconds | Self::ProviderSeconds | Self::StoreSeconds)
+    }
+
     fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::Checks => (

@@ -79,6 +79,10 @@ impl Name {
 }
 
 impl Described for Name {
+    fn is_histogram(self) -> bool {
+        matches!(self, Self::StoreSeconds)
+    }
+
     fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         const RULE: &[&str] = &["domain", "rule"];
         match self {

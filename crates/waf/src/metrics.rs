@@ -76,6 +76,10 @@ impl Name {
 }
 
 impl Described for Name {
+    fn is_histogram(self) -> bool {
+        matches!(self, Self::PhaseSeconds | Self::Score)
+    }
+
     fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::Transactions => (

@@ -41,6 +41,9 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Takes the pictures of the live page that the guides show.
+    #[command(after_help = demo::pictures::EXAMPLES)]
+    Pictures(demo::pictures::Options),
     /// Measures.
     #[command(after_help = bench::EXAMPLES)]
     Bench {
@@ -85,6 +88,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Rooms => rooms::run(),
         Command::Gen { check } => generate::run(check),
+        Command::Pictures(options) => demo::pictures::run(&options),
         Command::Bench { bench, json } => bench::run(&bench, json.as_deref()),
         Command::Cluster { command } => cluster::run(&command),
         Command::ClusterTests(options) => cluster_tests::run(&options),

@@ -12,10 +12,12 @@
 
 mod figures;
 mod house;
+pub(crate) mod pictures;
 mod ports;
 mod quickstart;
 mod requests;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -58,9 +60,31 @@ impl Options {
 /// Builds, starts, and stops again: at the end of the check, on Ctrl-C, or on SIGTERM.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let ports = options.ports.claim()?;
+    let built = built(&options.profile)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut house = House::start(&built.all(), ports)?;
+        let outcome = tokio::select! {
+            outcome = serve(&mut house, options.check) => outcome,
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        };
+        let stopped = house.stop().await;
+        outcome.and(stopped)
+    })
+}
+
+/// The programs of the demo, and an Envoy.
+struct Built {
+    binaries: Vec<PathBuf>,
+    envoy: PathBuf,
+}
+
+fn built(profile: &str) -> Result<Built> {
     let envoy = testbed::tools::envoy()?;
     workspace::engine_tools()?;
-    let binaries = testbed::progress::step(&format!("building ({})", options.profile), || {
+    let binaries = testbed::progress::step(&format!("building ({profile})"), || {
         let programs = [
             "portcullis",
             "portcullis-echo",
@@ -71,12 +95,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "portcullis-exporter",
         ];
         let packages = ["controller", "testbed", "ratelimit", "oidc", "waf", "exporter"];
-        workspace::build(&options.profile, &packages, &programs)
+        workspace::build(profile, &packages, &programs)
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let programs = Programs {
+    Ok(Built { binaries, envoy })
+}
+
+impl Built {
+    fn all(&self) -> Programs<'_> {
+        let Self { binaries, envoy } = self;
+        Programs {
             server: &binaries[0],
             backend: &binaries[1],
             limits: &binaries[2],
@@ -84,17 +111,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             provider: &binaries[4],
             firewall: &binaries[5],
             exporter: &binaries[6],
-            envoy: &envoy,
-        };
-        let mut house = House::start(&programs, ports)?;
-        let outcome = tokio::select! {
-            outcome = serve(&mut house, options.check) => outcome,
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
-        };
-        let stopped = house.stop().await;
-        outcome.and(stopped)
-    })
+            envoy,
+        }
+    }
 }
 
 async fn serve(house: &mut House, check: bool) -> Result<()> {

@@ -44,6 +44,10 @@ impl Shared {
 }
 
 impl Described for Shared {
+    fn is_histogram(self) -> bool {
+        false
+    }
+
     fn describe(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
             Self::BuildInfo => ("build_info", "Always 1; says what runs.", &["service", "version"]),

@@ -41,9 +41,15 @@ pub(super) struct Programs<'a> {
 
 impl House {
     pub(super) fn start(programs: &Programs<'_>, ports: Ports) -> Result<Self> {
+        Self::start_with(programs, ports, "")
+    }
+
+    /// With more resources, as YAML.
+    pub(super) fn start_with(programs: &Programs<'_>, ports: Ports, resources: &str) -> Result<Self> {
         let begin = Instant::now();
         let dir = TempDir::with_prefix("portcullis-demo-")?;
         let files = quickstart::copy_to(dir.path(), ports)?;
+        std::fs::write(dir.path().join("resources/more.yaml"), resources)?;
         eprintln!("▸ starting backend, services, an identity provider, server and Envoy …");
         let listen = format!("127.0.0.1:{}", ports.backend);
         let backend =
