@@ -39,9 +39,12 @@ async fn entries_reach_a_collector_that_is_busy_at_first() {
     assert!(rules.values.iter().any(|rule| rule.value == Some(Any::IntValue(942_100))), "{rules:?}");
     let entry: Value = serde_json::from_str(body(&record)).unwrap();
     assert_eq!((&entry["verdict"], entry["id"].as_str()), (&"block".into(), Some(of("waf.request"))));
-    let resource = collector.taken().resource.clone().unwrap();
+    let (resource, token, asked) = {
+        let taken = collector.taken();
+        (taken.resource.clone().unwrap(), taken.token.clone(), taken.asked)
+    };
     assert_eq!(text(&resource.attributes, "service.name"), Some("waf"));
-    assert_eq!((collector.taken().token.clone(), collector.taken().asked), ("t1".to_owned(), 3));
+    assert_eq!((token.as_str(), asked), ("t1", 3));
     assert!(service.metric(r#"waf_audit_entries_total{outcome="lost"}"#).await < 1.0);
 }
 
