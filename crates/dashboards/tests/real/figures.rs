@@ -12,8 +12,11 @@ use crate::house::House;
 /// How long the route `slow` takes at least.
 const SLOW: Duration = Duration::from_millis(300);
 
-/// Requests to send: path, its route, how often, and why Envoy answers itself, by status.
-const LOAD: [(&str, &str, usize, &[(u16, &str)]); 11] = [
+/// Why Envoy answers itself, by status.
+type Reasons = &'static [(u16, &'static str)];
+
+/// Requests to send: path, its route, how often, and why Envoy answers itself.
+const LOAD: [(&str, &str, usize, Reasons); 11] = [
     ("", "all", 40, &[]),
     ("basket?status=500", "all", 3, &[]),
     ("basket?status=404", "all", 5, &[]),
