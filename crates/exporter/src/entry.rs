@@ -8,6 +8,8 @@ use crate::wire::{Fields, Malformed, Value, field, pair};
 pub(crate) const LISTENER_TAG: &[u8] = b"portcullis.listener";
 /// The same for the trace of a request.
 pub(crate) const TRACE_TAG: &[u8] = b"portcullis.trace";
+/// The same for the JA4 of the client: entries have no field of it.
+pub(crate) const JA4_TAG: &[u8] = b"portcullis.ja4";
 /// The same for what the route promises, as its annotation has it.
 pub(crate) const OBJECTIVES_TAG: &[u8] = b"portcullis.slo";
 
@@ -37,6 +39,9 @@ pub(crate) struct Common<'a> {
     /// `namespace/gateway/listener`, where Envoy was told to say so.
     pub(crate) listener: &'a [u8],
     pub(crate) trace: &'a [u8],
+    /// Fingerprints of the client's TLS, where Envoy was told to compute them.
+    pub(crate) ja3: &'a [u8],
+    pub(crate) ja4: &'a [u8],
     pub(crate) objectives: &'a [u8],
     /// Bytes to and from the client, as on the wire.
     pub(crate) sent: u64,
@@ -170,6 +175,7 @@ impl<'a> Common<'a> {
             match number {
                 2 => common.client = address(value.bytes()).0,
                 3 => common.port = address(value.bytes()).1,
+                4 => common.ja3 = field(value.bytes(), 7).map(Value::bytes).unwrap_or_default(),
                 5 => common.start = seconds(value.bytes()).unwrap_or_default(),
                 7 => common.to_upstream = seconds(value.bytes()),
                 10 => common.from_upstream = seconds(value.bytes()),
@@ -196,6 +202,7 @@ impl<'a> Common<'a> {
             (_, b"-") => {}
             (LISTENER_TAG, listener) => self.listener = listener,
             (TRACE_TAG, trace) => self.trace = trace,
+            (JA4_TAG, ja4) => self.ja4 = ja4,
             (OBJECTIVES_TAG, objectives) => self.objectives = objectives,
             _ => {}
         }

@@ -13,6 +13,8 @@ pub(crate) struct Sketches {
     refused: Sketch,
     users: Sketch,
     rules: Sketch,
+    ja4: Sketch,
+    ja3: Sketch,
 }
 
 /// The page `/top`: counts of the last minutes, halved each minute.
@@ -28,6 +30,10 @@ pub(crate) struct Lists {
     users: Vec<Count>,
     /// Rules of the firewall that matched.
     rules: Vec<Count>,
+    /// Fingerprints of clients' TLS.
+    ja4: Vec<Count>,
+    /// The same by the older method.
+    ja3: Vec<Count>,
 }
 
 impl Sketches {
@@ -39,6 +45,11 @@ impl Sketches {
         self.paths.count(&request.path[..end], 1, now);
         if refused {
             self.refused.count(client, 1, now);
+        }
+        for (sketch, print) in [(&mut self.ja4, request.common.ja4), (&mut self.ja3, request.common.ja3)] {
+            if !print.is_empty() {
+                sketch.count(print, 1, now);
+            }
         }
     }
 
@@ -60,6 +71,8 @@ impl Sketches {
             refused: self.refused.list(now),
             users: self.users.list(now),
             rules: self.rules.list(now),
+            ja4: self.ja4.list(now),
+            ja3: self.ja3.list(now),
         }
     }
 }
@@ -75,6 +88,8 @@ impl Lists {
             refused: all(|lists| &lists.refused),
             users: all(|lists| &lists.users),
             rules: all(|lists| &lists.rules),
+            ja4: all(|lists| &lists.ja4),
+            ja3: all(|lists| &lists.ja3),
         }
     }
 }

@@ -50,6 +50,13 @@ pub(crate) fn of_tries(scope: &Scope<'_>) -> Vec<AccessLog> {
     logs(scope, Writer::Tries)
 }
 
+/// Whether a service gets records, which say by what TLS a client comes.
+pub(crate) fn tells_fingerprints(scope: &Scope<'_>) -> bool {
+    let log = scope.telemetry().and_then(|telemetry| telemetry.access_log.as_ref());
+    log.is_some_and(|log| log.disable != Some(true))
+        && settings(scope).iter().flat_map(|setting| &setting.sinks).any(|sink| sink.als.is_some())
+}
+
 /// Whether a log asks for what a route was made from.
 pub(crate) fn reads_route_metadata(scope: &Scope<'_>) -> bool {
     let asks = |text: &String| text.contains("METADATA(ROUTE:") || text.contains("xds.route_metadata");

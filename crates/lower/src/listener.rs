@@ -156,16 +156,20 @@ fn shell(scope: &Scope<'_>, listener: &Listener, any_tls: bool) -> envoy_listene
         additional_addresses,
         per_connection_buffer_limit_bytes: Some(BUFFER_BYTES),
         // Reads the server name from the client's first message, before a chain is chosen.
-        listener_filters: any_tls.then(tls_inspector).into_iter().collect(),
+        listener_filters: any_tls.then(|| tls_inspector(scope)).into_iter().collect(),
         access_log: access_log::of_listener(scope),
         ..Default::default()
     }
 }
 
-fn tls_inspector() -> ListenerFilter {
+fn tls_inspector(scope: &Scope<'_>) -> ListenerFilter {
+    let config = TlsInspector {
+        enable_ja4_fingerprinting: access_log::tells_fingerprints(scope).then_some(true),
+        ..Default::default()
+    };
     ListenerFilter {
         name: "envoy.filters.listener.tls_inspector".to_owned(),
-        config_type: Some(listener_filter::ConfigType::TypedConfig(envoy::any(&TlsInspector::default()))),
+        config_type: Some(listener_filter::ConfigType::TypedConfig(envoy::any(&config))),
         ..Default::default()
     }
 }

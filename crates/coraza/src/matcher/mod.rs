@@ -16,7 +16,7 @@ use crate::wire::Reader;
 
 /// Bytes that the automaton of an expression may take, while it is built and while it runs. What is beyond is not judged.
 const MOST: usize = 8 << 20;
-const MOST_RUNNING: usize = 512 << 10;
+const MOST_RUNNING: usize = 192 << 10;
 
 /// From how many bytes on the clock is looked at before each expression.
 const LONG: usize = 4 << 10;

@@ -71,6 +71,7 @@ fn entry(route: u32, code: u32, details: &str) -> HttpAccessLogEntry {
             route_name: format!("httproute/shop/route-{route}/rule/0/match/0"),
             custom_tags: [
                 ("portcullis.listener".to_owned(), "edge/eg/https".to_owned()),
+                ("portcullis.ja4".to_owned(), "t13d1516h2_8daaf6152771_d8a2da3f94cd".to_owned()),
                 ("portcullis.trace".to_owned(), "0af7651916cd43dd8448eb211c80319c".to_owned()),
             ]
             .into(),

@@ -35,6 +35,8 @@ pub(super) struct Line<'a> {
     host: Cow<'a, str>,
     path: Cow<'a, str>,
     user_agent: Cow<'a, str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    ja4: Cow<'a, str>,
     code: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -78,6 +80,7 @@ impl<'a> Line<'a> {
             host: shown(Field::Host, request.host),
             path: shown(Field::Path, path),
             user_agent: shown(Field::UserAgent, request.user_agent),
+            ja4: told(common.ja4),
             code: request.code,
             reason: reason.map(Reason::name),
             waf: facts.firewall.as_ref().map(|verdict| Waf {
@@ -102,6 +105,7 @@ impl<'a> Line<'a> {
             ("server.address", &*self.host),
             ("url.path", &*self.path),
             ("user_agent.original", &*self.user_agent),
+            ("tls.client.ja4", &*self.ja4),
             ("waf.profile", self.waf.as_ref().map_or("", |waf| waf.profile)),
         ];
         let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());

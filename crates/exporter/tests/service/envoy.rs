@@ -1,22 +1,41 @@
 //! A real Envoy sends to the exporter, which comes and goes.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use serde_json::{Value, json};
 use testbed::PATIENCE;
 use testbed::client::Request;
 use testbed::echo::Echo;
-use testbed::front;
+use testbed::pki::Ca;
 use testbed::wait::wait_until;
+use testbed::{envoy, front};
 
 use crate::house::Service;
 
+/// Nothing is sent there.
+pub(crate) const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
 /// What the controller makes of a sink of records.
 fn log() -> Value {
+    log_with(1_048_576)
+}
+
+/// Everything is answered by Envoy itself.
+pub(crate) fn answered() -> Value {
+    json!({ "name": "all", "domains": ["*"], "routes": [
+        { "match": { "prefix": "/" }, "direct_response": { "status": 200 } },
+    ]})
+}
+
+/// The same with a buffer of so many bytes.
+pub(crate) fn log_with(buffer: u32) -> Value {
     json!({ "access_log": [{ "name": "envoy.access_loggers.http_grpc", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
         "common_config": {
             "log_name": "accesslog/edge/eg",
+            "custom_tags": [{ "tag": "portcullis.ja4", "value": "%TLS_JA4_FINGERPRINT%" }],
             "transport_api_version": "V3",
-            "buffer_size_bytes": 1_048_576,
+            "buffer_size_bytes": buffer,
             "buffer_flush_interval": "0.05s",
             "grpc_service": { "envoy_grpc": { "cluster_name": "exporter" } },
         },
@@ -79,4 +98,35 @@ async fn an_envoy_that_does_not_answer_is_counted() {
     let service = Service::start(&format!("envoys: {{stats: ['http://{nobody}/stats'], interval: 1s}}\n")).await;
     let failed = async || service.metric(&format!("exporter_envoy_failures_total{{envoy=\"{nobody}\"}}")).await >= 1.0;
     wait_until("a failure", PATIENCE, failed).await.unwrap();
+}
+
+#[tokio::test]
+async fn clients_are_known_by_their_tls() {
+    let service = Service::start("").await;
+    let authority = Ca::new("house").unwrap();
+    let spec = front::Spec::new("exporter", service.grpc.parse().unwrap()).manager(&log());
+    let spec = spec.tls(&authority.server(&["edge.example"]).unwrap());
+    let mut bootstrap = spec.hosts(&[answered()]).bootstrap(NOBODY);
+    bootstrap["static_resources"]["listeners"][0]["listener_filters"] = json!([{
+        "name": "envoy.filters.listener.tls_inspector",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+            "enable_ja3_fingerprinting": true,
+            "enable_ja4_fingerprinting": true,
+        },
+    }]);
+    let envoy = envoy::Spec::new(bootstrap.to_string()).start().await.unwrap();
+    let request = Request::get("https://edge.example/").to(envoy.listener("http").await.unwrap()).ca(authority.pem());
+    for _ in 0..3 {
+        assert_eq!(request.send().await.unwrap().status, 200);
+    }
+    service.reaches(r#"exporter_entries_total{kind="request"}"#, 3.0).await;
+    let top: Value = serde_json::from_str(&service.page("/top").await).unwrap();
+    let of = |list: &str| (top[list][0]["key"].as_str().unwrap().to_owned(), top[list][0]["hits"].clone());
+    let (ja4, hits) = of("ja4");
+    // TLS 1.3 over TCP to a name, then three parts of which two are hashes.
+    assert!(ja4.starts_with("t13d") && ja4.split('_').map(str::len).eq([10, 12, 12]), "{ja4}");
+    assert_eq!(hits, 3);
+    // A client that shuffles its extensions has another one each time: what JA4 is better at.
+    assert_eq!(of("ja3").0.len(), 32);
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use ::envoy::accesslog_data::http_access_log_entry::HttpVersion;
 use ::envoy::accesslog_data::{AccessLogCommon, HttpAccessLogEntry, HttpRequestProperties, HttpResponseProperties};
 use ::envoy::core::RequestMethod;
-use ::envoy::service::accesslog::StreamAccessLogsMessage;
 use ::envoy::service::accesslog::access_log_service_client::AccessLogServiceClient;
 use ::envoy::service::accesslog::stream_access_logs_message::{HttpAccessLogEntries, Identifier, LogEntries};
+use ::envoy::service::accesslog::{StreamAccessLogsMessage, StreamAccessLogsResponse};
 use ::envoy::{Duration, Timestamp};
+use bytes::{BufMut as _, Bytes};
 use kit::net::Address;
 use kit::reload::Reloading;
 use kit::tls::{ClientSettings, Protocols, client_config};
@@ -19,7 +20,10 @@ use testbed::process::Process;
 use testbed::service::{self, configuration, listening};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::transport::Channel;
+use tonic_prost::ProstDecoder;
 
 /// A running service. Dropping it ends it.
 pub(crate) struct Service {
@@ -66,6 +70,20 @@ impl Service {
         sender
     }
 
+    /// The same of messages that are encoded already, or are none.
+    pub(crate) fn raw_stream(&self) -> mpsc::Sender<Bytes> {
+        let (sender, messages) = mpsc::channel(16);
+        let address: Address = self.grpc.parse().unwrap();
+        let mut client = tonic::client::Grpc::new(kit::grpc::channel(&address, None).unwrap());
+        tokio::spawn(async move {
+            client.ready().await.unwrap();
+            let request = tonic::Request::new(ReceiverStream::new(messages));
+            let path = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
+            client.client_streaming(request, path.parse().unwrap(), Raw).await
+        });
+        sender
+    }
+
     /// The text of a page of the admin port.
     pub(crate) async fn page(&self, path: &str) -> String {
         service::page(&self.admin, path).await.unwrap()
@@ -80,6 +98,34 @@ impl Service {
     pub(crate) async fn reaches(&self, series: &str, value: f64) {
         let reached = async || (self.metric(series).await - value).abs() < f64::EPSILON;
         testbed::wait::wait_until(&format!("{series} to be {value}"), PATIENCE, reached).await.unwrap();
+    }
+}
+
+/// Messages go as they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = StreamAccessLogsResponse;
+    type Encoder = Self;
+    type Decoder = ProstDecoder<StreamAccessLogsResponse>;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::default()
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(message);
+        Ok(())
     }
 }
 

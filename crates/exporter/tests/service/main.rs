@@ -4,6 +4,7 @@
 
 mod envoy;
 mod house;
+mod loss;
 mod otlp;
 mod page;
 mod scrapes;

@@ -59,19 +59,8 @@ fn told(collector: &Collector, code: &str) -> i64 {
     }
 }
 
-#[tokio::test]
-async fn a_collector_gets_the_figures_that_were_sent() {
-    let collector = Collector::default();
-    // It is busy at first: what it did not take then, it gets with the next push.
-    collector.taken().answers.push(Code::Unavailable);
-    let service = Service::start(&pushing(collector.start(), "")).await;
-    let stream = service.stream();
-    let mut entries = vec![traced(200, "via_upstream"); 30];
-    entries.extend(vec![entry(429, "request_rate_limited"); 12]);
-    stream.send(message(entries)).await.unwrap();
-    let comes = async || told(&collector, "200") == 30 && told(&collector, "429") == 12;
-    wait_until("the figures", PATIENCE, comes).await.unwrap();
-
+/// Thirty requests with a trace and twelve that were limited, of one route.
+fn assert_figures(collector: &Collector) {
     let taken = collector.taken();
     let points = numbers(last(&taken.metrics, "gateway_requests_total").unwrap());
     let point = points.iter().find(|point| text(&point.attributes, "code") == Some("200")).unwrap();
@@ -96,7 +85,21 @@ async fn a_collector_gets_the_figures_that_were_sent() {
     assert!(last(&taken.metrics, "process_resident_memory_bytes").is_some());
     let resource = taken.resource.clone().unwrap();
     assert_eq!((text(&resource.attributes, "service.name"), &*taken.token), (Some("exporter"), "t1"));
-    drop(taken);
+}
+
+#[tokio::test]
+async fn a_collector_gets_the_figures_that_were_sent() {
+    let collector = Collector::default();
+    // It is busy at first: what it did not take then, it gets with the next push.
+    collector.taken().answers.push(Code::Unavailable);
+    let service = Service::start(&pushing(collector.start(), "")).await;
+    let stream = service.stream();
+    let mut entries = vec![traced(200, "via_upstream"); 30];
+    entries.extend(vec![entry(429, "request_rate_limited"); 12]);
+    stream.send(message(entries)).await.unwrap();
+    let comes = async || told(&collector, "200") == 30 && told(&collector, "429") == 12;
+    wait_until("the figures", PATIENCE, comes).await.unwrap();
+    assert_figures(&collector);
     assert!(service.metric(r#"exporter_pushed_points_total{outcome="dropped"}"#).await > 0.0);
 }
 

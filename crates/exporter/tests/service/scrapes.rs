@@ -1,5 +1,6 @@
 //! Scrapers: many series, and clients that read slowly, or not to the end.
 
+use ::envoy::accesslog_data::HttpAccessLogEntry;
 use testbed::proc::mebibytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -8,17 +9,19 @@ use crate::house::{Service, entry, message};
 
 /// Each has five histograms.
 const ROUTES: usize = 1000;
+const ENTRIES: &str = r#"exporter_entries_total{kind="request"}"#;
 /// Scrapers that read nothing more once the answer has begun.
 const IDLE: u32 = 30;
+
+fn routed(number: usize) -> HttpAccessLogEntry {
+    let mut entry = entry(200, "via_upstream");
+    entry.common_properties.as_mut().unwrap().route_name = format!("httproute/shop/r{number}/rule/0/match/0");
+    entry
+}
 
 /// A service that knows many routes.
 async fn with_routes() -> Service {
     let service = Service::start("").await;
-    let routed = |number: usize| {
-        let mut entry = entry(200, "via_upstream");
-        entry.common_properties.as_mut().unwrap().route_name = format!("httproute/shop/r{number}/rule/0/match/0");
-        entry
-    };
     let stream = service.stream();
     for first in (0..ROUTES).step_by(100) {
         stream.send(message((first..first + 100).map(routed).collect())).await.unwrap();
@@ -57,6 +60,10 @@ async fn those_who_read_slowly_hold_little_and_hurt_no_other() {
         // As a whole, each answer would take more than 8 MiB.
         let more = memory() - before;
         assert!(more < 2.0 * f64::from(IDLE), "{accept}: {more} MiB for {IDLE} readers");
+        // So do those who send.
+        let before = service.metric(ENTRIES).await;
+        service.stream().send(message(vec![routed(7); 1000])).await.unwrap();
+        service.reaches(ENTRIES, before + 1000.0).await;
     }
     // All of them have gone.
     assert_eq!(service.page("/metrics").await.lines().filter(|line| line.starts_with("# HELP gateway_")).count(), 8);

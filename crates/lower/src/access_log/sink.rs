@@ -56,8 +56,11 @@ fn file(path: &str, record: &Record<'_>) -> AccessLog {
 /// Records of requests and records of connections are different messages: a service asks for one kind of them.
 fn service(gateway: &str, als: &AlsSink, cluster: &ClusterName, writer: Writer) -> Option<AccessLog> {
     let of_requests = matches!(writer, Writer::Requests | Writer::Tries);
-    let mut custom_tags =
-        vec![tag("portcullis.listener", "%FILTER_CHAIN_NAME%"), tag("portcullis.trace", "%TRACE_ID%")];
+    let mut custom_tags = vec![
+        tag("portcullis.listener", "%FILTER_CHAIN_NAME%"),
+        tag("portcullis.trace", "%TRACE_ID%"),
+        tag("portcullis.ja4", "%TLS_JA4_FINGERPRINT%"),
+    ];
     if of_requests {
         let promised = custom_tag::Type::Metadata(metadata::objectives_tag());
         custom_tags.push(CustomTag { tag: "portcullis.slo".to_owned(), r#type: Some(promised) });

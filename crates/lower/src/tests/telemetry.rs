@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use envoy::type_url;
-use ir::{Gateway, Telemetry, api::ext::EnvoyProxySpec};
+use ir::{FilterChain, Gateway, Telemetry, api::ext::EnvoyProxySpec};
 use serde_json::{Value, json};
 
-use crate::testing::{accepted, cluster, forward, json, prefix, simple, to};
+use crate::testing::{accepted, cluster, forward, host, http_chain, json, prefix, simple, table, tcp_listener, to};
 
 fn gateway(telemetry: Value, clusters: Telemetry) -> Gateway {
     let proxy = EnvoyProxySpec { telemetry: serde_json::from_value(telemetry).unwrap(), ..EnvoyProxySpec::default() };
@@ -52,6 +52,29 @@ fn logs_go_where_they_should() {
     insta::assert_yaml_snapshot!("logs_of_requests", manager["access_log"].take());
     insta::assert_yaml_snapshot!("logs_of_the_listener", listener);
     insta::assert_yaml_snapshot!("logs_of_tries", manager["http_filters"][0]["typed_config"]["upstream_log"].take());
+}
+
+#[test]
+fn services_are_told_the_fingerprints_of_clients() {
+    let inspector = |settings: Value| {
+        let access_logs = vec![vec![Some(Arc::from("collector"))]];
+        let plain = gateway(settings, Telemetry { access_logs, ..Telemetry::default() });
+        let routes = table("http-443", [host("*", [to("r", prefix(""), forward("c"))])]);
+        let chain = FilterChain { matches_tls: true, ..http_chain("default/eg/https", routes) };
+        let listeners = vec![Arc::new(tcp_listener(443, vec![chain]))];
+        let lowered = accepted(&Gateway { listeners, ..plain });
+        json(&lowered, type_url::LISTENER, "tcp-443")["listener_filters"][0]["typed_config"].take()
+    };
+    let als = json!({"type": "ALS", "als": {"type": "HTTP", "backendRefs": [{"name": "x", "port": 1}]}});
+    let told = inspector(json!({"accessLog": {"settings": [{"sinks": [als]}]}}));
+    assert_eq!(told["enable_ja4_fingerprinting"], json!(true));
+    // Nobody else asks, and it costs a hash for each connection.
+    let file = json!({"type": "File", "file": {"path": "/dev/stdout"}});
+    for settings in [json!([{"sinks": [file]}]), json!([])] {
+        assert_eq!(inspector(json!({"accessLog": {"settings": settings}}))["enable_ja4_fingerprinting"], Value::Null);
+    }
+    let disabled = json!({"accessLog": {"disable": true, "settings": [{"sinks": [als]}]}});
+    assert_eq!(inspector(disabled)["enable_ja4_fingerprinting"], Value::Null);
 }
 
 fn tracing(settings: &Value) -> Value {
