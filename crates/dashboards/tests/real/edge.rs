@@ -32,6 +32,11 @@ fn filters() -> Value {
     let limits = json!({
         "domain": "edge", "rate_limit_service": { "transport_api_version": "V3", "grpc_service": called("limits") },
     });
+    // Some limits are counted by a service that does not answer.
+    let lost = json!({
+        "domain": "edge", "stage": 1,
+        "rate_limit_service": { "transport_api_version": "V3", "grpc_service": called("control-plane") },
+    });
     let logins = json!({
         "stat_prefix": "single-sign-on", "failure_mode_allow": true, "transport_api_version": "V3",
         "grpc_service": called("logins"),
@@ -43,13 +48,15 @@ fn filters() -> Value {
     });
     json!([
         { "name": "limits", "typed_config": typed("extensions.filters.http.ratelimit.v3.RateLimit", limits) },
+        { "name": "lost", "typed_config": typed("extensions.filters.http.ratelimit.v3.RateLimit", lost) },
         { "name": "logins", "typed_config": typed("extensions.filters.http.ext_authz.v3.ExtAuthz", logins) },
         { "name": "firewall", "typed_config": typed("extensions.filters.http.ext_proc.v3.ExternalProcessor", firewall) },
         { "name": "router", "typed_config": typed("extensions.filters.http.router.v3.Router", json!({})) },
     ])
 }
 
-/// A route of Gateway API for the path of its name, to a cluster; `asks` is the one service that it asks, if any.
+/// A route of Gateway API for the path of its name (`all`: every other), to a cluster; `asks` is the one service that it asks,
+/// if any.
 fn route(name: &str, cluster: &str, asks: &str) -> Value {
     let mut of_filters = json!({});
     if asks != "logins" {
@@ -61,31 +68,43 @@ fn route(name: &str, cluster: &str, asks: &str) -> Value {
             typed("extensions.filters.http.ext_proc.v3.ExtProcPerRoute", json!({ "disabled": true }));
     }
     let mut to = json!({ "cluster": cluster, "retry_policy": { "retry_on": "connect-failure", "num_retries": 1 } });
-    if asks == "limits" {
-        to["rate_limits"] = json!([{ "actions": [{ "generic_key": { "descriptor_value": "all" } }] }]);
+    let stage = match asks {
+        "limits" => Some(0),
+        "lost" => Some(1),
+        _ => None,
+    };
+    if let Some(stage) = stage {
+        let actions = json!([{ "generic_key": { "descriptor_value": name } }]);
+        to["rate_limits"] = json!([{ "stage": stage, "actions": actions }]);
     }
+    let prefix = if name == "all" { "/".to_owned() } else { format!("/{name}") };
     json!({
-        "name": format!("httproute/shop/{name}/rule/0/match/0"), "match": { "prefix": format!("/{name}") },
+        "name": format!("httproute/shop/{name}/rule/0/match/0"), "match": { "prefix": prefix },
         "route": to, "typed_per_filter_config": of_filters,
     })
 }
 
-fn manager() -> Value {
+fn manager(prefix: &str) -> Value {
     let log = json!({ "common_config": {
         "log_name": "accesslog/edge/eg", "transport_api_version": "V3", "grpc_service": called("log"),
         "buffer_flush_interval": "0.1s",
     }});
     let routes = json!([
         route("limited", "service/shop/cart/80", "limits"),
+        route("counted", "service/shop/cart/80", "limits"),
+        route("uncounted", "service/shop/cart/80", "lost"),
         route("private", "service/shop/cart/80", "logins"),
+        // Where people come back from the provider.
+        route("oauth2", "service/shop/cart/80", "logins"),
         route("guarded", "service/shop/cart/80", "firewall"),
         route("gone", "service/shop/gone/80", ""),
-        route("", "service/shop/cart/80", ""),
+        route("slow", "service/shop/cart/80", ""),
+        route("all", "service/shop/cart/80", ""),
     ]);
     typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         json!({
-            "stat_prefix": "https-443", "http_filters": filters(),
+            "stat_prefix": prefix, "http_filters": filters(),
             "access_log": [{
                 "name": "log", "typed_config": typed("extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig", log),
             }],
@@ -152,15 +171,18 @@ fn clusters(echo: SocketAddr, services: &Services<'_>) -> Vec<Value> {
     ]
 }
 
-/// The bootstrap, with the listener `https`.
+/// The bootstrap, with the listeners `https` and `http`.
 pub(crate) fn bootstrap(echo: SocketAddr, identity: &Identity, services: &Services<'_>) -> String {
     let text = |text: &str| json!({ "inline_string": text });
     let pair = json!({ "certificate_chain": text(&identity.cert), "private_key": text(&identity.key) });
     let tls = json!({ "common_tls_context": { "tls_certificates": [pair] } });
     let tls = typed("extensions.transport_sockets.tls.v3.DownstreamTlsContext", tls);
-    let chain = json!({
-        "transport_socket": { "name": "tls", "typed_config": tls }, "filters": [{ "name": "http", "typed_config": manager() }],
-    });
+    let filters = |prefix: &str| json!([{ "name": "http", "typed_config": manager(prefix) }]);
+    let chain = json!({ "transport_socket": { "name": "tls", "typed_config": tls }, "filters": filters("https-443") });
+    let listener = |name: &str, chain: &Value| {
+        let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": 0 } });
+        json!({ "name": name, "address": address, "filter_chains": [chain] })
+    };
     let plane =
         json!({ "api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [called("control-plane")] });
     let bootstrap = json!({
@@ -172,10 +194,7 @@ pub(crate) fn bootstrap(echo: SocketAddr, identity: &Identity, services: &Servic
         "overload_manager": overload(),
         "static_resources": {
             "clusters": clusters(echo, services),
-            "listeners": [{
-                "name": "https", "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-                "filter_chains": [chain],
-            }],
+            "listeners": [listener("https", &chain), listener("http", &json!({ "filters": filters("http-80") }))],
         },
     });
     bootstrap.to_string()

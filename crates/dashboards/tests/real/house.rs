@@ -1,78 +1,60 @@
-//! All programs together, with traffic, and a Prometheus that scrapes them.
+//! All programs together, and a Prometheus that scrapes them.
 
 use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
 use tempfile::TempDir;
 use testbed::PATIENCE;
 use testbed::binary::binary;
-use testbed::client::Request;
+use testbed::client::{Browser, Request};
 use testbed::echo::Echo;
 use testbed::envoy::Envoy;
 use testbed::idp::{Client, Provider};
 use testbed::pki::Ca;
 use testbed::process::Process;
 use testbed::prometheus::{self, Prometheus};
+use testbed::redis::{self, Redis};
 use testbed::service::{self, configuration, listening};
 use testbed::tools;
 
-use crate::edge::{Services, bootstrap};
-
-/// Two an hour, so that the third is refused.
-const LIMITS: &str = "
-domain: edge
-descriptors:
-- key: generic_key
-  value: all
-  rate_limit: {unit: hour, requests_per_unit: 2}
-";
-
-const CONTROLLER: &str = "
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: EnvoyGateway
-provider:
-  type: Custom
-  custom:
-    resource: {type: File, file: {paths: ['DIR/resources']}}
-    infrastructure: {type: Host, host: {runtimeDir: 'DIR/run'}}
-admin: {address: {host: 127.0.0.1, port: 0}}
-";
-
-/// A Gateway, and a route that refers to nothing that there is.
-const RESOURCES: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: eg}
-spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: eg, namespace: edge}
-spec: {gatewayClassName: eg, listeners: [{name: http, protocol: HTTP, port: PORT}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: lost, namespace: edge}
-spec: {parentRefs: [{name: eg}], rules: [{backendRefs: [{name: nothing, port: 80}]}]}
-";
+use crate::edge::{NOBODY, Services, bootstrap};
+use crate::settings::{CONTROLLER, EXPORTER, FIREWALL, LIMITER, LIMITS, LOGINS, PROFILE, RESOURCES};
 
 /// A service of ours.
-struct Service {
-    _process: Process,
-    admin: String,
+pub(crate) struct Service {
+    process: Process,
+    pub(crate) admin: String,
     /// Where Envoy asks it; the controller is asked by nobody.
     grpc: String,
+    /// Its HTTP port, where it has one.
+    pub(crate) http: Option<String>,
+    /// Its file.
+    pub(crate) file: PathBuf,
 }
 
 /// Everything that runs. Dropping it ends it.
 pub(crate) struct House {
     pub(crate) prometheus: Prometheus,
+    pub(crate) provider: Provider,
+    pub(crate) redis: Redis,
+    pub(crate) limits: Service,
+    pub(crate) logins: Service,
+    pub(crate) firewall: Service,
+    pub(crate) exporter: Service,
+    pub(crate) controller: Service,
     envoy: Envoy,
-    address: SocketAddr,
+    /// With TLS, and without.
+    addresses: [SocketAddr; 2],
     ca: Ca,
-    _kept: (Vec<Service>, Echo, Provider, TempDir),
+    dir: TempDir,
+    _backend: Echo,
+    /// A port that the controller's Envoy cannot have.
+    _taken: TcpListener,
 }
 
 impl House {
@@ -81,33 +63,29 @@ impl House {
         let dir = TempDir::with_prefix("dash-")?;
         let (echo, ca) = (Echo::http().name("cart").spawn().await?, Ca::new("test")?);
         let client = Client { id: "edge".into(), secret: Some("s3cret".into()), ..Client::default() };
-        let provider = Provider::start(vec![client]).await?;
+        let (provider, redis) = (Provider::start(vec![client]).await?, redis::Spec::new().start().await?);
         fs::write(dir.path().join("limits.yaml"), LIMITS)?;
-        let limits =
-            start("ratelimit", dir.path(), "http: {address: '127.0.0.1:0'}\nrules: {files: ['DIR/limits.yaml']}\n")
-                .await?;
-        let firewall = start("waf", dir.path(), "engine: {deadline: 20s}\n").await?;
-        let logins = format!(
-            "http: {{address: '127.0.0.1:0'}}\ndefaultProfile: web\nprofiles: {{web: {{providers: [main]}}}}\n\
-             providers: {{main: {{issuer: '{}', clientId: edge, clientSecret: s3cret, insecure: true}}}}\n",
-            provider.issuer()
-        );
-        let logins = start("oidc", dir.path(), &logins).await?;
+        fs::create_dir(dir.path().join("profiles"))?;
+        fs::write(dir.path().join("profiles/edge.yaml"), PROFILE)?;
+        fs::write(dir.path().join("key"), "0123456789abcdef0123456789abcdef0123456789abcdef")?;
+        let at = |settings: &str| {
+            settings.replace("REDIS", &redis.address().to_string()).replace("ISSUER", &provider.issuer())
+        };
+        let limits = start("ratelimit", dir.path(), &at(LIMITER)).await?;
+        let firewall = start("waf", dir.path(), FIREWALL).await?;
+        let logins = start("oidc", dir.path(), &at(LOGINS)).await?;
         let socket = dir.path().join("log.sock");
         let services =
             Services { limits: &limits.grpc, logins: &logins.grpc, firewall: &firewall.grpc, log: Some(&socket) };
         let bootstrap = bootstrap(echo.address(), &ca.server(&["localhost"])?, &services);
         let envoy = testbed::envoy::Spec::new(bootstrap).start().await?;
-        let address = envoy.listener("https").await?;
-        let exporter = format!(
-            "grpc: {{address: 'unix:DIR/log.sock'}}\nenvoys: {{stats: ['http://{}/stats'], interval: 1s}}\n",
-            envoy.admin()
-        );
-        let exporter = start("exporter", dir.path(), &exporter).await?;
-        let controller = start_controller(dir.path()).await?;
-        let services = vec![limits, firewall, logins, exporter, controller];
+        let addresses = [envoy.listener("https").await?, envoy.listener("http").await?];
+        let settings = EXPORTER.replace("ENVOY", &envoy.admin().to_string()).replace("NOBODY", NOBODY);
+        let exporter = start("exporter", dir.path(), &settings).await?;
+        let taken = TcpListener::bind("0.0.0.0:0")?;
+        let controller = start_controller(dir.path(), taken.local_addr()?.port()).await?;
         let mut scraped = prometheus::Spec::new();
-        for service in &services {
+        for service in [&limits, &firewall, &logins, &exporter, &controller] {
             scraped = scraped.scrape(&service.admin, "/metrics", &[("namespace", "portcullis"), ("cluster", "test")]);
         }
         let labels = [("namespace", "edge"), ("cluster", "test"), ("gateway", "edge/eg")];
@@ -117,22 +95,65 @@ impl House {
             fs::write(&file, text)?;
             scraped = scraped.rules(file);
         }
-        Ok(Self { prometheus: scraped.start().await?, envoy, address, ca, _kept: (services, echo, provider, dir) })
+        let prometheus = scraped.start().await?;
+        Ok(Self {
+            prometheus,
+            provider,
+            redis,
+            limits,
+            logins,
+            firewall,
+            exporter,
+            controller,
+            envoy,
+            addresses,
+            ca,
+            dir,
+            _backend: echo,
+            _taken: taken,
+        })
     }
 
-    /// One request of each kind: one that is answered, and those that Envoy answers itself.
-    pub(crate) async fn traffic(&self) -> Result<()> {
-        let attack = "guarded?q=1%27%20OR%20%271%27%3D%271%27--%20-";
-        for path in ["", "limited", "private", "guarded", attack, "gone"] {
-            let request = Request::get(&format!("https://localhost/{path}")).to(self.address).ca(self.ca.pem());
-            request.header("user-agent", "tests").send().await?;
-        }
-        Ok(())
+    /// A request with TLS.
+    pub(crate) fn request(&self, path: &str) -> Request {
+        let request = Request::get(&format!("https://localhost/{path}")).to(self.addresses[0]).ca(self.ca.pem());
+        request.header("user-agent", "tests")
+    }
+
+    /// A request without TLS.
+    pub(crate) fn plain(&self, url: &str) -> Request {
+        Request::get(url).to(self.addresses[1]).header("user-agent", "tests")
+    }
+
+    /// A browser, which comes without TLS.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.addresses[1])
+    }
+
+    /// Where the Envoy that the controller has started answers for itself.
+    pub(crate) fn envoy_of_controller(&self) -> PathBuf {
+        self.dir.path().join("run/envoys/edge_eg/admin.sock")
     }
 
     /// What Envoy's log ends with, for messages.
     pub(crate) fn tail(&mut self) -> String {
         self.envoy.process().tail()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        // Envoys outlive their controller, which starts them again while it lives.
+        let _ = self.controller.process.kill();
+        let run = self.dir.path().join("run");
+        let record = fs::read(run.join("envoys/edge_eg/envoy.json")).unwrap_or_default();
+        let record: Value = serde_json::from_slice(&record).unwrap_or_default();
+        let Some(pid) = record["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()) else { return };
+        // Not a process that has come to the same id since.
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(&*run.to_string_lossy()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
 
@@ -143,21 +164,24 @@ async fn start(name: &str, dir: &Path, settings: &str) -> Result<Service> {
     let program = binary(name, &format!("portcullis-{name}"))?;
     let mut process = service::start(&program.display().to_string(), &file, &[])?;
     let admin = listening(&mut process, "admin").await?;
+    let by_http = settings.lines().any(|line| line.starts_with("http:"));
+    let http = if by_http { Some(listening(&mut process, "http").await?) } else { None };
     let grpc = listening(&mut process, "grpc").await?;
-    Ok(Service { _process: process, admin, grpc })
+    Ok(Service { process, admin, grpc, http, file })
 }
 
-async fn start_controller(dir: &Path) -> Result<Service> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+async fn start_controller(dir: &Path, taken: u16) -> Result<Service> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let file = dir.join("controller.yaml");
     fs::create_dir(dir.join("resources"))?;
-    fs::write(dir.join("resources/all.yaml"), RESOURCES.replace("PORT", &port.to_string()))?;
+    let resources = RESOURCES.replace("PORT", &port.to_string()).replace("TAKEN", &taken.to_string());
+    fs::write(dir.join("resources/all.yaml"), resources)?;
     fs::write(&file, CONTROLLER.replace("DIR", &dir.display().to_string()))?;
     let program = binary("controller", "portcullis")?;
     let spec = testbed::process::Spec::new(program).args(["server", "--config-path"]).arg(&file);
     let mut process = spec.env("PORTCULLIS_ENVOY", tools::envoy()?).start()?;
     // Its log is text.
     let line = process.wait_for_line(PATIENCE, |line| line.contains("what=\"admin\" address=")).await?;
-    let admin = line.rsplit('=').next().unwrap_or_default().to_owned();
-    Ok(Service { _process: process, admin, grpc: String::new() })
+    let admin = line.rsplit('=').next().context("it says where")?.to_owned();
+    Ok(Service { process, admin, grpc: String::new(), http: None, file })
 }
