@@ -73,7 +73,7 @@ async fn follow_profiles(
         }
         for profile in loaded.profiles.iter() {
             let (rules, judged) = (profile.rules.count(), profile.rules.judged());
-            tracing::debug!(profile = profile.plan.name, rules, judged, "rules, and how many the gate judges");
+            tracing::info!(profile = profile.plan.name, rules, judged, "rules, and how many of them the gate judges");
         }
         observer.metrics.loaded(&loaded);
         Ok::<_, crate::profile::Error>(loaded.profiles)

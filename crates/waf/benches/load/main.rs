@@ -7,6 +7,8 @@
 //!                           ├─▶ plain Coraza, a Go server that answers itself
 //!                           └─▶ nginx with ModSecurity ─▶ the same backend
 //! ```
+//!
+//! And the engine by itself, with its gate and without.
 
 #![allow(clippy::unwrap_used, reason = "shared with tests")]
 
@@ -15,6 +17,7 @@
 mod backend;
 mod calls;
 mod contender;
+mod engine;
 #[path = "../../tests/service/envoy.rs"]
 #[allow(dead_code, reason = "shared with the tests of the service")]
 mod envoy;
@@ -30,7 +33,7 @@ use calls::Client;
 use contender::Contender;
 use requests::{KINDS, Kind};
 use serde_json::{Value, json};
-use testbed::calls::{Caller as _, Load, Taken};
+use testbed::calls::{Caller as _, Load, Taken, is_wanted};
 
 /// How long requests at a pace are measured each time, and requests as fast as they are answered.
 const TIMES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
@@ -58,6 +61,13 @@ async fn main() -> Result<()> {
     }
     if is_wanted("memory") {
         memory(&mut figures, &contenders).await?;
+    }
+    if is_wanted("engine") {
+        eprintln!("  engine");
+        for (kind, [gated, plain]) in engine::compare(&[Kind::Get, Kind::Json, Kind::Form])? {
+            let name = format!("{}: the engine alone, beside itself without its gate", kind.name());
+            figures.push(&name, gated, "µs", Some(plain));
+        }
     }
     println!("{}", Value::Array(figures.0));
     Ok(())
@@ -132,11 +142,6 @@ struct Cost {
     taken: Taken,
     engine: Duration,
     edge: Duration,
-}
-
-/// `cargo bench --bench load -- GET` measures only what is named so.
-fn is_wanted(title: &str) -> bool {
-    std::env::args().skip(1).filter(|word| !word.starts_with("--")).all(|word| title.contains(&word))
 }
 
 #[derive(Default)]

@@ -24,26 +24,48 @@ impl Kind {
     }
 
     pub(crate) fn request(self, to: &Target) -> Request {
-        let request = match self {
-            Self::Get => Request::get("http://shop.example/products/list?category=garden+chairs&sort=price&page=3"),
-            Self::Json => {
-                Request::post("http://shop.example/api/orders", json()).header("content-type", "application/json")
-            }
-            Self::Form => Request::post("http://shop.example/account/address", form())
-                .header("content-type", "application/x-www-form-urlencoded"),
-            Self::Upload => Request::post("http://shop.example/photos", upload())
-                .header("content-type", "multipart/form-data; boundary=3f9d2c71a8"),
+        let url = format!("http://{HOST}{}", self.target());
+        let request = match self.body() {
+            Some((_, body)) => Request::post(&url, body),
+            None => Request::get(&url),
         };
-        let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-        request
-            .header("user-agent", browser)
-            .header("accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
-            .header("accept-language", "en-GB,en;q=0.5")
-            .header("referer", "http://shop.example/products")
-            .header("cookie", "basket=6c1f0b7e42; currency=EUR")
-            .to(to.clone())
+        self.headers().into_iter().fold(request, |request, (name, value)| request.header(name, value)).to(to.clone())
+    }
+
+    pub(crate) fn target(self) -> &'static str {
+        match self {
+            Self::Get => "/products/list?category=garden+chairs&sort=price&page=3",
+            Self::Json => "/api/orders",
+            Self::Form => "/account/address",
+            Self::Upload => "/photos",
+        }
+    }
+
+    /// The body and its type.
+    pub(crate) fn body(self) -> Option<(&'static str, Vec<u8>)> {
+        match self {
+            Self::Get => None,
+            Self::Json => Some(("application/json", json().into_bytes())),
+            Self::Form => Some(("application/x-www-form-urlencoded", form().into_bytes())),
+            Self::Upload => Some(("multipart/form-data; boundary=3f9d2c71a8", upload())),
+        }
+    }
+
+    /// All headers but the host's.
+    pub(crate) fn headers(self) -> Vec<(&'static str, &'static str)> {
+        self.body().map(|(kind, _)| ("content-type", kind)).into_iter().chain(BROWSER).collect()
     }
 }
+
+pub(crate) const HOST: &str = "shop.example";
+
+const BROWSER: [(&str, &str); 5] = [
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("accept", "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8"),
+    ("accept-language", "en-GB,en;q=0.5"),
+    ("referer", "http://shop.example/products"),
+    ("cookie", "basket=6c1f0b7e42; currency=EUR"),
+];
 
 /// 700 bytes of an order.
 fn json() -> String {

@@ -23,6 +23,19 @@ async fn detecting_refuses_nothing_and_tells_everything() {
 }
 
 #[tokio::test]
+async fn a_gate_is_before_the_rules_unless_it_is_put_off() {
+    for (settings, gated) in [("", true), ("engine: {gate: false}\n", false)] {
+        let mut service = Service::start(&[], settings).await;
+        let of_baseline = |line: &str| line.contains("the gate judges") && line.contains(r#""profile":"baseline""#);
+        let line = service.process.wait_for_line(PATIENCE, of_baseline).await.unwrap();
+        assert_eq!(!line.contains(r#""judged":0"#), gated, "{line}");
+        let edge = Edge::start(&service).await;
+        assert_eq!(edge.get(&format!("/?id={INJECTION}")).await.status, StatusCode::FORBIDDEN);
+        assert_eq!(edge.get("/?id=7").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_candidate_looks_on_beside_the_profile_in_force() {
     let profile = "name: now\ncoreRules: {version: none}\nshadow: baseline\n";
     let service = Service::start(&[("now.yaml", profile)], "defaultProfile: now\n").await;
