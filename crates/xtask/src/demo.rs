@@ -119,7 +119,7 @@ impl Built {
 async fn serve(house: &mut House, check: bool) -> Result<()> {
     house.wait_until_it_serves(START).await?;
     if check {
-        let before = figures::settled(house, 1).await?;
+        let before = figures::before(house).await?;
         let sent = requests::check(house.ports()).await?;
         return figures::check(house, &before, &sent).await;
     }

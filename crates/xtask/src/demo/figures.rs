@@ -24,6 +24,20 @@ pub(super) struct Figures {
     by_reason: BTreeMap<String, u64>,
 }
 
+/// What the exporter knows before the requests of the demo: there were others, until everything served.
+#[derive(Debug)]
+pub(super) struct Before {
+    figures: Figures,
+    promise: Promise,
+}
+
+/// Requests that the promise of a route is about, and those for which it was not kept.
+#[derive(Debug, Clone, Copy)]
+struct Promise {
+    all: u64,
+    bad: u64,
+}
+
 impl Figures {
     fn total(&self) -> u64 {
         self.by_status.values().sum()
@@ -31,7 +45,7 @@ impl Figures {
 }
 
 /// The figures when nothing is on its way any more: of so many requests at least, and of as many as Envoy has told.
-pub(super) async fn settled(house: &House, least: u64) -> Result<Figures> {
+async fn settled(house: &House, least: u64) -> Result<Figures> {
     let arrived = async || {
         let figures = figures(house).await.ok()?;
         let written = written(house).await.ok()?;
@@ -41,8 +55,14 @@ pub(super) async fn settled(house: &House, least: u64) -> Result<Figures> {
     wait_for("all entries of the access log", ARRIVAL, arrived).await
 }
 
+/// What there is to compare with later.
+pub(super) async fn before(house: &House) -> Result<Before> {
+    Ok(Before { figures: settled(house, 1).await?, promise: promise(house).await? })
+}
+
 /// Whether what was counted since then is what was sent.
-pub(super) async fn check(house: &House, before: &Figures, sent: &BTreeMap<u16, u64>) -> Result<()> {
+pub(super) async fn check(house: &House, before: &Before, sent: &BTreeMap<u16, u64>) -> Result<()> {
+    let Before { figures: before, promise } = before;
     let after = settled(house, before.total() + sent.values().sum::<u64>()).await?;
     let more = |now: u64, then: Option<&u64>| now - then.copied().unwrap_or_default();
     let statuses = after.by_status.iter().map(|(status, count)| (*status, more(*count, before.by_status.get(status))));
@@ -56,22 +76,34 @@ pub(super) async fn check(house: &House, before: &Figures, sent: &BTreeMap<u16, 
         bail!("→ WRONG: wanted {sent:?} and {wanted:?}");
     }
     println!("→ as it should be");
-    check_promise(house).await
+    check_promise(house, *promise).await
 }
 
-/// Whether what the route promises has come by its requests, and nothing of the budget for its answers is gone.
-async fn check_promise(house: &House) -> Result<()> {
+/// Whether what the route promises has come by its requests, and none of them took from the budget for answers.
+async fn check_promise(house: &House, before: Promise) -> Result<()> {
+    let after = promise(house).await?;
+    let (all, bad) = (after.all - before.all, after.bad - before.bad);
+    println!("# what took from the route's error budget of that\n{bad} of {all}");
+    if all == 0 || bad > 0 {
+        bail!("→ WRONG: wanted some requests, and none that did");
+    }
+    println!("→ as it should be");
+    Ok(())
+}
+
+/// What the exporter knows of the demo's promise.
+async fn promise(house: &House) -> Result<Promise> {
     let address = format!("127.0.0.1:{}", house.ports().page);
     for id in 0..MOST_ROUTES {
         let Ok(text) = page(&address, &format!("/live/routes/{id}")).await else { continue };
         let detail: Value = serde_json::from_str(&text).unwrap_or_default();
         let objective = &detail["promise"]["objectives"][0];
         if objective["objective"] == "99.9% availability" {
-            println!("# what is left of the route's error budget\n{objective}");
-            return if objective["left"] == 1.0 { Ok(()) } else { bail!("→ WRONG: wanted all of it") };
+            let count = |name: &str| objective[name].as_u64().with_context(|| format!("no {name} in {objective}"));
+            return Ok(Promise { all: count("all")?, bad: count("bad")? });
         }
     }
-    bail!("→ WRONG: the exporter knows of no route that promises something")
+    bail!("the exporter knows of no route that promises something")
 }
 
 async fn figures(house: &House) -> Result<Figures> {
