@@ -9,7 +9,7 @@ use waf::profile::Loader;
 use crate::requests::{HOST, Kind};
 
 /// How often a request is judged each time, and how often both take turns.
-const REQUESTS: u32 = 500;
+const REQUESTS: u32 = 200;
 const TURNS: u32 = 3;
 
 /// The processor time of a request with the gate, and without, in microseconds.
