@@ -80,8 +80,6 @@ impl Parts<'_> {
             .args(["--secure-port=6443", "--kubelet-preferred-address-types=InternalIP", "--allow-privileged=true"])
             .args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"])
             .args(self.audit())
-            // A quarter of its processor time was for garbage, on cores that all share; memory there is enough.
-            .env("GOGC", "400")
             .start()
     }
 
