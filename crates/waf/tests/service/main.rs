@@ -9,5 +9,6 @@ mod envoy;
 mod failures;
 mod house;
 mod profiles;
+mod pseudo_headers;
 mod requests;
 mod tools;
