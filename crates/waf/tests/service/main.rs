@@ -11,4 +11,6 @@ mod house;
 mod profiles;
 mod pseudo_headers;
 mod requests;
+mod streams;
 mod tools;
+mod traces;
