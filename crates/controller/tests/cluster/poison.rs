@@ -18,6 +18,24 @@ const AT_ONCE: usize = 250;
 /// Each behind a line that says whose status tells of it, and in what words.
 const POISON: &str = include_str!("poison.yaml");
 
+/// The one kind whose definition an installation does not bring; it comes while the controller runs.
+const IMPORTS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: serviceimports.multicluster.x-k8s.io
+  annotations: {api-approved.kubernetes.io: 'unapproved, for a test'}
+spec:
+  group: multicluster.x-k8s.io
+  scope: Namespaced
+  names: {kind: ServiceImport, plural: serviceimports, singular: serviceimport}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+
 /// What is wrong, and where it is told.
 struct Poison {
     object: Value,
@@ -65,6 +83,8 @@ async fn a_bad_object_of_each_kind_harms_none_of_a_thousand_good_routes() -> Res
     }
     site.answers(address, &format!("good-{}.example.com", GOOD - 1), 200).await?;
     println!("{GOOD} routes are served after {:?}", began.elapsed());
+    site.cluster.apply(IMPORTS).await?;
+    site.cluster.wait(&["--for=condition=Established", "crd", "serviceimports.multicluster.x-k8s.io"]).await?;
     let load = loaded(address);
     let (poison, mut kinds) = (Poison::all(), std::collections::BTreeSet::new());
     for (number, one) in poison.iter().enumerate() {
