@@ -61,6 +61,7 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
             .single_sign_on
             .as_ref()
             .and_then(|service| single_sign_on(service, Some(install::NAMESPACE))),
+        serves_all_logins: config.single_sign_on.as_ref().is_some_and(SingleSignOn::serves_all),
         check_bootstrap: Some(|gateway| lower::check_bootstrap(gateway).map_err(|error| error.to_string())),
     };
     let mut lower = lower::Settings::default();

@@ -272,7 +272,8 @@ impl Jar {
     /// The cookies of a request. Envoy joins several headers by commas, which others' values may have too: only one before a name
     /// of ours, or in a value of ours, is taken for such.
     fn pairs<'a>(&'a self, header: &'a str) -> impl Iterator<Item = &'a str> {
-        let ours = |rest: &str| rest.split('=').next().is_some_and(|name| self.is_ours(name.trim()));
+        // No name of ours has any of these: looking for the end of one costs no more than what is left out with it.
+        let ours = |rest: &str| rest.split(['=', ';', ',']).next().is_some_and(|name| self.is_ours(name.trim()));
         let mut rest = Some(header);
         std::iter::from_fn(move || {
             let text = rest?;

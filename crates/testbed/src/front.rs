@@ -20,6 +20,7 @@ pub struct Spec {
     filters: Vec<Value>,
     manager: Value,
     tls: Option<Identity>,
+    quic: Option<Identity>,
 }
 
 impl Spec {
@@ -46,7 +47,7 @@ impl Spec {
             "stat_prefix": "http",
             "use_remote_address": true,
         });
-        Self { service, filters: Vec::new(), manager, tls: None }.route(&json!({}))
+        Self { service, filters: Vec::new(), manager, tls: None, quic: None }.route(&json!({}))
     }
 
     /// Adds a filter behind those that there are.
@@ -92,28 +93,28 @@ impl Spec {
         self
     }
 
-    /// The bootstrap, with the listener `http`.
+    /// Speaks HTTP/3 too, at the listener `http3`.
+    #[must_use]
+    pub fn http3(mut self, identity: &Identity) -> Self {
+        self.quic = Some(identity.clone());
+        self
+    }
+
+    /// The bootstrap, with the listener `http`, and `http3` where that is wanted.
     pub fn bootstrap(self, backend: SocketAddr) -> Value {
         let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
-        let Self { service, filters, manager, tls } = self.filter("router", &router);
+        let Self { service, filters, manager, tls, quic } = self.filter("router", &router);
         let manager = laid_over(manager, &json!({ "http_filters": filters }));
-        let mut chain = json!({ "filters": [{ "name": "http", "typed_config": manager }] });
-        if let Some(Identity { cert, key }) = tls {
-            let text = |text: String| json!({ "inline_string": text });
-            let certificates = json!([{ "certificate_chain": text(cert), "private_key": text(key) }]);
-            chain["transport_socket"] = json!({ "name": "tls", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-                "common_tls_context": { "tls_certificates": certificates },
-            }});
+        let tls = tls.map(|identity| socket("tls.v3.DownstreamTlsContext", &certificate(&identity)));
+        let mut listeners = vec![listener("http", "TCP", &manager, tls)];
+        if let Some(identity) = quic {
+            let manager = laid_over(manager, &json!({ "codec_type": "HTTP3" }));
+            let tls = json!({ "downstream_tls_context": certificate(&identity) });
+            let mut quic = listener("http3", "UDP", &manager, Some(socket("quic.v3.QuicDownstreamTransport", &tls)));
+            quic["udp_listener_config"] = json!({ "quic_options": {} });
+            listeners.push(quic);
         }
-        json!({ "static_resources": {
-            "listeners": [{
-                "name": "http",
-                "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-                "filter_chains": [chain],
-            }],
-            "clusters": [service, cluster("backend", backend)],
-        }})
+        json!({ "static_resources": { "listeners": listeners, "clusters": [service, cluster("backend", backend)] } })
     }
 
     /// Starts Envoy; with the address of its listener.
@@ -123,6 +124,25 @@ impl Spec {
         let address = envoy.listener("http").await?;
         Ok((envoy, address))
     }
+}
+
+fn listener(name: &str, protocol: &str, manager: &Value, socket: Option<Value>) -> Value {
+    let mut chain = json!({ "filters": [{ "name": "http", "typed_config": manager }] });
+    if let Some(socket) = socket {
+        chain["transport_socket"] = json!({ "name": "tls", "typed_config": socket });
+    }
+    let address = json!({ "address": "127.0.0.1", "port_value": 0, "protocol": protocol });
+    json!({ "name": name, "address": { "socket_address": address }, "filter_chains": [chain] })
+}
+
+fn socket(kind: &str, fields: &Value) -> Value {
+    laid_over(json!({ "@type": format!("type.googleapis.com/envoy.extensions.transport_sockets.{kind}") }), fields)
+}
+
+fn certificate(Identity { cert, key }: &Identity) -> Value {
+    let text = |text: &str| json!({ "inline_string": text });
+    let certificates = json!([{ "certificate_chain": text(cert), "private_key": text(key) }]);
+    json!({ "common_tls_context": { "tls_certificates": certificates } })
 }
 
 /// A value with these fields in the place of its own.

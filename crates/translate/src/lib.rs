@@ -60,6 +60,8 @@ pub struct Options {
     pub rate_limit_service: Option<ServiceAddress>,
     /// The single sign-on service, if there is one.
     pub single_sign_on: Option<ServiceAddress>,
+    /// Whether it serves policies that do not name it (`singleSignOn.policies`), too.
+    pub serves_all_logins: bool,
     /// Whether Envoys can be started with what an `EnvoyProxy` makes of their bootstrap; not asked when `None`.
     pub check_bootstrap: Option<CheckBootstrap>,
 }

@@ -11,6 +11,7 @@ use kit::drain::Shutdown;
 use kit::grpc::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::facts::Called;
 use crate::firewall::Firewall;
@@ -42,7 +43,7 @@ impl ExternalProcessor for Service {
     async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Answers>, Status> {
         let called = Called::of(|name| request.metadata().get(name)?.to_str().ok());
         let span = if self.traced {
-            let span = tracing::info_span!("Process");
+            let span = tracing::info_span!("Process", profile = Empty, refused = Empty);
             kit::trace::adopt_parent(&span, |name| request.metadata().get(name)?.to_str().ok());
             span
         } else {

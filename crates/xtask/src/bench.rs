@@ -24,7 +24,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   cargo xtask bench kubernetes                   some fifteen minutes, with Envoy Gateway beside it
   cargo xtask bench kubernetes --peer none --routes 1000 --seconds 10
   cargo xtask bench ratelimit \"10 descriptors\" \"64 connections\" fixed
-  cargo xtask bench oidc Redis";
+  cargo xtask bench oidc Redis
+  cargo xtask bench oidc --dist                  what is packaged";
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]
@@ -51,6 +52,9 @@ pub(crate) struct Cases {
     /// Only cases whose name has all of these words, such as "10 descriptors" fixed
     #[arg(value_name = "WORD")]
     words: Vec<String>,
+    /// Built as it is packaged, with link-time optimization: the first build takes ten minutes more
+    #[arg(long)]
+    dist: bool,
 }
 
 /// Runs one benchmark and prints its table.

@@ -30,7 +30,7 @@ pub use self::{
         RateLimitBackend, RateLimitBackendType, RateLimitMetrics, RateLimitRedis, RateLimitTelemetry, RateLimitTracing,
         RateLimitTracingProvider, RateLimitTracingProviderType, RedisTls, RedisUrlRef,
     },
-    single_sign_on::{SingleSignOn, SingleSignOnRun, SingleSignOnService},
+    single_sign_on::{ServedPolicies, SingleSignOn, SingleSignOnRun, SingleSignOnService},
 };
 use crate::ext::{Duration, EnvoyProxySpec, GROUP, VERSION};
 

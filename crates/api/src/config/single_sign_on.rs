@@ -13,6 +13,9 @@ pub struct SingleSignOn {
     /// with the controller's certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<SingleSignOnService>,
+    /// Whose logins it serves: `Annotated` (unless set), or `All`, so that policies that know nothing of it need no change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<ServedPolicies>,
     /// Has the controller run it, in a cluster, while a policy needs it; how, says `provider.kubernetes.singleSignOnDeployment`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<SingleSignOnRun>,
@@ -21,6 +24,15 @@ pub struct SingleSignOn {
     /// set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_address: Option<String>,
+}
+
+/// Policies with `oidc` whose people log in by the single sign-on service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServedPolicies {
+    /// Those with the annotation `portcullis.dev/oidc: service`.
+    Annotated,
+    /// Those without the annotation, too.
+    All,
 }
 
 /// The service, as the controller runs it.
@@ -51,6 +63,11 @@ fn port() -> u16 {
 }
 
 impl SingleSignOn {
+    /// Whether it serves policies that do not name it, too.
+    pub fn serves_all(&self) -> bool {
+        self.policies == Some(ServedPolicies::All)
+    }
+
     /// `in_cluster`: whether there is a namespace to look for it in. `other` is the address at which the rate limit service
     /// gets its configuration.
     pub(super) fn validate(&self, in_cluster: bool, other: Option<&str>, found: &mut Vec<String>) {

@@ -219,6 +219,7 @@ fn a_single_sign_on_service_is_read_and_checked() {
     assert_eq!(found(&custom, json!({"service": {"host": "a"}, "configAddress": "127.0.0.1:1"})), Vec::<String>::new());
     for (fields, field) in [
         (json!({}), "singleSignOn: names no service"),
+        (json!({"policies": "All"}), "singleSignOn: names no service"),
         (json!({"service": {"host": ""}}), "singleSignOn.service.host: "),
         (json!({"service": {"host": "a"}, "configAddress": "127.0.0.1:2"}), "singleSignOn.configAddress: differs"),
     ] {

@@ -31,11 +31,16 @@ struct House {
 impl House {
     /// Everything but the service, and no policy yet.
     async fn start() -> Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same with more of `singleSignOn` in YAML's flow style.
+    async fn start_with(more: &str) -> Result<Self> {
         let client = Client { id: "edge".into(), secret: Some(SECRET.into()), ..Client::default() };
         let provider = Arc::new(Provider::start(vec![client]).await?);
         provider.log_in_as(&json!({ "sub": "ann", "email": "ann@example.com", "email_verified": true }));
         let port = free_port();
-        let config = format!("singleSignOn: {{service: {{host: 127.0.0.1, port: {port}}}}}\n");
+        let config = format!("singleSignOn: {{service: {{host: 127.0.0.1, port: {port}}}{more}}}\n");
         let gateway = gateway(&[listener("http", "HTTP", free_port(), "")]);
         let route = |name: &str| {
             let fields =
@@ -80,11 +85,16 @@ impl House {
 
     /// Ten lines, and more of `oidc` in YAML's flow style.
     fn policy(&self, route: &str, more: &str) -> Result<()> {
+        self.annotated(route, "portcullis.dev/oidc: service", more)
+    }
+
+    /// The same with these annotations.
+    fn annotated(&self, route: &str, annotations: &str, more: &str) -> Result<()> {
         let issuer = self.provider.issuer();
         let text = format!(
             "apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: SecurityPolicy
-metadata: {{name: {route}, namespace: default, annotations: {{portcullis.dev/oidc: service}}}}
+metadata: {{name: {route}, namespace: default, annotations: {{{annotations}}}}}
 spec:
   targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}]
   oidc: {{provider: {{issuer: '{issuer}'}}, clientID: edge, clientSecret: {{name: client}}, forwardIDToken: {{header: x-id}}{more}}}
@@ -168,13 +178,28 @@ async fn a_policy_has_people_log_in_until_it_is_gone() -> Result<()> {
     ensure!(leaving.get(ONE).await.status == 302, "the session has not ended");
 
     // Without the annotation nobody serves it, and nobody passes.
-    house.policy("one", "")?;
-    let text = std::fs::read_to_string(house.case().file("one"))?;
-    house.case().write("one", &text.replace(", annotations: {portcullis.dev/oidc: service}", ""))?;
+    house.annotated("one", "", "")?;
     house.case().condition("SecurityPolicy", "one", "Accepted", "False").await?;
     house.scene.until("one.shop.example/", "500").await?;
     house.case().remove("one")?;
     house.scene.until("one.shop.example/", "a").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_that_know_nothing_of_the_service_are_served_where_it_serves_all() -> Result<()> {
+    let mut house = House::start_with(", policies: All").await?;
+    let more = ", refreshToken: false, cookieNames: {idToken: IdToken}, redirectURL: 'http://one.shop.example/back'";
+    house.annotated("one", "", more)?;
+    house.case().condition("SecurityPolicy", "one", "Accepted", "True").await?;
+    house.serve()?;
+    let mut browser = house.logged_in(ONE).await?;
+    let answer = browser.get(ONE).await;
+    ensure!(told(&answer, "x-id").is_some_and(|claims| claims["sub"] == "ann"), "{}", answer.text());
+    ensure!(answer.echoed()?.header("cookie").is_some_and(|cookie| cookie.contains("IdToken=ey")), "{}", answer.text());
+    // What nobody serves is nobody's.
+    house.annotated("two", "portcullis.dev/oidc: envoy", "")?;
+    house.case().condition("SecurityPolicy", "two", "Accepted", "False").await?;
+    house.scene.until("two.shop.example/", "500").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,11 +9,14 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::
     MetricsService, MetricsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -34,6 +37,8 @@ pub struct Taken {
     pub records: Vec<LogRecord>,
     /// Metrics of each request.
     pub metrics: Vec<Vec<Metric>>,
+    /// Spans.
+    pub spans: Vec<Span>,
     /// How many requests came, with those that were refused.
     pub asked: usize,
     /// Who sent last.
@@ -52,7 +57,8 @@ impl Collector {
         let address = incoming.local_addr().expect("it is bound");
         let server = Server::builder()
             .add_service(LogsServiceServer::new(self.clone()))
-            .add_service(MetricsServiceServer::new(self.clone()));
+            .add_service(MetricsServiceServer::new(self.clone()))
+            .add_service(TraceServiceServer::new(self.clone()));
         tokio::spawn(server.serve_with_incoming(incoming));
         address
     }
@@ -105,6 +111,21 @@ impl MetricsService for Collector {
         let metrics = message.resource_metrics.into_iter().flat_map(|metrics| metrics.scope_metrics);
         self.taken().metrics.push(metrics.flat_map(|metrics| metrics.metrics).collect());
         Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let resource = message.resource_spans.first().and_then(|spans| spans.resource.clone());
+        self.answer(&metadata, resource).await?;
+        let spans = message.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
+        self.taken().spans.extend(spans.flat_map(|spans| spans.spans));
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 

@@ -115,6 +115,18 @@ fn logins_take_free_slots_and_at_most_six() {
     assert!(jar.free_slot(&header, 1234) < SLOTS);
 }
 
+#[test]
+fn a_header_of_commas_costs_no_more_than_its_length() {
+    let jar = Jar::new(&Settings::default());
+    let start = std::time::Instant::now();
+    for text in [",", "a,", "=,", "__Host-portcullis,", "__Host-portcullis=2~,"] {
+        let header = text.repeat((1 << 18) / text.len());
+        let _ = (jar.sessions(&header), jar.without_ours(&header));
+    }
+    // With a look at all the rest for each comma it would be a minute.
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
 proptest! {
     #[test]
     fn values_of_any_size_come_back_or_are_refused(length in 1_usize..40_000, old in 0_usize..9) {

@@ -63,6 +63,13 @@ pub(crate) async fn start_traced(service: &str, backend: SocketAddr) -> (Envoy, 
     start_with(front, &by_grpc(), backend).await
 }
 
+/// The same, with more filters behind the service.
+pub(crate) async fn start_judged(service: &str, backend: SocketAddr, filters: &[(&str, Value)]) -> (Envoy, SocketAddr) {
+    let front = front::Spec::new("oidc", service.parse().unwrap()).filter("ext_authz", &by_grpc());
+    let front = filters.iter().fold(front, |front, (name, config)| front.filter(name, config));
+    front.start(backend).await.unwrap()
+}
+
 /// The same with TLS towards browsers.
 pub(crate) async fn start_tls(service: &str, backend: SocketAddr, identity: &Identity) -> (Envoy, SocketAddr) {
     start_with(front::Spec::new("oidc", service.parse().unwrap()).tls(identity), &by_grpc(), backend).await

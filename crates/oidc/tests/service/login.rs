@@ -204,6 +204,9 @@ async fn a_person_chooses_among_several_providers() {
     assert_eq!(by_path.header("x-user"), Some("bob"));
     let by_hint = house.browser().open("https://choice.example/?login_hint=bob@two.example").await.echoed().unwrap();
     assert_eq!(by_hint.header("x-user"), Some("bob"));
+    let by_domain = house.browser().open("https://choice.example/?domain_hint=two.example").await.echoed().unwrap();
+    assert_eq!(by_domain.header("x-user"), Some("bob"));
+    assert_eq!(house.browser().get("https://choice.example/?domain_hint=three.example").await.status, 200, "nobody's");
     assert_eq!(house.browser().get("https://choice.example/oauth2/login?provider=three").await.status, 404);
 }
 

@@ -14,6 +14,7 @@ mod house;
 mod http_check;
 mod login;
 mod logout;
+mod profiles;
 mod programs;
 mod refresh;
 mod rules;

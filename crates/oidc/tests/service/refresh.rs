@@ -132,6 +132,28 @@ async fn two_replicas_on_one_redis_renew_once() {
     wait_until("the session to end at the other", PATIENCE, ended).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_renewal_that_takes_longer_than_a_lease_is_the_only_one() {
+    let redis = redis::Spec::new().start().await.unwrap();
+    let store = format!("store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}", redis.address());
+    let one = house(&store).await;
+    let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
+    let two = Service::start_in(with_key(), &settings).await.reached().await;
+    let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
+    let browser = over(&one).await;
+    let mut elsewhere = testbed::client::Browser::new(second);
+    elsewhere.cookies = browser.cookies.clone();
+    // A lease lasts five seconds.
+    one.provider.turn(|knobs| knobs.delay = Duration::from_millis(7500));
+    let all = (0..20).map(|number| {
+        let mut browser = if number % 2 == 0 { browser.clone() } else { elsewhere.clone() };
+        async move { browser.get("https://app.example/").await.status }
+    });
+    let answers = join_all(all).await;
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    assert_eq!((one.provider.count(Event::Refresh), one.provider.count(Event::Reuse)), (1, 0));
+}
+
 /// A browser whose tokens are over.
 async fn over(house: &House) -> testbed::client::Browser {
     house.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);

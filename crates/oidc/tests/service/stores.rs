@@ -1,7 +1,9 @@
 //! Sessions in Redis and in cookies.
 
+use kit::testing::Authority;
 use serde_json::json;
 use testbed::PATIENCE;
+use testbed::client::Browser;
 use testbed::echo::Echo;
 use testbed::redis::{Redis, Spec};
 use testbed::wait::wait_until;
@@ -101,7 +103,7 @@ async fn the_back_channel_ends_a_session_on_every_replica() {
     let two = Service::start_in(dir, &settings).await.reached().await;
     let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
     let here = one.logged_in().await;
-    let mut there = testbed::client::Browser::new(second);
+    let mut there = Browser::new(second);
     there.cookies = here.cookies.clone();
     assert_eq!(there.get("https://app.example/").await.status, 200);
     let token = one.provider.logout_token("edge", &json!({ "sub": "ann" })).unwrap();
@@ -161,7 +163,7 @@ async fn keys_are_replaced_while_people_stay_logged_in() {
     std::fs::write(dir.path().join("new"), "another secret that has more than thirty-two bytes").unwrap();
     let second = Service::start_in(dir, &text("[DIR/new, DIR/key]")).await.reached().await;
     let (_envoy, address) = edge::start(&second.grpc, house.backend.address()).await;
-    let mut there = testbed::client::Browser::new(address);
+    let mut there = Browser::new(address);
     there.cookies = browser.cookies.clone();
     assert_eq!(there.get("https://app.example/").await.status, 200, "the old key opens");
     there.open("https://app.example/oauth2/login").await;
@@ -250,4 +252,85 @@ async fn a_session_that_rests_ends_and_one_in_use_goes_on() {
         assert_eq!(resting.get("https://app.example/").await.status, 302, "{store}");
         assert_eq!(busy.get("https://app.example/").await.status, 200, "{store}");
     }
+}
+
+#[tokio::test]
+async fn a_session_in_use_ends_at_its_age_wherever_it_is() {
+    let redis = Spec::new().start().await.unwrap();
+    let in_redis = format!("redis: {{server: {{address: '{}'}}}}", redis.address());
+    for store in ["memory: {}", "cookie: {}", &in_redis] {
+        let house = house(&format!("{{lifetime: 3s, store: {{{store}}}}}")).await;
+        let mut browser = house.logged_in().await;
+        assert_eq!(browser.get("https://app.example/").await.status, 200, "{store}");
+        let ended = async || browser.get("https://app.example/").await.status == 302;
+        wait_until("the end of a session that is in use", PATIENCE, ended).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stale_cookie_opens_nothing() {
+    let redis = Spec::new().start().await.unwrap();
+    let in_redis = format!("redis: {{server: {{address: '{}'}}}}", redis.address());
+    for store in ["memory: {}", "cookie: {}", &in_redis] {
+        let house = house(&format!("{{store: {{{store}}}}}")).await;
+        let mut browser = house.logged_in().await;
+        let (before_login, is_out) =
+            (browser.clone(), async |stale: &Browser| stale.clone().get("https://app.example/").await.status == 302);
+        browser.open("https://app.example/oauth2/login").await;
+        let before_logout = browser.clone();
+        assert!(!is_out(&before_logout).await, "{store}");
+        browser.open("https://app.example/oauth2/logout").await;
+        assert!(is_out(&before_login).await && is_out(&before_logout).await, "{store}");
+    }
+}
+
+#[tokio::test]
+async fn tampered_truncated_and_oversized_cookies_open_nothing() {
+    for store in ["memory: {}", "cookie: {}"] {
+        let house = house(&format!("{{store: {{{store}}}}}")).await;
+        let browser = house.logged_in().await;
+        let (name, value) = browser.cookies.iter().next().map(|(name, value)| (name.clone(), value.clone())).unwrap();
+        let other = if value.ends_with('A') { 'B' } else { 'A' };
+        let (start, middle) = (&value[..value.len() - 1], value.len() / 2);
+        for changed in [
+            start.to_owned(),
+            format!("{start}{other}"),
+            format!("{value}A"),
+            format!("{value}{}", "A".repeat(50_000)),
+            format!("{}{}", &value[..middle], &value[middle + 1..]),
+            value[..1].to_owned(),
+            value.to_lowercase(),
+            format!("9~{value}"),
+        ] {
+            let mut tampering = browser.clone();
+            tampering.cookies.insert(name.clone(), changed.clone());
+            let status = tampering.get("https://app.example/").await.status;
+            assert_eq!(status, 302, "{store}: {}", &changed[..changed.len().min(200)]);
+        }
+        assert_eq!(browser.clone().get("https://app.example/").await.status, 200, "{store}: as it was");
+    }
+}
+
+#[tokio::test]
+async fn sessions_lie_in_a_redis_that_is_spoken_to_by_tls() {
+    let files = tempfile::TempDir::with_prefix("oidc-").unwrap();
+    let authority = Authority::new("authority");
+    let server = authority.issue(files.path(), "server", &["127.0.0.1"]);
+    let client = authority.issue(files.path(), "client", &["oidc"]);
+    let ca = files.path().join("ca.crt");
+    authority.write(&ca);
+    let redis = Spec::new()
+        .tls_only()
+        .args(["--tls-auth-clients", "yes", "--tls-ca-cert-file", ca.to_str().unwrap()])
+        .args(["--tls-cert-file", server.cert.to_str().unwrap(), "--tls-key-file", server.key.to_str().unwrap()])
+        .start()
+        .await
+        .unwrap();
+    let tls = format!("{{ca: {ca:?}, cert: {:?}, key: {:?}}}", client.cert, client.key);
+    let settings = format!("{{store: {{redis: {{server: {{address: '{}', tls: {tls}}}}}}}}}", redis.address());
+    let house = house(&settings).await;
+    let mut browser = house.logged_in().await;
+    assert_eq!(browser.get("https://app.example/").await.status, 200);
+    assert!(house.service.metric("oidc_store_seconds_count", &["call="]).await >= 2);
+    assert_eq!(house.service.metric("oidc_store_failures_total", &[]).await, 0);
 }

@@ -72,18 +72,24 @@ pub(super) struct TlsSession {
     pub(super) peer: Option<CertificateDer<'static>>,
 }
 
+impl TlsSpec {
+    pub(super) fn config(&self) -> Result<rustls::ClientConfig> {
+        let builder = rustls::ClientConfig::builder_with_provider(pki::provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(pki::roots(&self.ca)?);
+        let mut config = match &self.identity {
+            Some(identity) => builder.with_client_auth_cert(identity.chain()?, identity.private_key()?)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols.clone_from(&self.alpn);
+        Ok(config)
+    }
+}
+
 /// Opens a stream and does the TLS handshake.
 pub(super) async fn open_tls(target: &Target, spec: &TlsSpec) -> Result<TlsSession> {
-    let builder = rustls::ClientConfig::builder_with_provider(pki::provider())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(pki::roots(&spec.ca)?);
-    let mut config = match &spec.identity {
-        Some(identity) => builder.with_client_auth_cert(identity.chain()?, identity.private_key()?)?,
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols.clone_from(&spec.alpn);
     let name = ServerName::try_from(spec.sni.clone()).with_context(|| format!("{} is no server name", spec.sni))?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(spec.config()?));
     let stream = connector.connect(name, open(target).await?).await.context("TLS handshake failed")?;
     let session = stream.get_ref().1;
     let alpn = session.alpn_protocol().map(<[u8]>::to_vec);

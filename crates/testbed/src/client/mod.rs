@@ -1,4 +1,5 @@
-//! Clients for tests: HTTP/1.1, h2c, HTTPS, gRPC, WebSocket, a browser as far as logging in needs one, and plain TCP, TLS and UDP.
+//! Clients for tests: HTTP/1.1, h2c, HTTPS, gRPC, WebSocket, a browser as far as logging in needs one, HTTP/2 and HTTP/3 field by
+//! field, and plain TCP, TLS and UDP.
 //!
 //! What a request says (URL, `Host`, SNI) and where it goes (an address, a Unix socket) are separate, since a gateway under test
 //! listens on a port of its own and serves names that no DNS knows.
@@ -14,6 +15,7 @@
 
 mod browser;
 mod connect;
+mod fields;
 mod grpc;
 mod http;
 mod raw;
@@ -22,6 +24,7 @@ mod websocket;
 pub use browser::{Browser, target};
 pub(crate) use connect::Stream;
 pub use connect::{Connection, Target};
+pub use fields::{Fields, http2_fields, http3_fields};
 pub use grpc::{GrpcRequest, GrpcResponse};
 pub(crate) use grpc::{PREFIX, frame};
 pub use http::{Protocol, Request, Response};

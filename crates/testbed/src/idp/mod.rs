@@ -60,6 +60,8 @@ pub struct Knobs {
     pub user: Option<Claims>,
     /// How long access tokens last.
     pub lifetime: Duration,
+    /// Whether answers say how long access tokens last.
+    pub says_lifetime: bool,
     /// Whether refresh tokens are given.
     pub refresh: bool,
     /// Answers everything with this status.
@@ -142,6 +144,7 @@ impl Provider {
         let knobs = Knobs {
             user: None,
             lifetime: Duration::from_secs(300),
+            says_lifetime: true,
             refresh: true,
             status: None,
             delay: Duration::ZERO,

@@ -149,9 +149,11 @@ fn tokens(inner: &Inner, grant: Grant, with_nonce: bool) -> anyhow::Result<Value
     }
     let id = keys.sign(&header, &Value::Object(claims))?;
     let mut answer = json!({
-        "access_token": access, "token_type": "Bearer", "expires_in": lasts, "scope": &grant.scope,
-        "id_token": knobs.id_token.unwrap_or(id),
+        "access_token": access, "token_type": "Bearer", "scope": &grant.scope, "id_token": knobs.id_token.unwrap_or(id),
     });
+    if knobs.says_lifetime {
+        answer["expires_in"] = Value::from(lasts);
+    }
     if knobs.refresh {
         let refresh = random();
         locked(&inner.refreshes).insert(refresh.clone(), grant);

@@ -65,17 +65,20 @@ pub(super) fn apply(
 
 fn login(policy: &SecurityPolicy, settings: &Oidc, rule: RuleScope<'_>, out: &mut Compiled) -> Result<Login, Problem> {
     let invalid = |message: &str| Problem::new("Invalid", message);
+    let options = rule.scope.options;
     match policy.meta().annotations.as_ref().and_then(|all| all.get(ANNOTATION)).map(String::as_str) {
         Some("service") => {}
+        None if options.serves_all_logins => {}
         Some(other) => return Err(invalid(&format!("the annotation {ANNOTATION} is {other:?}, allowed: service"))),
         None => {
             return Err(invalid(
-                "oidc is not served by Envoy's own OAuth2 filter yet; add the annotation portcullis.dev/oidc: service to \
-                 have the single sign-on service serve it",
+                "oidc is served by the single sign-on service, and not by Envoy's own OAuth2 filter; add the annotation \
+                 portcullis.dev/oidc: service, or have it serve all policies by the controller's configuration \
+                 (singleSignOn.policies: All)",
             ));
         }
     }
-    let address = rule.scope.options.single_sign_on.as_ref().ok_or_else(|| {
+    let address = options.single_sign_on.as_ref().ok_or_else(|| {
         invalid("oidc needs the single sign-on service; name one in the controller's configuration (singleSignOn)")
     })?;
     check::supported(settings)?;

@@ -58,14 +58,13 @@ SecRule REQUEST_HEADERS:Content-Type "@rx (?i)^\s*application/grpc\s*(?:[+;,]|$)
 SecRule REQUEST_PROTOCOL "!@rx ^HTTP/[23]" "t:none"
 "#;
 
-/// The Core Rule Set's settings.
+/// The Core Rule Set's settings. It asks whether there is a version of them, and no more.
 pub(super) fn setup(core: &Core) -> String {
-    let version: String = core.version.chars().filter(char::is_ascii_digit).collect();
     format!(
-        "SecAction \"id:190020,phase:1,t:none,pass,nolog,\\\n setvar:tx.crs_setup_version={version},\\\n \
+        "SecAction \"id:190020,phase:1,t:none,pass,nolog,\\\n setvar:tx.crs_setup_version={},\\\n \
          setvar:tx.blocking_paranoia_level={},\\\n setvar:tx.detection_paranoia_level={},\\\n \
          setvar:tx.inbound_anomaly_score_threshold={},\\\n setvar:tx.outbound_anomaly_score_threshold={}\"\n",
-        core.paranoia, core.detect_paranoia, core.inbound_threshold, core.outbound_threshold
+        core.version, core.paranoia, core.detect_paranoia, core.inbound_threshold, core.outbound_threshold
     )
 }
 

@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Mode {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct CoreRules {
-    /// The version, `none` to do without, `files` for one that `before` includes. Default: the newest inside.
+    /// The version, `none` to do without, `files` for one that `directives` include. Default: the newest inside.
     pub version: Option<String>,
     /// Paranoia level of the rules that count for blocking, 1 to 4. Default 1.
     pub paranoia: Option<u8>,

@@ -132,6 +132,7 @@ impl Session {
         self.reader = Reader::of(&request_id(&head), &head);
         let profiles = self.firewall.profiles.get();
         let name = select(&self.firewall.choices, &self.firewall.usual, &facts, &head);
+        tracing::Span::current().record("profile", name);
         let Some(profile) = profiles.get(name).cloned() else {
             tracing::error!(
                 profile = name,
@@ -343,6 +344,7 @@ impl Session {
                 answers
             }
             Verdict::Refuse(refusal) => {
+                tracing::Span::current().record("refused", refusal.reason.name());
                 vec![reply::refusal(&refusal, &self.reader, self.firewall.name_rules, metadata)]
             }
         }

@@ -1,4 +1,4 @@
-//! The audit log at a collector.
+//! The audit log: in ModSecurity's format, at a collector, and when there is no room for it.
 
 use std::net::SocketAddr;
 
@@ -6,6 +6,7 @@ use kit::testing::collector::{Collector, attribute, body, text};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use serde_json::Value;
 use testbed::PATIENCE;
+use testbed::client::Request;
 use testbed::wait::{wait_for, wait_until};
 use tonic::Code;
 
@@ -58,4 +59,40 @@ async fn what_a_collector_refuses_is_counted_as_lost_and_others_follow() {
     service.reaches(r#"waf_audit_entries_total{outcome="lost"}"#, 1.0).await;
     assert_eq!(edge.get(&attack).await.status.as_u16(), 403);
     wait_until("the next record", PATIENCE, async || collector.taken().records.len() == 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_dropped_and_counted_and_no_request_waits() {
+    let collector = Collector::default();
+    collector.taken().hangs = true;
+    let settings = format!("audit: {{queue: 1, otlp: {{endpoint: 'http://{}'}}}}\n", collector.start());
+    let service = Service::start_bare(&settings).await;
+    let edge = Edge::start(&service).await;
+    let dropped = async || {
+        // Each is answered, although nothing of the log moves.
+        assert_eq!(edge.get(&format!("/?id={INJECTION}")).await.status.as_u16(), 403);
+        service.metric(r#"waf_audit_entries_total{outcome="dropped"}"#).await > 0.0
+    };
+    wait_until("a dropped entry", PATIENCE, dropped).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_native_format_has_its_parts() {
+    let profile = "name: own\nextends: baseline\nresponse: {inspect: true}\ndirectives: |\n  \
+                   SecAction \"id:10001,phase:5,pass,log,msg:'at the end',severity:NOTICE\"\n";
+    let more = "format: native, parts: [requestHeaders, responseHeaders, values]";
+    let settings = "defaultProfile: own\n";
+    let service = Service::start_with_audit(&[("own.yaml", profile)], settings, more).await;
+    let edge = Edge::start(&service).await;
+    let request = Request::get(&edge.url("/cats?password=canary")).header("authorization", "Bearer canary");
+    assert_eq!(request.send().await.unwrap().status.as_u16(), 200);
+    let log = async || std::fs::read_to_string(service.audit_log()).ok().filter(|text| text.contains("-Z--"));
+    let log = wait_for("the entry", PATIENCE, log).await.unwrap();
+    for part in ["-A--\n[", "-B--\nGET /cats?password=*** HTTP/1.1\n", "\nauthorization: ***\n", "-F--\nHTTP/1.1 200\n"]
+    {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    // A rule of the last phase, when the request is over.
+    assert!(log.contains("[id \"10001\"] [msg \"at the end\"]") && log.contains("Action: pass"), "{log}");
+    assert!(!log.contains("canary"), "{log}");
 }

@@ -48,6 +48,9 @@ async fn the_limit_is_exact_and_what_is_over_it_has_a_choice() {
         assert_eq!(edge.form(padded(1001, "")).await, longer, "{over_limit}");
         let early = format!("id={INJECTION}&{}", padded(1000, ""));
         assert_eq!(edge.form(early).await, attack_within, "{over_limit}");
+        let inspected = if over_limit == "partial" { "part" } else { "nothing" };
+        let cut = format!("waf_bodies_cut_total{{direction=\"request\",inspected=\"{inspected}\"}}");
+        service.reaches(&cut, if over_limit == "reject" { 0.0 } else { 2.0 }).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use testbed::client::{GrpcRequest, Request, tcp_line};
 
 use crate::envoy::{Edge, INJECTION};
@@ -300,23 +300,6 @@ async fn a_thousand_headers_or_parameters() {
     let json = format!("[{}\"{SQL}\"]", "1,".repeat(1100));
     assert!(edge.post("application/json", json).await.status.is_client_error());
     assert_eq!(edge.backend.count(), 0);
-}
-
-#[tokio::test]
-async fn pseudo_headers_of_http2() {
-    let own = "name: own\nextends: baseline\ndirectives: |\n  SecRule REQUEST_HEADERS:Host \"@streq evil.example\" \
-               \"id:10001,phase:1,deny\"\n";
-    let service = Service::start(&[("own.yaml", own)], "defaultProfile: own\n").await;
-    let edge = Edge::start(&service).await;
-    let ask = async |method: Method, host: &str, target: &str| {
-        let request = Request::new(method, &format!("http://{host}{target}")).to(edge.address).http2();
-        request.header("user-agent", "tests").header("accept", "*/*").send().await.unwrap().status.as_u16()
-    };
-    assert_eq!(ask(Method::GET, "shop.example", "/").await, 200);
-    assert_eq!(ask(Method::GET, "evil.example", "/").await, 403);
-    assert_eq!(ask(Method::GET, "shop.example", &format!("/?id={INJECTION}")).await, 403);
-    assert_eq!(ask(Method::from_bytes(b"JEFF").unwrap(), "shop.example", "/").await, 403);
-    assert_eq!(edge.backend.count(), 1);
 }
 
 #[tokio::test]

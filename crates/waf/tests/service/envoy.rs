@@ -62,6 +62,10 @@ impl Edge {
 }
 
 pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value, route: &Value) -> Value {
+    front(service, filter, route).bootstrap(backend)
+}
+
+pub(crate) fn front(service: SocketAddr, filter: &Value, route: &Value) -> front::Spec {
     let ext_proc = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
         "grpc_service": { "envoy_grpc": { "cluster_name": "waf" } },
@@ -83,5 +87,4 @@ pub(crate) fn bootstrap(service: SocketAddr, backend: SocketAddr, filter: &Value
             "merge_slashes": true,
             "http_protocol_options": { "accept_http_10": true, "enable_trailers": true },
         }))
-        .bootstrap(backend)
 }

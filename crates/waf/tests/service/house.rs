@@ -82,9 +82,14 @@ impl Service {
         wait_until(series, PATIENCE, async || self.metric(series).await >= least).await.unwrap();
     }
 
+    /// Where its audit log is.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.dir.path().join("audit.log")
+    }
+
     /// All entries of the audit log.
     pub(crate) fn entries(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.dir.path().join("audit.log")).unwrap_or_default();
+        let text = fs::read_to_string(self.audit_log()).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 

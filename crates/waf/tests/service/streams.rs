@@ -1,0 +1,112 @@
+//! What goes on while it is looked at, and what is not held because nobody looks at it.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use testbed::PATIENCE;
+use testbed::client::websocket;
+use testbed::envoy::Envoy;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::envoy::{Edge, INJECTION, front};
+use crate::house::Service;
+
+const PROFILE: &str = "name: streams
+exclusions: [{rules: [920420]}]
+requestBody: {stream: true}
+response: {inspect: true, body: {inspect: true, contentTypes: ['*/*']}}
+";
+
+/// A gateway before a backend that is written by hand.
+struct Wire {
+    service: Service,
+    _envoy: Envoy,
+    address: SocketAddr,
+    backend: TcpListener,
+}
+
+impl Wire {
+    async fn start() -> Self {
+        let service = Service::start(&[("streams.yaml", PROFILE)], "defaultProfile: streams\n").await;
+        let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = front(service.grpc.parse().unwrap(), &json!({}), &json!({}));
+        let (envoy, address) = front.start(backend.local_addr().unwrap()).await.unwrap();
+        Self { service, _envoy: envoy, address, backend }
+    }
+
+    /// A client that has sent a request so far, and the backend's end once it has come there.
+    async fn ask(&self, head: &str, begin: &str) -> (TcpStream, TcpStream) {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        let head = format!("{head}\r\nhost: shop.example\r\nuser-agent: tests\r\naccept: */*\r\n\r\n{begin}");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let (upstream, _) = timeout(PATIENCE, self.backend.accept()).await.expect("the request comes").unwrap();
+        (client, upstream)
+    }
+}
+
+/// What is read until this is among it, or the end.
+async fn until(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let mut bytes = [0; 4096];
+        let read = timeout(PATIENCE, stream.read(&mut bytes)).await.unwrap_or_else(|_| panic!("no {wanted:?}: {text}"));
+        let read = read.unwrap_or(0);
+        if read == 0 {
+            break;
+        }
+        text += &String::from_utf8_lossy(&bytes[..read]);
+    }
+    text
+}
+
+fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
+
+#[tokio::test]
+async fn pieces_of_a_body_go_on_while_they_are_read_and_its_end_is_withheld() {
+    let wire = Wire::start().await;
+    let head = "POST / HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked";
+    let (mut client, mut upstream) = wire.ask(head, &chunk("a=first")).await;
+    assert!(until(&mut upstream, "a=first").await.contains("a=first"));
+    let rest = chunk(&format!("&id={INJECTION}")) + "0\r\n\r\n";
+    client.write_all(rest.as_bytes()).await.unwrap();
+    let answer = until(&mut client, "Rule:").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    // The backend learns that the request broke off.
+    let rest = until(&mut upstream, "\r\n0\r\n\r\n").await;
+    assert!(!rest.ends_with("0\r\n\r\n"), "{rest}");
+    wire.service.reaches(r#"waf_transactions_total{profile="streams",verdict="block"}"#, 1.0).await;
+}
+
+#[tokio::test]
+async fn an_event_stream_is_not_held() {
+    let wire = Wire::start().await;
+    let (mut client, mut upstream) = wire.ask("GET /events HTTP/1.1", "").await;
+    until(&mut upstream, "\r\n\r\n").await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    upstream.write_all((head.to_owned() + &chunk("data: one\n\n")).as_bytes()).await.unwrap();
+    let first = until(&mut client, "data: one").await;
+    assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+    upstream.write_all((chunk("data: two\n\n") + "0\r\n\r\n").as_bytes()).await.unwrap();
+    assert!(until(&mut client, "data: two").await.contains("data: two"));
+    let seen = wire.service.metric(r#"waf_body_bytes_total{direction="response"}"#).await;
+    assert!(seen < 1.0, "{seen}");
+}
+
+#[tokio::test]
+async fn a_web_socket_is_judged_by_its_handshake() {
+    let service = Service::start(&[("streams.yaml", PROFILE)], "defaultProfile: streams\n").await;
+    let upgrades = json!({ "route": { "cluster": "backend", "upgrade_configs": [{ "upgrade_type": "websocket" }] } });
+    let edge = Edge::with(&service, &json!({}), &upgrades).await;
+    let usual = [("user-agent", "tests"), ("accept", "*/*")];
+    let mut socket = websocket(edge.address, "ws://shop.example/chat", &usual).await.unwrap();
+    for text in ["hello", "1' OR '1'='1'-- -"] {
+        assert!(socket.exchange(text).await.unwrap().ends_with(text));
+    }
+    let refused = websocket(edge.address, &format!("ws://shop.example/chat?id={INJECTION}"), &usual).await;
+    assert!(format!("{:#}", refused.unwrap_err()).contains("403"));
+    assert_eq!(edge.backend.count(), 1);
+}
