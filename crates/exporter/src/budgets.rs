@@ -5,7 +5,8 @@
 //!             all slots of the window ─▶ 1 - (bad / all) / budget, as the rules of `slo` have it
 //! ```
 //!
-//! What was before the exporter began is not known here; Prometheus, with those rules, knows the whole window.
+//! What was before the exporter began is not known here, and the page says since when it counts; Prometheus, with those rules,
+//! knows the whole window.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -90,6 +91,11 @@ impl Budgets {
         Self { began: now, ledgers: BTreeMap::new() }
     }
 
+    /// For how long this counts.
+    pub(crate) fn known(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
     /// Takes in what was counted since the last look. `bounds` are where buckets of times end, in seconds.
     pub(crate) fn look(&mut self, snapshot: &Snapshot, bounds: &[f64], now: Instant) {
         self.read(snapshot, bounds);
@@ -149,7 +155,7 @@ impl Budgets {
 
     /// What this route promises and what is left of it; nothing where it promises nothing.
     pub(crate) fn of(&self, place: &Place, now: Instant) -> Option<Told> {
-        let known = now.saturating_duration_since(self.began);
+        let known = self.known(now);
         Some(match &self.ledgers.get(&named(place)?)?.account {
             Ok(account) => Told::Objectives(account.budgets(known)),
             Err(wrong) => Told::Wrong(wrong.to_string()),

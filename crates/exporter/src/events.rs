@@ -1,9 +1,15 @@
 //! Security events: what was refused, by whom and why, as JSON lines and at a collector, with the request's id, which all services
 //! write too.
 //!
+//! ```text
+//! request ─┬─▶ a security event ─▶ journals, and the live page
+//!          └─▶ refused for another reason, such as that no upstream is healthy ─▶ the live page
+//! ```
+//!
 //! Fields that must not be kept are masked by rule. A query is never written: it may hold anything.
 
 mod line;
+mod turns;
 
 use std::time::{Duration, SystemTime};
 
@@ -18,11 +24,14 @@ use crate::facts::Facts;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use line::Line;
+use turns::Turns;
 
 /// Events that wait to be written.
 pub(crate) const WAITING: usize = 4096;
 /// Lines that a slow reader of the live page may be behind.
 const BEHIND: usize = 256;
+/// What the live page calls a request that was refused and is no security event.
+const REFUSED: &str = "refused";
 
 /// A field that can be masked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,12 +65,19 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Events {
     counts: [IntCounter; Kind::ALL.len()],
-    dropped: IntCounter,
     masked: Vec<Field>,
-    journals: Vec<Journal>,
+    kept: Vec<Kept>,
     /// Whether one of them is that of a collector.
     searched: bool,
     live: broadcast::Sender<String>,
+    turns: Turns,
+}
+
+/// Where events are kept, and what of them was not.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) journal: Journal,
+    pub(crate) dropped: IntCounter,
 }
 
 impl Kind {
@@ -115,15 +131,15 @@ impl Kind {
 }
 
 impl Events {
-    /// Events that go to these journals, `searched` when one of them is that of a collector.
-    pub(crate) fn new(metrics: &Metrics, masked: Vec<Field>, journals: Vec<Journal>, searched: bool) -> Self {
+    /// Events that are kept in these places, `searched` when one of them is a collector.
+    pub(crate) fn new(metrics: &Metrics, masked: Vec<Field>, kept: Vec<Kept>, searched: bool) -> Self {
         Self {
             counts: Kind::ALL.map(|kind| metrics.events.with_label_values(&[kind.name()])),
-            dropped: metrics.dropped_events.clone(),
             masked,
-            journals,
+            kept,
             searched,
             live: broadcast::Sender::new(BEHIND),
+            turns: Turns::default(),
         }
     }
 
@@ -132,26 +148,38 @@ impl Events {
         self.live.clone()
     }
 
-    /// Tells of a request. It never waits: an event for which there is no room is dropped and counted.
+    /// Tells of a request, `now` in milliseconds. It never waits: an event for which there is no room is dropped and counted.
     pub(crate) fn tell(
         &self,
-        kind: Kind,
         request: &Request<'_>,
         reason: Option<Reason>,
         facts: &Facts<'_>,
         gateway: &str,
+        now: u64,
     ) {
-        self.counts[kind as usize].inc();
-        let watched = self.live.receiver_count() > 0;
-        if self.journals.is_empty() && !watched {
+        let kind = Kind::of(reason, facts);
+        if let Some(kind) = kind {
+            self.counts[kind as usize].inc();
+        }
+        // A redirect of the route itself refuses nothing.
+        let of_interest = kind.is_some() || reason.is_some() && request.code >= 400;
+        let watched = of_interest && self.live.receiver_count() > 0 && self.turns.take(reason, now);
+        let kept = kind.filter(|_| !self.kept.is_empty());
+        if kept.is_none() && !watched {
             return;
         }
-        let line = Line::new(kind, request, reason, facts, gateway, &self.masked);
+        let line = Line::new(kind.map_or(REFUSED, Kind::name), request, reason, facts, gateway, &self.masked);
         let Ok(body) = serde_json::to_string(&line) else { return };
         if watched {
             // An error means that the last one has just gone.
             let _ = self.live.send(body.clone());
         }
+        if let Some(kind) = kept {
+            self.keep(kind, request, &line, body);
+        }
+    }
+
+    fn keep(&self, kind: Kind, request: &Request<'_>, line: &Line<'_>, body: String) {
         let since = Duration::try_from_secs_f64(request.common.start).unwrap_or_default();
         let record = Record {
             time: SystemTime::UNIX_EPOCH + since,
@@ -161,9 +189,9 @@ impl Events {
             body,
             attributes: if self.searched { line.attributes() } else { Vec::new() },
         };
-        for journal in &self.journals {
+        for Kept { journal, dropped } in &self.kept {
             if !journal.write(record.clone()) {
-                self.dropped.inc();
+                dropped.inc();
             }
         }
     }

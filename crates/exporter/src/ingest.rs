@@ -137,9 +137,7 @@ impl Ingest {
             top.user(user, now);
         }
         facts.rules().for_each(|rule| top.rule(&rule, now));
-        if let Some(kind) = crate::events::Kind::of(reason, &facts) {
-            self.events.tell(kind, &request, reason, &facts, counting.gateway());
-        }
+        self.events.tell(&request, reason, &facts, counting.gateway(), now);
         Ok(())
     }
 

@@ -37,7 +37,9 @@ pub(crate) struct Live {
 /// How everything goes.
 #[derive(Debug, Serialize)]
 struct State {
+    /// Milliseconds since 1970, as `since`: the moment from which on budgets are counted.
     time: u64,
+    since: u64,
     #[serde(flatten)]
     pace: Pace,
     /// The least that is left of any budget, told or not.
@@ -204,7 +206,9 @@ fn state(before: &Snapshot, current: &Snapshot, span: Duration, budgets: &Budget
     let mut gateways: Vec<Gateway> = gateways.into_iter().map(gateway).collect();
     gateways.sort_by(|one, other| faster(&one.pace, &other.pace).then_with(|| one.gateway.cmp(&other.gateway)));
     gateways.truncate(MOST_GATEWAYS);
-    State { time: now(), pace: all.pace(span), budget, gateways, routes, hidden }
+    let time = now();
+    let since = time.saturating_sub(u64::try_from(budgets.known(Instant::now()).as_millis()).unwrap_or_default());
+    State { time, since, pace: all.pace(span), budget, gateways, routes, hidden }
 }
 
 fn faster(one: &Pace, other: &Pace) -> std::cmp::Ordering {
@@ -294,6 +298,7 @@ mod tests {
         let state = state(&before, &current, Duration::from_secs(2), &budgets);
         assert_eq!((state.pace.rate, state.pace.errors, state.pace.refused, state.hidden), (1.5, 0.5, 0.5, 0));
         assert_eq!((&*state.gateways[0].gateway, state.gateways[0].pace.rate), ("edge/eg", 1.5));
+        assert!(state.since <= state.time && state.time - state.since < 60_000, "{state:?}");
         let row = &state.routes[0];
         assert_eq!((row.total, row.pace.rate, &*row.route), (4, 1.5, "cart"));
         // 20 ms, in a bucket of 9 % width.

@@ -4,8 +4,8 @@
 //! routes that are configured and from words of this code, never from what a client sends; and each metric has a cap, beyond
 //! which the labels of newcomers are `other`.
 
-use kit::metrics::{Described, counter, counters, gauge, gauges};
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use kit::metrics::{Described, counters, gauge, gauges};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 /// Every metric of the service's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Name {
                 "Security events, by kind (waf_block, waf_detect, rate_limited, login, logout, denied, login_required)."
             }
             Self::EventsDropped => {
-                "Security events that were not written: the file or the collector was too slow, or took no more."
+                "Security events that were not written, by sink (file, otlp): it was too slow, or took no more."
             }
             Self::PushedPoints => "Values of metrics for the collector, by outcome (sent, dropped).",
         }
@@ -189,7 +189,8 @@ impl Name {
             Self::Entries => &["kind"],
             Self::Dropped => &["reason"],
             Self::Capped | Self::Series => &["metric"],
-            Self::Streams | Self::EventsDropped => &[],
+            Self::Streams => &[],
+            Self::EventsDropped => &["sink"],
             Self::Events => &["event"],
             Self::PushedPoints => &["outcome"],
         }
@@ -243,8 +244,8 @@ pub struct Metrics {
     pub active_requests: IntGaugeVec,
     /// Security events by kind.
     pub events: IntCounterVec,
-    /// Security events that were not written.
-    pub dropped_events: IntCounter,
+    /// Security events that were not written, by sink.
+    pub dropped_events: IntCounterVec,
     /// Values for the collector, by outcome.
     pub pushed_points: IntCounterVec,
 }
@@ -266,7 +267,7 @@ impl Metrics {
             envoy_failures: counters(registry, Name::EnvoyUnreachable),
             active_requests: gauges(registry, Name::ActiveRequests),
             events: counters(registry, Name::Events),
-            dropped_events: counter(registry, Name::EventsDropped),
+            dropped_events: counters(registry, Name::EventsDropped),
             pushed_points: counters(registry, Name::PushedPoints),
         }
     }

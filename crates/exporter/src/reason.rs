@@ -67,6 +67,9 @@ const BY_DETAILS: [(&str, &str); 44] = [
 const BY_STATUS: [&str; 5] = [LOGIN, UNAUTHORIZED, DENIED, OVERFLOW, OTHER];
 
 impl Reason {
+    /// How many there are.
+    pub(crate) const COUNT: usize = BY_DETAILS.len() + BY_STATUS.len();
+
     /// Why Envoy answered itself; nothing when the upstream did, or nobody.
     pub(crate) fn of(details: &[u8], code: u16, flags: u32) -> Option<Self> {
         // An answer that was cut off on its way came from the upstream too.

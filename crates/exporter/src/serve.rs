@@ -13,7 +13,7 @@ use kit::reload::Reloading;
 use kit::tasks::BoxError;
 
 use crate::book::Caps;
-use crate::events::{self, Events};
+use crate::events::{self, Events, Kept};
 use crate::http::Pages;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -78,19 +78,20 @@ fn forget_idle(kit: &Kit, traffic: &Arc<Traffic>, after: Duration) {
 }
 
 /// Where events are kept. The process ends when all are written.
-fn journals(kit: &Kit, events: &settings::Events, metrics: &Metrics) -> Result<Vec<Journal>, BoxError> {
+fn journals(kit: &Kit, events: &settings::Events, metrics: &Metrics) -> Result<Vec<Kept>, BoxError> {
     let owner = Owner { service: kit.service, version: kit.version, what: "security events" };
-    let file = events.file.clone().map(|file| ("events.file", Target::File(file)));
-    let collector = events.otlp.clone().map(|otlp| ("events.otlp", Target::Collector(otlp)));
-    let start = |(setting, target)| {
-        let journal = Journal::start(owner, target, events::WAITING, metrics.dropped_events.clone());
-        let journal = journal.map_err(|error| format!("{setting}: {error}"))?;
+    let file = events.file.clone().map(|file| ("file", Target::File(file)));
+    let collector = events.otlp.clone().map(|otlp| ("otlp", Target::Collector(otlp)));
+    let start = |(sink, target)| {
+        let dropped = metrics.dropped_events.with_label_values(&[sink]);
+        let journal = Journal::start(owner, target, events::WAITING, dropped.clone());
+        let journal = journal.map_err(|error| format!("events.{sink}: {error}"))?;
         let (ended, shutdown) = (journal.ended(), kit.shutdown.clone());
-        kit.tasks.spawn(setting, async move {
+        kit.tasks.spawn(format!("events.{sink}"), async move {
             shutdown.unless_forced(ended).await;
             Ok::<(), Infallible>(())
         });
-        Ok(journal)
+        Ok(Kept { journal, dropped })
     };
     file.into_iter().chain(collector).map(start).collect()
 }

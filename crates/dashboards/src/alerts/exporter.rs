@@ -16,7 +16,7 @@ pub(super) fn groups() -> Vec<Group> {
     let lost = rate_of(envoy::LOG_DROPPED) / (rate_of(envoy::LOG_DROPPED) + rate_of(envoy::LOG_WRITTEN));
     let dropped_here = sum_by(["cluster", "namespace", "reason"], grown(&of(Name::Dropped).with([]), "10m"));
     let capped = sum_by(["cluster", "namespace", "metric"], grown(&of(Name::Capped).with([]), "15m"));
-    let events = sum_by(["cluster", "namespace"], rate(of(Name::EventsDropped).over("5m")));
+    let events = sum_by(["cluster", "namespace", "sink"], rate(of(Name::EventsDropped).over("5m")));
     let group = Group::new("portcullis-exporter")
         .alert(
             alert(
@@ -54,7 +54,10 @@ pub(super) fn groups() -> Vec<Group> {
                 "PortcullisSecurityEventsLost",
                 Urgency::Ticket,
                 events.above(0.0),
-                ("Security events are lost", "{{ $value | humanize }} a second: the log of events is too slow."),
+                (
+                    "Security events are lost ({{ $labels.sink }})",
+                    "{{ $value | humanize }} a second: what they are written to is too slow, or takes no more.",
+                ),
             )
             .lasting("5m"),
         );

@@ -17,7 +17,7 @@ pub(super) fn board() -> Dashboard {
         .row(changes())
         .row(envoys())
         .row(kubernetes())
-        .row(super::process::row("portcullis"))
+        .row(super::process::row_without_configuration("portcullis"))
 }
 
 fn chosen(name: Name) -> Selector {

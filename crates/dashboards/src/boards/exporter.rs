@@ -109,8 +109,9 @@ fn events() -> Row {
             TimeSeries::new(
                 "Events lost",
                 Unit::CountsPerSecond,
-                "Events that were not written, for the log was too slow.",
+                "Events that were not written, by sink: the file or the collector was too slow, or took no more.",
             )
-            .query(sum(rate(chosen(Name::EventsDropped))), ""),
+            .query(sum_by(["sink"], rate(chosen(Name::EventsDropped))), "{{sink}}")
+            .nothing("none"),
         )
 }

@@ -1,15 +1,45 @@
 //! The row that dashboards of services end with: the processes themselves.
 
-use grafana_dashboard_builder::promql::{Expr, clamp_min, increase, rate};
+use grafana_dashboard_builder::promql::{Expr, clamp_min, increase, is, rate};
 use grafana_dashboard_builder::{Color, Row, Stat, Table, TimeSeries, Transformation, Unit};
 use kit::metrics::Shared;
 
 use crate::catalogue::of;
 use crate::select::{of_service, of_service_and, only};
-use grafana_dashboard_builder::promql::is;
 
 /// Processor time, memory, files and configuration of a service.
 pub(super) fn row(service: &str) -> Row {
+    resources(service)
+        .panel(
+            Stat::new(
+                "Configuration",
+                Unit::Full,
+                "Whether the file of the configuration is in force. If not, the one before it is.",
+            )
+            .query(only(service, of_service(of(Shared::ConfigCurrent))), "{{config}} {{instance}}")
+            .text(1.0, "in force", Color::Green)
+            .text(0.0, "not usable", Color::Red)
+            .plain()
+            .width(5),
+        )
+        .panel(
+            TimeSeries::new("Reloads that failed", Unit::Number, "Files that were not usable. The log says why.")
+                .query(
+                    clamp_min(only(service, increase(of_service(of(Shared::ConfigFailures)))), 0.0),
+                    "{{config}} {{instance}}",
+                )
+                .width(11)
+                .nothing("none"),
+        )
+        .panel(versions(service).width(8))
+}
+
+/// The same of a service that reads its configuration once.
+pub(super) fn row_without_configuration(service: &str) -> Row {
+    resources(service).panel(versions(service))
+}
+
+fn resources(service: &str) -> Row {
     let files = Expr::from(of_service(of(Shared::OpenFiles))) / of_service(of(Shared::MaxFiles));
     Row::new("Processes")
         .panel(
@@ -32,32 +62,10 @@ pub(super) fn row(service: &str) -> Row {
             .threshold_lines()
             .max(1.0),
         )
-        .panel(
-            Stat::new(
-                "Configuration",
-                Unit::Full,
-                "Whether the file of the configuration is in force. If not, the one before it is.",
-            )
-            .query(only(service, of_service(of(Shared::ConfigCurrent))), "{{config}} {{instance}}")
-            .text(1.0, "in force", Color::Green)
-            .text(0.0, "not usable", Color::Red)
-            .plain()
-            .width(5)
-            .nothing("read once"),
-        )
-        .panel(
-            TimeSeries::new("Reloads that failed", Unit::Number, "Files that were not usable. The log says why.")
-                .query(
-                    clamp_min(only(service, increase(of_service(of(Shared::ConfigFailures)))), 0.0),
-                    "{{config}} {{instance}}",
-                )
-                .width(11)
-                .nothing("none"),
-        )
-        .panel(
-            Table::new("Versions", Unit::Full, "What runs where.")
-                .query(of_service_and(of(Shared::BuildInfo), [is("service", service)]), "")
-                .transform(Transformation::hide(["Time", "Value", "__name__", "job", "service"]))
-                .width(8),
-        )
+}
+
+fn versions(service: &str) -> Table {
+    Table::new("Versions", Unit::Full, "What runs where.")
+        .query(of_service_and(of(Shared::BuildInfo), [is("service", service)]), "")
+        .transform(Transformation::hide(["Time", "Value", "__name__", "job", "service"]))
 }

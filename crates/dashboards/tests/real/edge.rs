@@ -84,11 +84,24 @@ fn route(name: &str, cluster: &str, asks: &str) -> Value {
     })
 }
 
-fn manager(prefix: &str) -> Value {
-    let log = json!({ "common_config": {
+/// An access log of this kind for the exporter.
+fn log(kind: &str) -> Value {
+    let common = json!({
         "log_name": "accesslog/edge/eg", "transport_api_version": "V3", "grpc_service": called("log"),
         "buffer_flush_interval": "0.1s",
-    }});
+    });
+    let name = format!("extensions.access_loggers.grpc.v3.{kind}GrpcAccessLogConfig");
+    json!([{ "name": "log", "typed_config": typed(&name, json!({ "common_config": common })) }])
+}
+
+/// Passes connections on as bytes.
+fn passed_on(cluster: &str) -> Value {
+    let proxy = json!({ "stat_prefix": "tcp", "cluster": cluster, "access_log": log("Tcp") });
+    let proxy = typed("extensions.filters.network.tcp_proxy.v3.TcpProxy", proxy);
+    json!({ "filters": [{ "name": "tcp", "typed_config": proxy }] })
+}
+
+fn manager(prefix: &str) -> Value {
     let routes = json!([
         route("limited", "service/shop/cart/80", "limits"),
         route("counted", "service/shop/cart/80", "limits"),
@@ -105,9 +118,7 @@ fn manager(prefix: &str) -> Value {
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         json!({
             "stat_prefix": prefix, "http_filters": filters(),
-            "access_log": [{
-                "name": "log", "typed_config": typed("extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig", log),
-            }],
+            "access_log": log("Http"),
             "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }] },
         }),
     )
@@ -171,7 +182,7 @@ fn clusters(echo: SocketAddr, services: &Services<'_>) -> Vec<Value> {
     ]
 }
 
-/// The bootstrap, with the listeners `https` and `http`.
+/// The bootstrap, with the listeners `https` and `http`, and `tcp` and `nowhere` for connections of another kind.
 pub(crate) fn bootstrap(echo: SocketAddr, identity: &Identity, services: &Services<'_>) -> String {
     let text = |text: &str| json!({ "inline_string": text });
     let pair = json!({ "certificate_chain": text(&identity.cert), "private_key": text(&identity.key) });
@@ -194,7 +205,12 @@ pub(crate) fn bootstrap(echo: SocketAddr, identity: &Identity, services: &Servic
         "overload_manager": overload(),
         "static_resources": {
             "clusters": clusters(echo, services),
-            "listeners": [listener("https", &chain), listener("http", &json!({ "filters": filters("http-80") }))],
+            "listeners": [
+                listener("https", &chain),
+                listener("http", &json!({ "filters": filters("http-80") })),
+                listener("tcp", &passed_on("service/shop/cart/80")),
+                listener("nowhere", &passed_on("service/shop/gone/80")),
+            ],
         },
     });
     bootstrap.to_string()

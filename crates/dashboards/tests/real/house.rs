@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use testbed::PATIENCE;
 use testbed::binary::binary;
 use testbed::client::{Browser, Request};
+use testbed::cluster::{Channel, Cluster};
 use testbed::echo::Echo;
 use testbed::envoy::Envoy;
 use testbed::idp::{Client, Provider};
@@ -23,7 +25,10 @@ use testbed::service::{self, configuration, listening};
 use testbed::tools;
 
 use crate::edge::{NOBODY, Services, bootstrap};
-use crate::settings::{CONTROLLER, EXPORTER, FIREWALL, LIMITER, LIMITS, LOGINS, PROFILE, RESOURCES};
+use crate::settings::{
+    CLUSTER_CONTROLLER, CONTROLLER, EXPORTER, FIREWALL, LIMITER, LIMITS, LOGINS, OBJECTS, PROFILE, RESOURCES,
+    TOLD_LIMITER,
+};
 
 /// A service of ours.
 pub(crate) struct Service {
@@ -37,6 +42,12 @@ pub(crate) struct Service {
     pub(crate) file: PathBuf,
 }
 
+/// A controller of a cluster in which nothing runs, and that cluster.
+struct InCluster {
+    controller: Service,
+    _cluster: Cluster,
+}
+
 /// Everything that runs. Dropping it ends it.
 pub(crate) struct House {
     pub(crate) prometheus: Prometheus,
@@ -47,9 +58,14 @@ pub(crate) struct House {
     pub(crate) firewall: Service,
     pub(crate) exporter: Service,
     pub(crate) controller: Service,
+    /// One that the controller tells what to limit.
+    _told: Service,
+    _cluster: InCluster,
     envoy: Envoy,
     /// With TLS, and without.
     addresses: [SocketAddr; 2],
+    /// Where connections are passed on to somebody, and to nobody.
+    pub(crate) passing_on: [SocketAddr; 2],
     ca: Ca,
     dir: TempDir,
     _backend: Echo,
@@ -80,12 +96,15 @@ impl House {
         let bootstrap = bootstrap(echo.address(), &ca.server(&["localhost"])?, &services);
         let envoy = testbed::envoy::Spec::new(bootstrap).start().await?;
         let addresses = [envoy.listener("https").await?, envoy.listener("http").await?];
+        let passing_on = [envoy.listener("tcp").await?, envoy.listener("nowhere").await?];
         let settings = EXPORTER.replace("ENVOY", &envoy.admin().to_string()).replace("NOBODY", NOBODY);
         let exporter = start("exporter", dir.path(), &settings).await?;
         let taken = TcpListener::bind("0.0.0.0:0")?;
         let controller = start_controller(dir.path(), taken.local_addr()?.port()).await?;
+        let told = start_as("told-ratelimit", "ratelimit", dir.path(), TOLD_LIMITER).await?;
+        let cluster = start_in_cluster(dir.path()).await?;
         let mut scraped = prometheus::Spec::new();
-        for service in [&limits, &firewall, &logins, &exporter, &controller] {
+        for service in [&limits, &firewall, &logins, &exporter, &controller, &told, &cluster.controller] {
             scraped = scraped.scrape(&service.admin, "/metrics", &[("namespace", "portcullis"), ("cluster", "test")]);
         }
         let labels = [("namespace", "edge"), ("cluster", "test"), ("gateway", "edge/eg")];
@@ -105,8 +124,11 @@ impl House {
             firewall,
             exporter,
             controller,
+            _told: told,
+            _cluster: cluster,
             envoy,
             addresses,
+            passing_on,
             ca,
             dir,
             _backend: echo,
@@ -159,7 +181,12 @@ impl Drop for House {
 
 /// Starts a service with settings, in which `DIR` is a directory.
 async fn start(name: &str, dir: &Path, settings: &str) -> Result<Service> {
-    let file = dir.join(format!("{name}.yaml"));
+    start_as(name, name, dir, settings).await
+}
+
+/// The same with the name of its file.
+async fn start_as(file: &str, name: &str, dir: &Path, settings: &str) -> Result<Service> {
+    let file = dir.join(format!("{file}.yaml"));
     fs::write(&file, configuration(dir, settings, &["admin", "grpc"]))?;
     let program = binary(name, &format!("portcullis-{name}"))?;
     let mut process = service::start(&program.display().to_string(), &file, &[])?;
@@ -177,9 +204,45 @@ async fn start_controller(dir: &Path, taken: u16) -> Result<Service> {
     let resources = RESOURCES.replace("PORT", &port.to_string()).replace("TAKEN", &taken.to_string());
     fs::write(dir.join("resources/all.yaml"), resources)?;
     fs::write(&file, CONTROLLER.replace("DIR", &dir.display().to_string()))?;
+    let server = server()?.arg(&file).env("PORTCULLIS_ENVOY", tools::envoy()?);
+    controller(server, file).await
+}
+
+/// As its guide has it: definitions, then our manifests, then a Gateway. The controller runs beside the cluster.
+async fn start_in_cluster(dir: &Path) -> Result<InCluster> {
+    const INSTALL: &str = include_str!("../../../../install/install.yaml");
+    let cluster = Cluster::api_only().start().await?;
+    cluster.install_gateway_api(Channel::Standard).await?;
+    cluster.apply(INSTALL).await?;
+    cluster.wait(&["--for=condition=Established", "crd", "--all"]).await?;
+    cluster.apply(OBJECTS).await?;
+    let file = dir.join("cluster.yaml");
+    fs::write(&file, CLUSTER_CONTROLLER)?;
+    let certificates = certificates(&dir.join("certs"))?;
+    let server = server()?.arg(&file).args(["--xds-address", "127.0.0.1:0"]);
+    let server = server.arg("--certs").arg(certificates.join("server")).arg("--authority").arg(&certificates);
+    let server = server.env("KUBECONFIG", cluster.kubeconfig()).env("TMPDIR", dir);
+    let server = server.env("ENVOY_GATEWAY_NAMESPACE", "envoy-gateway-system");
+    Ok(InCluster { controller: controller(server, file).await?, _cluster: cluster })
+}
+
+/// A directory with the server's certificates, which is that of their authority, too.
+fn certificates(dir: &Path) -> Result<PathBuf> {
+    let made = Command::new(binary("controller", "portcullis")?).args(["certgen", "--dir"]).arg(dir).output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for kind in ["crt", "key"] {
+        fs::copy(dir.join(format!("ca.{kind}")), dir.join(format!("tls.{kind}")))?;
+    }
+    Ok(dir.to_owned())
+}
+
+fn server() -> Result<testbed::process::Spec> {
     let program = binary("controller", "portcullis")?;
-    let spec = testbed::process::Spec::new(program).args(["server", "--config-path"]).arg(&file);
-    let mut process = spec.env("PORTCULLIS_ENVOY", tools::envoy()?).start()?;
+    Ok(testbed::process::Spec::new(program).args(["server", "--config-path"]))
+}
+
+async fn controller(server: testbed::process::Spec, file: PathBuf) -> Result<Service> {
+    let mut process = server.start()?;
     // Its log is text.
     let line = process.wait_for_line(PATIENCE, |line| line.contains("what=\"admin\" address=")).await?;
     let admin = line.rsplit('=').next().context("it says where")?.to_owned();

@@ -9,9 +9,15 @@ use testbed::PATIENCE;
 use testbed::client::{Browser, Request};
 use testbed::service::page;
 use testbed::wait::wait_until;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::figures::ATTACK;
 use crate::house::{House, Service};
+
+/// So many come at once for the firewall to have no room for some of them.
+const CROWD: usize = 16;
 
 /// One request of each kind: one that is answered, and those that Envoy answers itself.
 pub(crate) async fn traffic(house: &House) -> Result<()> {
@@ -24,7 +30,20 @@ pub(crate) async fn traffic(house: &House) -> Result<()> {
     }
     // More than the firewall looks at.
     let long = house.request("guarded").header("content-type", "application/x-www-form-urlencoded");
-    long.body(format!("text={}", "word ".repeat(1000))).send().await?;
+    let long = long.body(format!("text={}", "word ".repeat(1000)));
+    let mut crowd = JoinSet::new();
+    for _ in 0..CROWD {
+        let long = long.clone();
+        crowd.spawn(async move { long.send().await });
+    }
+    crowd.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+    // Bytes, to somebody and to nobody.
+    for address in house.passing_on {
+        let mut connection = TcpStream::connect(address).await?;
+        connection.write_all(b"GET / HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n").await?;
+        // Whoever is nobody ends it, in order or not.
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+    }
     Ok(())
 }
 

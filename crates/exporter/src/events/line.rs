@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use kit::otlp::Value;
 use serde::Serialize;
 
-use super::{Field, Kind};
+use super::Field;
 use crate::entry::Request;
 use crate::facts::Facts;
+use crate::flags;
 use crate::labels::{self, Place};
 use crate::reason::Reason;
 
@@ -40,6 +41,11 @@ pub(super) struct Line<'a> {
     code: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Why, in Envoy's own words; nothing when it was not Envoy that answered.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    details: Cow<'a, str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    flags: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     waf: Option<Waf<'a>>,
 }
@@ -54,7 +60,7 @@ struct Waf<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn new(
-        kind: Kind,
+        event: &'static str,
         request: &Request<'a>,
         reason: Option<Reason>,
         facts: &'a Facts<'a>,
@@ -68,7 +74,7 @@ impl<'a> Line<'a> {
         let path = request.path.split(|byte| *byte == b'?').next().unwrap_or_default();
         Self {
             time: time(common.start),
-            event: kind.name(),
+            event,
             request: told(request.id),
             trace: told(common.trace),
             route: route(&place),
@@ -83,6 +89,8 @@ impl<'a> Line<'a> {
             ja4: told(common.ja4),
             code: request.code,
             reason: reason.map(Reason::name),
+            details: told(if reason.is_some() { request.details } else { &[] }),
+            flags: flags::text(common.flags),
             waf: facts.firewall.as_ref().map(|verdict| Waf {
                 profile: &verdict.profile,
                 score: verdict.score,

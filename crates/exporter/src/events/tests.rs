@@ -9,13 +9,14 @@ use crate::testing::{self, refused, request, structure, with_metadata};
 fn told(entry: &HttpAccessLogEntry, masked: Vec<Field>) -> Option<Value> {
     let metrics = Metrics::register(&Registry::new());
     let (journal, queue) = Journal::unwritten(4);
-    let events = Events::new(&metrics, masked, vec![journal], true);
+    let dropped = metrics.dropped_events.with_label_values(&["file"]);
+    let events = Events::new(&metrics, masked, vec![Kept { journal, dropped }], true);
     let bytes = entry.encode_to_vec();
     let request = Request::read(&bytes).unwrap();
     let reason = Reason::of(request.details, request.code, request.common.flags);
     let facts = Facts::read(request.common.metadata);
+    events.tell(&request, reason, &facts, "edge/eg", 0);
     let kind = Kind::of(reason, &facts)?;
-    events.tell(kind, &request, reason, &facts, "edge/eg");
     assert_eq!(metrics.events.with_label_values(&[kind.name()]).get(), 1);
     Some(serde_json::from_str(&queue.try_recv().unwrap().body).unwrap())
 }
@@ -27,7 +28,7 @@ fn a_refusal_is_told_with_all_that_is_known_but_the_query() {
         "time": "2023-11-14T22:13:20.5Z", "event": "rate_limited", "request": "id-1", "trace": testing::TRACE,
         "gateway": "edge/eg", "listener": "http", "route": "HTTPRoute shop/cart", "client": "192.0.2.1",
         "method": "GET", "host": "shop.example", "path": "/cart", "user_agent": "test", "code": 429,
-        "reason": "rate_limited",
+        "reason": "rate_limited", "details": "request_rate_limited",
     });
     assert_eq!(line, wanted);
 }
@@ -84,14 +85,54 @@ fn a_line_is_one_line_whatever_a_client_sends() {
 }
 
 #[test]
-fn a_slow_file_costs_lines_and_nothing_else() {
+fn what_is_dropped_is_counted_once_for_each_sink() {
     let metrics = Metrics::register(&Registry::new());
-    let (journal, _queue) = Journal::unwritten(1);
-    let events = Events::new(&metrics, Vec::new(), vec![journal], false);
+    let (sinks, _queues): (Vec<_>, Vec<_>) = [("file", 1), ("otlp", 2)]
+        .map(|(sink, room)| {
+            let (journal, queue) = Journal::unwritten(room);
+            (Kept { journal, dropped: metrics.dropped_events.with_label_values(&[sink]) }, queue)
+        })
+        .into_iter()
+        .unzip();
+    let events = Events::new(&metrics, Vec::new(), sinks, false);
     let bytes = refused(429, "request_rate_limited").encode_to_vec();
     let request = Request::read(&bytes).unwrap();
-    for _ in 0..3 {
-        events.tell(Kind::RateLimited, &request, None, &Facts::default(), "edge/eg");
+    let reason = Reason::of(request.details, request.code, 0);
+    for _ in 0..4 {
+        events.tell(&request, reason, &Facts::default(), "edge/eg", 0);
     }
-    assert_eq!(metrics.dropped_events.get(), 2);
+    let dropped = |sink| metrics.dropped_events.with_label_values(&[sink]).get();
+    assert_eq!((dropped("file"), dropped("otlp")), (3, 2));
+}
+
+#[test]
+fn those_who_look_on_see_every_refusal_with_its_reason() {
+    let metrics = Metrics::register(&Registry::new());
+    let (journal, queue) = Journal::unwritten(4);
+    let dropped = metrics.dropped_events.with_label_values(&["file"]);
+    let events = Events::new(&metrics, vec![Field::Path], vec![Kept { journal, dropped }], false);
+    let mut watcher = events.live().subscribe();
+    let mut told = |entry: HttpAccessLogEntry| -> Option<Value> {
+        let bytes = entry.encode_to_vec();
+        let request = Request::read(&bytes).unwrap();
+        let reason = Reason::of(request.details, request.code, request.common.flags);
+        events.tell(&request, reason, &Facts::default(), "edge/eg", 0);
+        watcher.try_recv().ok().map(|line| serde_json::from_str(&line).unwrap())
+    };
+    let mut unhealthy = refused(503, "no_healthy_upstream");
+    let common = unhealthy.common_properties.as_mut().unwrap();
+    common.response_flags.as_mut().unwrap().no_healthy_upstream = true;
+    let line = told(unhealthy).unwrap();
+    let wanted = json!(["refused", "no_healthy_upstream", "no_healthy_upstream", "UH", "***"]);
+    assert_eq!(json!([line["event"], line["reason"], line["details"], line["flags"], line["path"]]), wanted);
+    let line = told(refused(502, "something_new")).unwrap();
+    assert_eq!((&line["reason"], &line["details"]), (&json!("other"), &json!("something_new")));
+    // These are no security events, and kept nowhere.
+    assert!(queue.try_recv().is_err());
+    assert_eq!(told(refused(429, "request_rate_limited")).unwrap()["event"], "rate_limited");
+    assert!(queue.try_recv().is_ok());
+    // What the upstream answered, and where a route sends clients elsewhere.
+    for (code, details) in [(503, "via_upstream"), (301, "direct_response")] {
+        assert_eq!(told(refused(code, details)), None, "{details}");
+    }
 }

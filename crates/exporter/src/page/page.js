@@ -22,7 +22,14 @@ const number = value => value === null || value === undefined ? "–"
   : value >= 100 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 const percent = (part, all) => all > 0 ? part / all * 100 : 0;
 const millis = seconds => seconds === null ? null : seconds * 1000;
+const words = name => name.replaceAll("_", " ");
 const budget = left => left === null ? "–" : left <= 0 ? "spent" : (left * 100).toFixed(left > 0.9995 ? 0 : 1);
+
+// As events and logs have it.
+function when(millis) {
+  const text = new Date(millis).toISOString(), day = text.slice(0, 10);
+  return `${new Date().toISOString().startsWith(day) ? "" : `${day} `}${text.slice(11, 16)} UTC`;
+}
 
 // Whatever a client sent becomes text, never markup.
 function element(tag, text, className) {
@@ -118,6 +125,8 @@ function onState(state) {
   get("sum-refused").textContent = number(state.refused);
   get("sum-p99").textContent = number(millis(state.p99));
   get("sum-budget").textContent = budget(state.budget);
+  get("since").hidden = state.budget === null;
+  get("since").textContent = `Budgets are counted since ${when(state.since)}, when this exporter began.`;
   const named = state.gateways.map(one => ({ ...one, title: one.gateway || "no name", place: "", key: one.gateway }));
   update(gateways, get("gateways"), named, COLUMNS, choose);
   update(routes, get("routes"), state.routes.map(described), [...COLUMNS, BUDGET], open);
@@ -150,11 +159,15 @@ function filter() {
 function onEvent(event) {
   const item = element("li"), time = element("time", event.time.slice(11, 19));
   time.dateTime = event.time;
-  item.append(time, element("span", event.event.replaceAll("_", " "), `badge ${event.event}`), element("b", event.code));
+  // What is no security event is called by its reason.
+  const name = event.event === "refused" ? event.reason : event.event;
+  const badge = `badge ${event.event}${event.code >= 500 ? " failed" : ""}`;
+  item.append(time, element("span", words(name), badge), element("b", event.code));
   const rules = event.waf && event.waf.rules.length ? ` (rules ${event.waf.rules.join(", ")}, score ${event.waf.score})` : "";
   item.append(element("span", `${event.method} ${event.host}${event.path}`));
-  const reason = event.reason === event.event ? undefined : event.reason?.replaceAll("_", " ");
-  const more = [(reason ?? "") + rules, event.user, event.client, event.route || "no route", event.request];
+  const reason = event.reason === name ? "" : words(event.reason ?? "");
+  const own = event.event === "refused" ? [event.flags, event.details === name ? "" : event.details] : [];
+  const more = [reason + rules, ...own, event.user, event.client, event.route || "no route", event.request];
   item.append(element("span", more.filter(Boolean).join(" · "), "quiet"));
   const list = get("events");
   list.prepend(item);
@@ -203,7 +216,7 @@ async function read() {
   const count = one => one.count.toLocaleString("en");
   get("answers").replaceChildren(...detail.answers.map(one =>
     line([one.code === "0" ? "none" : one.code, one.method, one.flags || "–", one.backend || "–", count(one)])));
-  get("replies").replaceChildren(...detail.replies.map(one => line([one.reason.replaceAll("_", " "), one.code, count(one)])));
+  get("replies").replaceChildren(...detail.replies.map(one => line([words(one.reason), one.code, count(one)])));
   if (!detail.replies.length) get("replies").append(line(["none", "", ""]));
   promised(detail.promise, line);
 }
@@ -215,9 +228,10 @@ function promised(promise, line) {
   get("no-promise").textContent = promise?.wrong
     ? `The annotation portcullis.dev/slo cannot be understood: ${promise.wrong}.`
     : "It promises nothing. The annotation portcullis.dev/slo says what is promised, such as 99.9% availability; 99% < 250ms.";
+  const counted = one => one.seen < one.window ? `, counted since ${when(Date.now() - one.seen * 1000)}` : "";
   get("objectives").replaceChildren(...objectives.map(one => line([
     one.objective, budget(one.left), `${one.bad.toLocaleString("en")} of ${one.all.toLocaleString("en")}`,
-    `${span(one.window)}, seen: ${span(one.seen)}`])));
+    span(one.window) + counted(one)])));
 }
 
 function span(seconds) {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 use testbed::PATIENCE;
+use testbed::chromium::Chromium;
 use testbed::client::Request;
 use testbed::echo::Echo;
 use testbed::pki::Ca;
@@ -90,6 +91,85 @@ async fn an_exporter_that_is_killed_harms_no_request_and_what_is_lost_is_known()
     let lost = sent - 30.0 - received(&service).await;
     assert!((0.0..=sent - 40.0).contains(&lost), "{lost} of {sent}");
     assert_eq!(service.metric(&format!("gateway_active_requests{label}")).await, 0.0);
+}
+
+/// Routes that Envoy answers itself, for all kinds of reasons, or nothing does.
+fn refusing() -> Value {
+    let route = |path: &str, action: (&str, Value)| json!({ "match": { "prefix": path }, action.0: action.1 });
+    let to = |cluster: &str| ("route", json!({ "cluster": cluster }));
+    json!({ "name": "all", "domains": ["shop.example"], "routes": [
+        route("/fine", to("backend")),
+        route("/ill", to("ill")),
+        route("/shut", to("shut")),
+        route("/nowhere", to("nowhere")),
+        route("/slow", ("route", json!({ "cluster": "backend", "timeout": "0.05s" }))),
+        route("/broken", ("direct_response", json!({ "status": 500 }))),
+        route("/moved", ("redirect", json!({ "path_redirect": "/fine" }))),
+    ]})
+}
+
+/// Clusters beside the usual: one without end points, one where nobody listens.
+fn clusters() -> [Value; 2] {
+    let shut =
+        json!([{ "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 1 } } } }]);
+    let cluster = |name: &str, endpoints: Value| {
+        json!({ "name": name, "type": "STATIC", "load_assignment": {
+            "cluster_name": name, "endpoints": [{ "lb_endpoints": endpoints }],
+        }})
+    };
+    [cluster("ill", json!([])), cluster("shut", shut)]
+}
+
+#[tokio::test]
+async fn whatever_envoy_refuses_is_on_the_live_page_with_its_reason() {
+    let service = Service::start("").await;
+    let backend = Echo::http().name("a").spawn().await.unwrap();
+    let spec = front::Spec::new("exporter", service.grpc.parse().unwrap()).manager(&log());
+    let mut bootstrap = spec.hosts(&[refusing()]).bootstrap(backend.address());
+    bootstrap["static_resources"]["clusters"].as_array_mut().unwrap().extend(clusters());
+    let manager = &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    // Names of clusters are looked up when somebody asks.
+    manager["route_config"]["validate_clusters"] = json!(false);
+    let envoy = envoy::Spec::new(bootstrap.to_string()).start().await.unwrap();
+    let address = envoy.listener("http").await.unwrap();
+    let ask = async |host: &str, path: &str| {
+        let request = Request::get(&format!("http://{host}{path}")).to(address);
+        request.send().await.unwrap().status.as_u16()
+    };
+    let mut browser = Chromium::start(NOBODY).await.unwrap();
+    browser.open(&format!("http://{}/", service.admin)).await.unwrap();
+    wait_until("the page", PATIENCE, async || {
+        browser.evaluate("document.getElementById('state').textContent === 'live'").await == Some(json!(true))
+    })
+    .await
+    .unwrap();
+
+    for (path, status, wanted) in [
+        ("/ill", 503, ["no healthy upstream", "UH"]),
+        ("/shut", 503, ["upstream reset", "remote_connection_failure"]),
+        ("/nowhere", 503, ["no cluster", "cluster_not_found"]),
+        ("/slow?delay=2s", 504, ["upstream timeout", "UT"]),
+        ("/broken", 500, ["direct response", "GET shop.example/broken"]),
+        ("/else", 404, ["no route", "NR"]),
+    ] {
+        assert_eq!(ask("shop.example", path).await, status, "{path}");
+        let told = format!(
+            "[...document.querySelectorAll('#events li')].some(item => {}.every(text => item.innerText.includes(text)))",
+            json!([wanted[0], wanted[1], status.to_string()])
+        );
+        let shown = async || browser.evaluate(&told).await == Some(json!(true));
+        let told = wait_until(&format!("{path} with {wanted:?}"), PATIENCE, shown).await;
+        let list = browser.evaluate("document.getElementById('events').innerText").await;
+        assert!(told.is_ok(), "no {wanted:?} in {list:?}");
+    }
+    // What is answered, and a redirect, is refused by nobody.
+    assert_eq!((ask("shop.example", "/fine").await, ask("shop.example", "/moved").await), (200, 301));
+    service.reaches(r#"exporter_entries_total{kind="request"}"#, 8.0).await;
+    assert_eq!(ask("other.example", "/").await, 404);
+    let last = "document.querySelector('#events li').innerText.includes('other.example') \
+                && document.querySelectorAll('#events li').length === 7";
+    let shown = async || browser.evaluate(last).await == Some(json!(true));
+    wait_until("a host that nobody serves, and nothing else", PATIENCE, shown).await.unwrap();
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ async fn a_collector_that_hangs_costs_no_scrape_and_no_entry() {
     }
     service.reaches(&requests(429), 9001.0).await;
     // Of the events, the file has as many as fit its queue at least, and the collector's queue has dropped the rest.
-    let dropped = async || service.metric("exporter_dropped_events_total").await > 0.0;
+    let dropped = async || service.metric(r#"exporter_dropped_events_total{sink="otlp"}"#).await > 0.0;
     wait_until("drops", PATIENCE, dropped).await.unwrap();
     let lines = async || std::fs::read_to_string(service.file("events")).unwrap_or_default().lines().count() > 4000;
     wait_until("the file", PATIENCE, lines).await.unwrap();

@@ -47,6 +47,7 @@ fn feed(service: &Service) -> JoinHandle<()> {
             match turn % 12 {
                 0 => entries.push(routed("cart", 1, (429, "request_rate_limited"), "/cart/items/7")),
                 4 => entries.push(routed("account", 2, (403, "ext_authz_denied"), "/account/keys")),
+                6 => entries.push(routed("search", 1, (503, "no_healthy_upstream"), "/search/fast")),
                 8 => entries.push(routed("search", 1, (403, "waf_rule"), "/search")),
                 10 if turn % 60 == 10 => entries.push(routed("search", 1, (403, "waf_rule"), MARKUP)),
                 _ => {}
@@ -102,7 +103,8 @@ async fn routes_and_refusals_are_shown_as_they_happen() {
     let rate = "(() => { const rate = Number(document.querySelector('#routes tr .number span').textContent); \
                 return rate > 60 && rate < 240; })()";
     holds(&mut browser, "the rate of the busiest route", rate).await;
-    let kinds = "['rate_limited', 'denied', 'waf_block'].every(kind => document.querySelector('#events .' + kind))";
+    let kinds =
+        "['rate_limited', 'denied', 'waf_block', 'refused'].every(kind => document.querySelector('#events .' + kind))";
     holds(&mut browser, "all kinds of refusals", kinds).await;
     let errors = "[...document.querySelectorAll('#routes tr')].some(row => \
                   row.textContent.includes('shop/search') && row.querySelector('.bad'))";
@@ -120,6 +122,8 @@ async fn routes_and_refusals_are_shown_as_they_happen() {
         holds(&mut browser, &format!("what is left of the budget of {route}"), &cell).await;
     }
     assert_eq!(browser.evaluate("document.getElementById('sum-budget').textContent").await, Some(json!("spent")));
+    let since = r"/ since .*\d\d:\d\d UTC/.test(document.getElementById('since').innerText)";
+    holds(&mut browser, "since when", since).await;
     screenshot(&mut browser, "live-light").await;
 
     // What a client sent stands there as text, and nothing came from elsewhere.
@@ -161,7 +165,7 @@ async fn with_a_keyboard(browser: &mut Chromium) {
     press(browser, "Enter").await;
     holds(browser, "details", "document.getElementById('detail').open").await;
     holds(browser, "three lines", "document.querySelectorAll('#detail-pace polyline').length === 3").await;
-    let objectives = "(text => text.includes('99% availability') && text.includes('90% < 250ms') && text.includes('7 d'))\
+    let objectives = "(text => ['99% availability', '90% < 250ms', '7 d, counted since '].every(part => text.includes(part)))\
                       (document.getElementById('objectives').innerText)";
     holds(browser, "objectives", objectives).await;
     // It goes on while one looks.

@@ -32,7 +32,7 @@ async fn a_full_disk_costs_events_and_nothing_else() {
     let stream = service.stream();
     for sent in [1.0, 2.0] {
         stream.send(message(vec![entry(429, "request_rate_limited")])).await.unwrap();
-        service.reaches("exporter_dropped_events_total", sent).await;
+        service.reaches(r#"exporter_dropped_events_total{sink="file"}"#, sent).await;
     }
     assert_eq!(service.metric(r#"exporter_events_total{event="rate_limited"}"#).await, 2.0);
     assert_eq!(service.metric(&requests(429)).await, 2.0);
