@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{bench, cluster, cluster_tests, conformance, crs, demo, generate, rooms, test, waf};
+use crate::{bench, cluster, cluster_tests, conformance, crs, demo, fuzz, generate, rooms, test, waf};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", after_help = EXAMPLES)]
@@ -77,6 +77,9 @@ enum Command {
         #[arg(long, value_name = "PROFILE", global = true)]
         profile: Option<String>,
     },
+    /// Fuzzes what strangers reach in single sign-on: cookies, tokens, and what Envoy says of requests.
+    #[command(after_help = fuzz::EXAMPLES)]
+    Fuzz(fuzz::Options),
     /// Fetches the outside tools that are not there yet, and prints where each one is.
     Tools,
 }
@@ -95,6 +98,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Conformance(options) => conformance::run(&options),
         Command::Crs(options) => crs::run(&options),
         Command::Waf { look, profile } => waf::run(&look, profile.as_deref()),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Tools => tools(),
     };
     match outcome {

@@ -8,6 +8,7 @@ mod conformance;
 mod crs;
 mod dashboards;
 mod demo;
+mod fuzz;
 mod generate;
 mod install;
 mod interrupt;
