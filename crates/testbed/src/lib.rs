@@ -18,6 +18,7 @@ pub mod envoy;
 pub mod front;
 pub mod idp;
 pub mod load;
+pub mod otel;
 pub mod pki;
 pub mod planted;
 pub mod proc;
