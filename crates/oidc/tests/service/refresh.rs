@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use testbed::PATIENCE;
+use testbed::client::Browser;
+use testbed::envoy::Envoy;
 use testbed::idp::Event;
-use testbed::redis;
+use testbed::redis::{self, Redis};
 use testbed::wait::wait_until;
 
 use crate::edge;
@@ -32,6 +34,25 @@ async fn house(store: &str) -> House {
     let backend = testbed::echo::Echo::http().spawn().await.unwrap();
     let (envoy, address) = edge::start(&service.grpc, backend.address()).await;
     House { provider, service, envoy, address, backend }
+}
+
+/// Another replica of a house's service behind an Envoy of its own, and what they share.
+struct Other {
+    address: std::net::SocketAddr,
+    _envoy: Envoy,
+    _service: Service,
+    _redis: Redis,
+}
+
+/// Two replicas on one Redis.
+async fn replicas() -> (House, Other) {
+    let redis = redis::Spec::new().start().await.unwrap();
+    let store = format!("store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}", redis.address());
+    let one = house(&store).await;
+    let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
+    let service = Service::start_in(with_key(), &settings).await.reached().await;
+    let (envoy, address) = edge::start(&service.grpc, one.backend.address()).await;
+    (one, Other { address, _envoy: envoy, _service: service, _redis: redis })
 }
 
 #[tokio::test]
@@ -103,12 +124,7 @@ async fn a_session_whose_renewal_is_refused_ends_and_one_whose_provider_is_down_
 
 #[tokio::test]
 async fn two_replicas_on_one_redis_renew_once() {
-    let redis = redis::Spec::new().start().await.unwrap();
-    let store = format!("store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}", redis.address());
-    let one = house(&store).await;
-    let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
-    let two = Service::start_in(with_key(), &settings).await.reached().await;
-    let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
+    let (one, other) = replicas().await;
     one.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);
     let mut browser = one.browser();
     let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;
@@ -117,7 +133,7 @@ async fn two_replicas_on_one_redis_renew_once() {
         knobs.lifetime = Duration::from_secs(7200);
         knobs.delay = Duration::from_millis(300);
     });
-    let mut elsewhere = testbed::client::Browser::new(second);
+    let mut elsewhere = Browser::new(other.address);
     elsewhere.cookies = browser.cookies.clone();
     let all = (0..100).map(|number| {
         let mut browser = if number % 2 == 0 { browser.clone() } else { elsewhere.clone() };
@@ -134,14 +150,9 @@ async fn two_replicas_on_one_redis_renew_once() {
 
 #[tokio::test]
 async fn a_renewal_that_takes_longer_than_a_lease_is_the_only_one() {
-    let redis = redis::Spec::new().start().await.unwrap();
-    let store = format!("store: {{redis: {{deadline: 5s, server: {{address: '{}'}}}}}}", redis.address());
-    let one = house(&store).await;
-    let settings = format!("{}defaultProfile: web\n{}", main_provider(&one.provider), due(&store));
-    let two = Service::start_in(with_key(), &settings).await.reached().await;
-    let (_envoy, second) = edge::start(&two.grpc, one.backend.address()).await;
+    let (one, other) = replicas().await;
     let browser = over(&one).await;
-    let mut elsewhere = testbed::client::Browser::new(second);
+    let mut elsewhere = Browser::new(other.address);
     elsewhere.cookies = browser.cookies.clone();
     // A lease lasts five seconds.
     one.provider.turn(|knobs| knobs.delay = Duration::from_millis(7500));
@@ -155,7 +166,7 @@ async fn a_renewal_that_takes_longer_than_a_lease_is_the_only_one() {
 }
 
 /// A browser whose tokens are over.
-async fn over(house: &House) -> testbed::client::Browser {
+async fn over(house: &House) -> Browser {
     house.provider.turn(|knobs| knobs.lifetime = Duration::ZERO);
     let mut browser = house.browser();
     let callback = browser.until("https://app.example/", "https://app.example/oauth2/callback").await;

@@ -319,13 +319,7 @@ async fn sessions_lie_in_a_redis_that_is_spoken_to_by_tls() {
     let client = authority.issue(files.path(), "client", &["oidc"]);
     let ca = files.path().join("ca.crt");
     authority.write(&ca);
-    let redis = Spec::new()
-        .tls_only()
-        .args(["--tls-auth-clients", "yes", "--tls-ca-cert-file", ca.to_str().unwrap()])
-        .args(["--tls-cert-file", server.cert.to_str().unwrap(), "--tls-key-file", server.key.to_str().unwrap()])
-        .start()
-        .await
-        .unwrap();
+    let redis = Spec::new().mutual_tls(&ca, &server.cert, &server.key).start().await.unwrap();
     let tls = format!("{{ca: {ca:?}, cert: {:?}, key: {:?}}}", client.cert, client.key);
     let settings = format!("{{store: {{redis: {{server: {{address: '{}', tls: {tls}}}}}}}}}", redis.address());
     let house = house(&settings).await;

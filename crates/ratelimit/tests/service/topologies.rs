@@ -152,13 +152,7 @@ async fn redis_and_service_know_each_other_by_certificate() {
     authority.write(&ca);
     let server = authority.issue(dir.path(), "server", &["127.0.0.1", "localhost"]);
     let client = authority.issue(dir.path(), "client", &["ratelimit"]);
-    let redis = Spec::new()
-        .tls_only()
-        .args(["--tls-auth-clients", "yes", "--tls-ca-cert-file", ca.to_str().unwrap()])
-        .args(["--tls-cert-file", server.cert.to_str().unwrap(), "--tls-key-file", server.key.to_str().unwrap()])
-        .start()
-        .await
-        .unwrap();
+    let redis = Spec::new().mutual_tls(&ca, &server.cert, &server.key).start().await.unwrap();
     let service = start(&format!(
         "    server: {{address: '{}', tls: {{ca: {ca:?}, cert: {:?}, key: {:?}}}}}\n",
         redis.address(),

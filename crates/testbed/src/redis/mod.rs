@@ -10,6 +10,7 @@
 mod topology;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -55,12 +56,15 @@ impl Spec {
         self
     }
 
-    /// Serves TLS on its port and nothing else; the certificates are for [`Spec::args`] to name. It cannot be asked by
-    /// [`Redis::command`].
+    /// Serves TLS on its port and nothing else, to those whose certificate is of this authority (PEM files). It cannot be asked
+    /// by [`Redis::command`].
     #[must_use]
-    pub fn tls_only(mut self) -> Self {
+    pub fn mutual_tls(mut self, ca: &Path, cert: &Path, key: &Path) -> Self {
         self.tls_only = true;
-        self
+        let files = [("ca-cert", ca), ("cert", cert), ("key", key)];
+        let files =
+            files.into_iter().flat_map(|(name, file)| [format!("--tls-{name}-file"), file.display().to_string()]);
+        self.args(["--tls-auth-clients", "yes"]).args(files)
     }
 
     /// Starts it and waits until it accepts connections.
