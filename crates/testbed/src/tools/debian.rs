@@ -20,7 +20,7 @@ pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
     let by_hand = "run `apt-get update && apt-get install redis-server` as root, then try again";
     let dir = cache::entry("redis", |dir| {
         progress::step("redis-server: downloading (2 MB)", || unpack(packages, dir)).context(by_hand)?;
-        launcher(dir, "redis-server", REDIS).context(by_hand)
+        launcher(dir, "redis-server", REDIS, "--version").context(by_hand)
     })?;
     Ok(dir.join("redis-server"))
 }
@@ -29,7 +29,7 @@ pub(super) fn redis(packages: &[String]) -> Result<PathBuf> {
 pub(super) fn chromium(packages: &[String]) -> Result<PathBuf> {
     let dir = cache::entry(&format!("chromium-{}", cache::key(&packages.join(" "))), |dir| {
         progress::step("chromium: downloading (90 MB)", || unpack(packages, dir))?;
-        launcher(dir, "chromium", CHROMIUM)
+        launcher(dir, "chromium", CHROMIUM, "--version")
     })?;
     Ok(dir.join("chromium"))
 }
@@ -44,7 +44,7 @@ pub(super) fn redis_program(packages: &[String]) -> Result<(PathBuf, PathBuf)> {
 pub(super) fn nginx(packages: &[String]) -> Result<(PathBuf, PathBuf)> {
     let dir = cache::entry(&format!("nginx-{}", cache::key(&packages.join(" "))), |dir| {
         progress::step("nginx, ModSecurity: downloading (12 MB)", || unpack(packages, dir))?;
-        launcher(dir, "nginx", "usr/sbin/nginx")
+        launcher(dir, "nginx", "usr/sbin/nginx", "-v")
     })?;
     let module = dir.join("root/usr/lib/nginx/modules/ngx_http_modsecurity_module.so");
     Ok((dir.join("nginx"), module))
@@ -120,8 +120,9 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A script beside the unpacked tree that lets a program of it find the libraries unpacked with it.
-fn launcher(dir: &Path, name: &str, program: &str) -> Result<()> {
+/// A script beside the unpacked tree that lets a program of it find the libraries unpacked with it. `version` asks the program for
+/// its version, which shows that it runs.
+fn launcher(dir: &Path, name: &str, program: &str, version: &str) -> Result<()> {
     let script = dir.join(name);
     let body = format!(
         "#!/bin/sh\n\
@@ -131,8 +132,7 @@ fn launcher(dir: &Path, name: &str, program: &str) -> Result<()> {
     );
     fs::write(&script, body)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    // All of them understand this much of a version.
-    let run = Command::new(&script).arg("-v").output()?;
+    let run = Command::new(&script).arg(version).output()?;
     if !run.status.success() {
         bail!("the unpacked {name} does not run: {}", text(&run));
     }
