@@ -45,7 +45,7 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     loss::start(&kit, &settings.envoys, &metrics)?;
     let ingest = Arc::new(Ingest::new(traffic, metrics, events));
     let routes = grpc::routes(&kit, ingest, settings.grpc.max_message).await;
-    settings.grpc.serve_in(&lanes, &kit, routes).await?;
+    settings.grpc.serve_in(lanes, &kit, routes).await?;
     served.open();
     Ok(())
 }

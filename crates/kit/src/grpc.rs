@@ -29,6 +29,7 @@ use tower::Service;
 use crate::drain::Shutdown;
 use crate::incoming::{Connection, Incoming, Local};
 use crate::kit::Kit;
+use crate::lanes::Lanes;
 use crate::net::Address;
 use crate::redact::Redacted;
 use crate::reload::Reloading;
@@ -45,7 +46,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// [`Shutdown::stopping`] themselves. Handlers find the other end as `request.extensions().get::<Peer>()`, when there is
 /// anything to say of it. What breaks is a connection, never the server.
 pub async fn serve(incoming: Incoming, routes: Routes, shutdown: &Shutdown) -> Result<(), Infallible> {
-    server::run(incoming, &routes, shutdown, None).await;
+    server::run(None, incoming, &routes, shutdown, None).await;
     Ok(())
 }
 
@@ -57,7 +58,19 @@ pub async fn serve_for(
     shutdown: &Shutdown,
     max_age: Duration,
 ) -> Result<(), Infallible> {
-    server::run(incoming, &routes, shutdown, Some(max_age)).await;
+    server::run(None, incoming, &routes, shutdown, Some(max_age)).await;
+    Ok(())
+}
+
+/// As [`serve_for`], each connection in a lane.
+pub async fn serve_in(
+    lanes: &Lanes,
+    incoming: Incoming,
+    routes: Routes,
+    shutdown: &Shutdown,
+    max_age: Duration,
+) -> Result<(), Infallible> {
+    server::run(Some(lanes), incoming, &routes, shutdown, Some(max_age)).await;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Accepted connections, plain or TLS, ready to be served; HTTP and gRPC servers take the same.
 
 mod local;
+mod tcp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,12 +18,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use crate::drain::Shutdown;
-use crate::lanes::Lanes;
 use crate::net::{Address, Listener, Socket};
 use crate::reload::Reloading;
 use crate::tls::Identity;
 
 pub(crate) use local::Local;
+use tcp::Tcp;
 
 /// A peer that has not finished its handshake by then is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -77,45 +78,6 @@ impl Incoming {
         incoming
     }
 
-    /// As [`Incoming::start`]; connections go to the lanes in turn, and all that is done with one is done in its lane.
-    pub fn start_in(
-        lanes: &Lanes,
-        listener: Listener,
-        tls: Option<&Reloading<ServerConfig>>,
-        shutdown: &Shutdown,
-    ) -> Vec<Self> {
-        let (mut doors, mut all) = (Vec::new(), Vec::new());
-        for runtime in lanes.runtimes() {
-            let (door, incoming) = Door::new(listener.address(), tls.cloned());
-            let (sender, mut accepted) = mpsc::channel::<Moving>(READY);
-            runtime.spawn(async move {
-                while let Some(moving) = accepted.recv().await {
-                    match moving.arrive() {
-                        // A lane whose server is gone closes what still comes.
-                        Ok(accepted) => drop(door.let_in(accepted).await),
-                        Err(error) => tracing::warn!(%error, "cannot take over a connection"),
-                    }
-                }
-            });
-            doors.push(sender);
-            all.push(incoming);
-        }
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            let share_out = async {
-                for door in doors.iter().cycle() {
-                    // A lane that is gone was stopped, as this is about to be.
-                    match accept(&listener).await.leave() {
-                        Ok(moving) => drop(door.send(moving).await),
-                        Err(error) => tracing::warn!(%error, "cannot hand over a connection"),
-                    }
-                }
-            };
-            shutdown.unless_stopping(share_out).await;
-        });
-        all
-    }
-
     /// The bound address.
     pub fn address(&self) -> &Address {
         &self.address
@@ -133,30 +95,6 @@ enum Accepted {
     Unix(UnixStream),
 }
 
-/// One on its way to another runtime.
-enum Moving {
-    Tcp(std::net::TcpStream, SocketAddr),
-    Unix(UnixStream),
-}
-
-impl Accepted {
-    fn leave(self) -> io::Result<Moving> {
-        Ok(match self {
-            Self::Tcp(stream, address) => Moving::Tcp(stream.into_std()?, address),
-            Self::Unix(stream) => Moving::Unix(stream),
-        })
-    }
-}
-
-impl Moving {
-    fn arrive(self) -> io::Result<Accepted> {
-        Ok(match self {
-            Self::Tcp(stream, address) => Accepted::Tcp(TcpStream::from_std(stream)?, address),
-            Self::Unix(stream) => Accepted::Unix(stream),
-        })
-    }
-}
-
 impl TryFrom<Accepted> for Connection {
     type Error = io::Error;
 
@@ -165,7 +103,7 @@ impl TryFrom<Accepted> for Connection {
             Accepted::Tcp(stream, address) => {
                 // Small messages go out at once; a socket that refuses the option works too.
                 let _ = stream.set_nodelay(true);
-                Self { io: Box::new(stream), peer: Peer { address: Some(address), identity: None } }
+                Self { io: Box::new(Tcp::new(stream)), peer: Peer { address: Some(address), identity: None } }
             }
             Accepted::Unix(stream) => Self { io: Box::new(Local::new(stream)?), peer: Peer::default() },
         })

@@ -88,19 +88,11 @@ impl<const PORT: u16> Grpc<PORT> {
     }
 
     /// The same in lanes: all that a request is, from its bytes to those of its answer, happens in the lane of its connection.
-    pub async fn serve_in(&self, lanes: &Lanes, kit: &Kit, routes: Routes) -> Result<(), BoxError> {
+    pub async fn serve_in(&self, lanes: Lanes, kit: &Kit, routes: Routes) -> Result<(), BoxError> {
         let (listener, tls) = self.listen(kit).await?;
-        let all = Incoming::start_in(lanes, listener, tls.as_ref(), &kit.shutdown);
-        for (incoming, runtime) in all.into_iter().zip(lanes.runtimes()) {
-            let (routes, shutdown, age) = (routes.clone(), kit.shutdown.clone(), self.max_connection_age);
-            let serving = runtime.spawn(async move { grpc::serve_for(incoming, routes, &shutdown, age).await });
-            let lanes = lanes.clone();
-            kit.tasks.spawn(GRPC.name, async move {
-                let served = serving.await;
-                drop(lanes);
-                Ok::<(), BoxError>(served??)
-            });
-        }
+        let incoming = Incoming::start(listener, tls, &kit.shutdown);
+        let (shutdown, age) = (kit.shutdown.clone(), self.max_connection_age);
+        kit.tasks.spawn(GRPC.name, async move { grpc::serve_in(&lanes, incoming, routes, &shutdown, age).await });
         Ok(())
     }
 

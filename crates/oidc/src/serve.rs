@@ -26,7 +26,7 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     let settings = following.get();
     let served = kit.gates.gate("grpc");
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let lanes = Lanes::start()?;
+    let lanes = Lanes::start_gathered()?;
     let sessions = sessions(&kit, &settings, &metrics, &lanes).await?;
     let (runtime, fresh) = Runtime::new(&settings, None, &metrics)?;
     Runtime::start(&kit, &fresh);
@@ -40,7 +40,7 @@ pub(crate) async fn serve(kit: Kit, following: Reloading<Settings>) -> Result<()
     settings.http.serve(&kit, http::router(Arc::clone(&service))).await?;
     let service = grpc::Service { service, traced: settings.telemetry.traces.is_some() };
     let routes = grpc::routes(&kit, service, settings.grpc.max_message).await;
-    settings.grpc.serve_in(&lanes, &kit, routes).await?;
+    settings.grpc.serve_in(lanes, &kit, routes).await?;
     configured::learnt(&kit, &fresh).await;
     served.open();
     Ok(())

@@ -26,7 +26,7 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     let settings = settings.get();
     let (served, ruled) = (kit.gates.gate("grpc"), kit.gates.gate("rules"));
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
-    let lanes = Lanes::start()?;
+    let lanes = Lanes::start_gathered()?;
     let store = store(&kit, &settings, &metrics, &lanes);
     let limiter = Arc::new(Limiter::new(settings.policy(), store, Arc::clone(&metrics)));
     if let Some(xds) = &settings.rules.xds {
@@ -41,7 +41,7 @@ pub(crate) async fn serve(kit: Kit, settings: Reloading<Settings>) -> Result<(),
     serve_http(&kit, &settings, &limiter).await?;
     let service = grpc::Service { limiter, traced: settings.telemetry.traces.is_some() };
     let routes = grpc::routes(&kit, service, settings.grpc.max_message).await;
-    settings.grpc.serve_in(&lanes, &kit, routes).await?;
+    settings.grpc.serve_in(lanes, &kit, routes).await?;
     served.open();
     Ok(())
 }

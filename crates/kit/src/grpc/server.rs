@@ -28,6 +28,7 @@ use super::KEEP_ALIVE;
 use super::wire::Wire;
 use crate::drain::Shutdown;
 use crate::incoming::{Connection, Incoming, Peer};
+use crate::lanes::Lanes;
 
 type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -116,12 +117,19 @@ fn is_of(service: &str, path: &str) -> bool {
     path.strip_prefix('/').and_then(|path| path.strip_prefix(service)).is_some_and(|method| method.starts_with('/'))
 }
 
-/// Serves until `shutdown` stops and all calls are answered, or until it forces. With an age, connections that have lasted that
-/// long are asked to end.
-pub(super) async fn run(mut incoming: Incoming, routes: &Routes, shutdown: &Shutdown, age: Option<Duration>) {
+/// Serves until `shutdown` stops and all calls are answered, or until it forces. With lanes, connections are served in them.
+/// With an age, those that have lasted that long are asked to end.
+pub(super) async fn run(
+    lanes: Option<&Lanes>,
+    mut incoming: Incoming,
+    routes: &Routes,
+    shutdown: &Shutdown,
+    age: Option<Duration>,
+) {
     let connections = TaskTracker::new();
     let accepting = async {
-        while let Some(connection) = incoming.next().await {
+        for number in 0.. {
+            let Some(connection) = incoming.next().await else { return };
             let stopping = shutdown.clone();
             let end = async move {
                 match age {
@@ -129,7 +137,11 @@ pub(super) async fn run(mut incoming: Incoming, routes: &Routes, shutdown: &Shut
                     None => stopping.stopping().await,
                 }
             };
-            connections.spawn(routes.0.answer(connection, Box::pin(end)));
+            let answering = connections.track_future(routes.0.answer(connection, Box::pin(end)));
+            match lanes {
+                Some(lanes) => lanes.spawn(number, answering),
+                None => drop(tokio::spawn(answering)),
+            }
         }
     };
     shutdown.unless_stopping(accepting).await;

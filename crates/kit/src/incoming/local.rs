@@ -3,6 +3,8 @@
 //! tokio waits for a socket to be readable and writable at once. Of a Unix socket the kernel says that there is room whenever
 //! the other end has read something: each answer that is taken would wake its server once more. So room is waited for only
 //! where there was none.
+//!
+//! A socket whose connection has moved to another lane is waited for there from then on.
 
 use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
@@ -13,6 +15,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+use crate::lanes::Lanes;
 
 /// The most that is read at once.
 const MOST: usize = 16 << 10;
@@ -28,6 +32,8 @@ pub(crate) struct Local {
     socket: AsyncFd<UnixStream>,
     /// While there is no room to write.
     full: Option<AsyncFd<UnixStream>>,
+    /// The lane that waits.
+    lane: Option<usize>,
 }
 
 /// What waits for a socket in one direction.
@@ -39,7 +45,20 @@ fn waiting(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStr
 impl Local {
     /// A socket that does not block, in the runtime that calls this.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
-        Ok(Self { socket: waiting(socket, Interest::READABLE)?, full: None })
+        Ok(Self { socket: waiting(socket, Interest::READABLE)?, full: None, lane: Lanes::current() })
+    }
+
+    /// From now on this lane waits. Where no descriptor is left another one still does, which costs a wake-up more.
+    fn settle(&mut self) {
+        let lane = Lanes::current();
+        if self.lane == lane {
+            return;
+        }
+        self.lane = lane;
+        let again = self.socket.get_ref().try_clone();
+        if let Ok(socket) = again.and_then(|socket| waiting(socket, Interest::READABLE)) {
+            (self.socket, self.full) = (socket, None);
+        }
     }
 
     fn poll_when_room(
@@ -47,6 +66,7 @@ impl Local {
         context: &mut Context<'_>,
         write: impl Fn(&UnixStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        self.settle();
         loop {
             if let Some(full) = &self.full {
                 ready!(full.poll_write_ready(context))?.retain_ready();
@@ -65,7 +85,12 @@ impl Local {
 }
 
 impl AsyncRead for Local {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.settle();
         let room = buffer.remaining().min(MOST);
         READ.with_borrow_mut(|read| {
             loop {

@@ -1,6 +1,7 @@
 //! A service that lets everything pass without a look: what a call costs before anything is decided.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use envoy::service::auth::authorization_server::{Authorization, AuthorizationServer};
@@ -29,14 +30,7 @@ pub(crate) async fn serve(socket: &Path) -> Result<()> {
     let purpose = Purpose { name: "grpc", setting: "the argument" };
     let listener = Listener::bind(&Address::Unix(socket.to_owned()), purpose).await?;
     let routes = Routes::new(AuthorizationServer::new(Nothing), tonic::service::Routes::default());
-    let lanes = Lanes::start()?;
-    let mut serving = Vec::new();
-    for (incoming, runtime) in Incoming::start_in(&lanes, listener, None, &shutdown).into_iter().zip(lanes.runtimes()) {
-        let (routes, shutdown) = (routes.clone(), shutdown.clone());
-        serving.push(runtime.spawn(async move { kit::grpc::serve(incoming, routes, &shutdown).await }));
-    }
-    for lane in serving {
-        lane.await??;
-    }
+    let (lanes, incoming) = (Lanes::start_gathered()?, Incoming::start(listener, None, &shutdown));
+    kit::grpc::serve_in(&lanes, incoming, routes, &shutdown, Duration::MAX).await?;
     Ok(())
 }

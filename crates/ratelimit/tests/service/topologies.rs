@@ -18,10 +18,16 @@ descriptors:
   rate_limit: {unit: year, requests_per_unit: 2}
 - key: quick
   rate_limit: {unit: second, requests_per_unit: 1000}
+- key: window
+  rate_limit: {unit: year, requests_per_unit: 5, algorithm: sliding_window}
 ";
 
 async fn start(redis: &str) -> Service {
-    let settings = format!("counting: allOrNothing\nstore:\n  redis:\n    deadline: 1s\n    onFailure: deny\n{redis}");
+    start_counting("allOrNothing", redis).await
+}
+
+async fn start_counting(counting: &str, redis: &str) -> Service {
+    let settings = format!("counting: {counting}\nstore:\n  redis:\n    deadline: 1s\n    onFailure: deny\n{redis}");
     Service::start(RULES, &settings).await.ready().await
 }
 
@@ -30,8 +36,12 @@ async fn ask(service: &Service, request: &RateLimitRequest) -> bool {
 }
 
 async fn count_to_the_limit(service: &Service, user: &str) {
+    count_to_the_limit_of("user", service, user).await;
+}
+
+async fn count_to_the_limit_of(key: &str, service: &Service, value: &str) {
     for number in 1..=6 {
-        assert_eq!(ask(service, &request("edge", &[("user", user)])).await, number == 6, "{number}");
+        assert_eq!(ask(service, &request("edge", &[(key, value)])).await, number == 6, "{key} {value}: {number}");
     }
 }
 
@@ -168,10 +178,14 @@ async fn a_user_with_few_rights_is_enough() {
     let redis = Spec::new().start().await.unwrap();
     let rights = "ACL SETUSER limits on >secret ~* resetchannels -@all \
                   +evalsha +eval +script|load +get +set +del +incrby +pexpire";
-    redis.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
-    redis.command(&["CONFIG", "SET", "requirepass", "other"]).await.unwrap();
     let login = format!("    server: {{address: '{}', username: limits, password: secret}}\n", redis.address());
-    count_to_the_limit(&start(&login).await, "ann").await;
+    redis.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
+    for counting in ["allOrNothing", "countAll"] {
+        let service = start_counting(counting, &login).await;
+        count_to_the_limit(&service, counting).await;
+        count_to_the_limit_of("window", &service, counting).await;
+        assert!(redis.command(&["CLIENT", "LIST"]).await.unwrap().contains("user=limits"));
+    }
 }
 
 #[tokio::test]
