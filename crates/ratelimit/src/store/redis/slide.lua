@@ -47,12 +47,24 @@ local function add(key, text, capacity, part, hits)
   return true
 end
 
+-- What counters that have only hits of the newest part look like, by the length of a part: most do, and are added to at once.
+local newest, young = {}, {}
 local reply = {}
 for i, key in ipairs(KEYS) do
   local at = 3 * i - 1
+  local capacity, part, hits = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  if not young[part] then
+    newest[part] = string.format('%.0f', math.floor(now / part))
+    young[part] = '^' .. newest[part] .. ':(%d+)$'
+  end
   local text = redis.pcall('GET', key) or ''
   local counted = type(text) == 'string'
-    and add(key, text, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]))
+  local count = counted and string.match(text, young[part])
+  if count and count - capacity < 0 then
+    redis.call('SET', key, string.format('%s:%.0f', newest[part], count + hits), 'KEEPTTL')
+  else
+    counted = counted and add(key, text, tonumber(capacity), tonumber(part), tonumber(hits))
+  end
   reply[i] = counted and text
 end
 return reply
