@@ -62,6 +62,11 @@ impl Ask {
         single(&self.body, name)
     }
 
+    /// The host without port and without a dot at its end: all spellings of it lead to the same route.
+    pub fn host_name(&self) -> &str {
+        host_name(&self.host)
+    }
+
     /// Whether the host is one that can stand in a URL.
     pub fn has_plain_host(&self) -> bool {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]_".contains(&byte);
@@ -94,6 +99,14 @@ impl Ask {
     pub fn id(&self) -> &str {
         self.header("x-request-id").filter(|id| id.len() <= 128).unwrap_or_default()
     }
+}
+
+/// A host without port and without a dot at its end.
+pub fn host_name(host: &str) -> &str {
+    // An address of IPv6 has colons of its own, in brackets.
+    let address = host.rfind(']').map_or(0, |at| at + 1);
+    let end = host[address..].find(':').map_or(host.len(), |at| address + at);
+    host[..end].trim_end_matches('.')
 }
 
 fn single(form: &[u8], name: &str) -> Option<String> {
@@ -131,6 +144,22 @@ mod tests {
         program.iter().for_each(|headers| assert_eq!(get(headers).caller(), Caller::Program, "{headers:?}"));
         let post = Ask { method: "POST".into(), ..get(browser[0]) };
         assert_eq!(post.caller(), Caller::Program);
+    }
+
+    #[test]
+    fn a_host_has_one_name() {
+        for (host, name) in [
+            ("a.example", "a.example"),
+            ("a.example:8443", "a.example"),
+            ("a.example.", "a.example"),
+            ("a.example.:80", "a.example"),
+            ("a.example:", "a.example"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(host_name(host), name, "{host}");
+        }
     }
 
     #[test]

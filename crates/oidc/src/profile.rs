@@ -130,7 +130,7 @@ impl Profile {
         if let [only] = self.providers.as_slice() {
             return Some(only);
         }
-        let host = ask.host.split(':').next().unwrap_or_default();
+        let host = ask.host_name();
         let fits = |choice: &settings::Choice, paths: &[Pattern]| {
             (choice.hosts.is_empty() || choice.hosts.iter().any(|pattern| is_host(pattern, host)))
                 && (paths.is_empty() || paths.iter().any(|pattern| pattern.matches(ask.path())))

@@ -54,7 +54,7 @@ pub struct Facts<'a> {
     pub method: &'a str,
     /// The path.
     pub path: Path<'a>,
-    /// The host.
+    /// The host's name, without port.
     pub host: &'a str,
 }
 

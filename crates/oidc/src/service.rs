@@ -224,7 +224,7 @@ impl Service {
             verified_email: profile.settings.verified_email,
             method: &ask.method,
             path: ask.path(),
-            host: &ask.host,
+            host: ask.host_name(),
         };
         if allowing(&profile.rules, &facts).is_some() {
             return Ok(());

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::check::load;
+use crate::ask::host_name;
 use crate::jwt::Claims;
 use crate::path::Path;
 use crate::rules::{Facts, Rule, allowing};
@@ -89,6 +90,7 @@ fn unknown(args: &Args, profile: &Profile, path: Path<'_>) -> String {
 }
 
 fn known(args: &Args, profile: &Profile, path: Path<'_>, claims: &Claims) -> String {
+    let host = args.host.to_ascii_lowercase();
     let facts = Facts {
         claims,
         scopes: &args.scopes,
@@ -97,7 +99,7 @@ fn known(args: &Args, profile: &Profile, path: Path<'_>, claims: &Claims) -> Str
         verified_email: profile.verified_email,
         method: &args.method,
         path,
-        host: &args.host,
+        host: host_name(&host),
     };
     let rules: Vec<Rule> =
         profile.rules.iter().enumerate().filter_map(|(index, rule)| Rule::new(index, rule)).collect();

@@ -54,6 +54,35 @@ async fn a_rule_that_forbids_a_path_is_not_passed_by_writing_it_otherwise() {
 }
 
 #[tokio::test]
+async fn a_rule_that_forbids_a_host_is_not_passed_by_writing_it_otherwise() {
+    let rules = "[{allow: \"host != 'admin.example' || 'admins' in groups\"}]";
+    let house = House::start(&format!("profiles:\n  web: {{providers: [main], rules: {rules}}}\n")).await;
+    let cookie = house.logged_in().await.header("app.example");
+    let before = house.backend.count();
+    let spellings = [
+        ("/", "host: admin.example"),
+        ("/", "host: ADMIN.example"),
+        ("/", "host: admin.example:80"),
+        ("/", "host: admin.example:1"),
+        ("/", "host: admin.example."),
+        ("/", "host: admin.example.:8080"),
+        ("/", "host: x@admin.example"),
+        ("/", "host: app.example, admin.example"),
+        ("/", "host: app.example\r\nhost: admin.example"),
+        ("http://admin.example/", "host: app.example"),
+        ("http://admin.example:80/", "host: app.example"),
+    ];
+    for (target, host) in spellings {
+        let text = format!("GET {target} HTTP/1.1\r\n{host}\r\ncookie: {cookie}\r\nconnection: close\r\n\r\n");
+        let answer = raw(house.address, text.as_bytes()).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 400"), "{target} {host}: {answer}");
+    }
+    println!("hosts written otherwise: {} of {} passed", house.backend.count() - before, spellings.len());
+    assert_eq!(house.backend.count(), before);
+    assert_eq!(house.logged_in().await.get("https://app.example/").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_choice_that_began_at_another_host_leads_nowhere_else() {
     let (one, two) = (provider().await, provider().await);
     let settings =
