@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +19,8 @@ use crate::clock::Seconds;
 const LONGEST: usize = 16 << 10;
 /// The most keys of a provider.
 pub const MOST_KEYS: usize = 100;
+/// The most keys that are tried for one token: several may have one name, or none.
+const MOST_TRIED: usize = 8;
 /// How much clocks may differ.
 pub const LEEWAY: Seconds = 60;
 
@@ -107,18 +109,24 @@ impl Keys {
     /// The keys of a set that can verify; others are left out.
     pub fn of(set: &JwkSet) -> Self {
         let mut keys = Self::default();
-        for jwk in set.keys.iter().take(MOST_KEYS) {
-            if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
-                continue;
-            }
-            let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
-            let key = Key { key, algorithm: jwk.common.key_algorithm };
-            match &jwk.common.key_id {
-                Some(name) => keys.named.entry(name.clone()).or_default().push(key),
-                None => keys.nameless.push(key),
-            }
+        for jwk in &set.keys {
+            keys.add(jwk);
         }
         keys
+    }
+
+    /// Adds a key; says whether it can verify.
+    pub fn add(&mut self, jwk: &Jwk) -> bool {
+        if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
+            return false;
+        }
+        let Ok(key) = DecodingKey::from_jwk(jwk) else { return false };
+        let key = Key { key, algorithm: jwk.common.key_algorithm };
+        match &jwk.common.key_id {
+            Some(name) => self.named.entry(name.clone()).or_default().push(key),
+            None => self.nameless.push(key),
+        }
+        true
     }
 
     /// How many there are.
@@ -196,6 +204,7 @@ fn signed(token: &str, keys: &Keys, name: Option<&str>, algorithm: Algorithm) ->
     };
     let fitting = candidates.into_iter().filter(wanted).filter(|key| key.key.family() == algorithm.family());
     fitting
+        .take(MOST_TRIED)
         .filter_map(|key| decode::<Claims>(token, &key.key, &validation).ok())
         .map(|data| data.claims)
         .next()

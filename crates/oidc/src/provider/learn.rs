@@ -3,17 +3,16 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use jsonwebtoken::jwk::JwkSet;
 use kit::Kit;
-use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet};
+use openidconnect::core::CoreJsonWebKeySet;
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::time::Instant;
 
+use super::keys::Published;
 use super::{Error, Known, Provider, reach};
-use crate::jwt::{self, MOST_KEYS};
+use crate::jwt::MOST_KEYS;
 
 /// Between two times that keys are asked for because of a token: whoever sends tokens with invented keys must not make us ask
 /// more often.
@@ -100,16 +99,20 @@ impl Provider {
         let endpoint = |text: &str| reach::endpoint(text, &self.settings).map_err(invalid);
         let optional = |text: &Option<String>| text.as_deref().map(endpoint).transpose();
         let token = endpoints.token.as_ref().or(found.token_endpoint.as_ref());
-        let keys: Value = self.get("keys", endpoint(&found.jwks_uri)?.as_str()).await?;
+        let keys: Published = self.get("keys", endpoint(&found.jwks_uri)?.as_str()).await?;
         let token = endpoint(token.ok_or_else(|| invalid("there is no token endpoint".to_owned()))?)?;
         let authorization = endpoint(endpoints.authorization.as_ref().unwrap_or(&found.authorization_endpoint))?;
+        if keys.left_out > 0 {
+            self.report("keys", &too_many(keys.left_out));
+        }
         Ok(Known {
-            client: self.client(authorization, token.clone(), id_keys(&keys))?,
+            client: self.client(authorization, token.clone(), CoreJsonWebKeySet::new(keys.of_id))?,
             token,
             user_info: optional(&found.userinfo_endpoint)?,
             end_session: optional(&endpoints.end_session.clone().or(found.end_session_endpoint))?,
             names_itself: found.authorization_response_iss_parameter_supported,
-            keys: jwt::Keys::of(&jwk_set(&keys)),
+            keys: keys.of_others,
+            left_out: keys.left_out,
         })
     }
 
@@ -147,16 +150,9 @@ async fn follow(provider: Weak<Provider>) {
     }
 }
 
-/// Each key of a set alone, so that one that nobody understands does not spoil the others.
-fn each_key(keys: &Value) -> impl Iterator<Item = &Value> {
-    keys.get("keys").and_then(Value::as_array).into_iter().flatten().take(MOST_KEYS)
-}
-
-fn jwk_set(keys: &Value) -> JwkSet {
-    JwkSet { keys: each_key(keys).filter_map(|key| serde_json::from_value(key.clone()).ok()).collect() }
-}
-
-fn id_keys(keys: &Value) -> CoreJsonWebKeySet {
-    let known = each_key(keys).filter_map(|key| serde_json::from_value::<CoreJsonWebKey>(key.clone()).ok());
-    CoreJsonWebKeySet::new(known.collect())
+/// What is wrong where a provider publishes more keys than count.
+pub(super) fn too_many(left_out: usize) -> Error {
+    Error::Invalid(format!(
+        "it publishes {left_out} keys beyond the first {MOST_KEYS}, which alone count: what one of the others signed is refused"
+    ))
 }

@@ -8,6 +8,7 @@
 //! happens ahead. The crate `openidconnect` is named in this room only.
 
 mod authenticate;
+mod keys;
 mod learn;
 mod reach;
 mod tokens;
@@ -62,6 +63,8 @@ struct Known {
     /// It says who it is in each answer (RFC 9207).
     names_itself: bool,
     keys: jwt::Keys,
+    /// How many keys it publishes beyond those that count.
+    left_out: usize,
 }
 
 /// Why a provider did not give what was asked. Which of them it is decides who has to mend it.

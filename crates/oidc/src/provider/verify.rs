@@ -1,9 +1,10 @@
 //! Tokens of this provider: ID tokens by `openidconnect`, tokens that others bring by our own rules.
 
 use openidconnect::core::{CoreIdToken, CoreJwsSigningAlgorithm};
-use openidconnect::{ClaimsVerificationError, Nonce};
+use openidconnect::{ClaimsVerificationError, Nonce, SignatureVerificationError};
 use serde_json::Value;
 
+use super::learn::too_many;
 use super::{Error, Known, Provider};
 use crate::jwt::{self, Claims, Expected, Refusal};
 use crate::settings::Bearer;
@@ -17,15 +18,23 @@ const USER_INFO: &[&str] = &["jwt", ""];
 impl Provider {
     /// The claims of an ID token that holds: signature, issuer, audience, time, and the nonce where one was sent.
     pub(super) async fn verified(&self, token: &CoreIdToken, nonce: Option<&str>) -> Result<Claims, Error> {
-        let known = self.known()?;
+        let mut known = self.known()?;
         let mut held = self.verify_id(&known, token, nonce);
         // Keys may have been replaced since they were read.
         if let Err(ClaimsVerificationError::SignatureVerification(_)) = held
-            && let Some(known) = self.learn_again(&known).await
+            && let Some(now) = self.learn_again(&known).await
         {
+            known = now;
             held = self.verify_id(&known, token, nonce);
         }
-        held.map_err(|error| Error::Invalid(error.to_string()))?;
+        held.map_err(|error| match error {
+            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey)
+                if known.left_out > 0 =>
+            {
+                too_many(known.left_out)
+            }
+            error => Error::Invalid(error.to_string()),
+        })?;
         self.claims(token)
     }
 

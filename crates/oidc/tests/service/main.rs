@@ -16,6 +16,7 @@ mod login;
 mod logout;
 mod profiles;
 mod programs;
+mod published;
 mod refresh;
 mod rules;
 mod stores;

@@ -82,8 +82,8 @@ pub struct Knobs {
     pub iss: Option<String>,
     /// How long ago people logged in.
     pub logged_in_ago: Duration,
-    /// Keys that are published beside the real ones.
-    pub extra_keys: usize,
+    /// How many keys are published before and behind the one that signs.
+    pub more_keys: (usize, usize),
     /// Grants the class that is asked for by `acr_values`.
     pub grants_acr: bool,
 }
@@ -155,7 +155,7 @@ impl Provider {
             discovery: Claims::new(),
             iss: Some(issuer.clone()),
             logged_in_ago: Duration::ZERO,
-            extra_keys: 0,
+            more_keys: (0, 0),
             grants_acr: true,
         };
         let inner = Arc::new(Inner {
@@ -335,12 +335,15 @@ async fn published(State(inner): State<Arc<Inner>>) -> Response {
     let knobs = inner.knobs();
     let mut keys = locked(&inner.keys).published();
     if let Some(list) = keys["keys"].as_array_mut() {
-        let one = list[0].clone();
-        for number in 0..knobs.extra_keys {
-            let mut more = one.clone();
-            more["kid"] = Value::from(format!("extra-{number}"));
-            list.insert(0, more);
-        }
+        let more = |number: usize| {
+            let mut key = list[0].clone();
+            key["kid"] = Value::from(format!("more-{number}"));
+            key
+        };
+        let (before, behind) = knobs.more_keys;
+        let mut all: Vec<Value> = (0..before + behind).map(more).collect();
+        all.insert(before, list[0].clone());
+        *list = all;
     }
     json_text(&keys, knobs.padding)
 }
