@@ -112,7 +112,11 @@ impl Pattern {
 }
 
 #[cfg(test)]
+mod lenient;
+
+#[cfg(test)]
 mod tests {
+    use super::lenient::lenient;
     use super::*;
     use proptest::prelude::*;
 
@@ -194,37 +198,6 @@ mod tests {
         for wrong in ["", "a", "/a/../b", "/a//*", "/a*", "*", "/%2e"] {
             assert!(Pattern::parse(wrong).is_err(), "{wrong}");
         }
-    }
-
-    /// A path as a lenient server may read it: decoded twice, backslashes turned, parameters cut, slashes merged, dots resolved.
-    fn lenient(path: &str) -> String {
-        let decode = |text: &str| {
-            let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
-            while at < bytes.len() {
-                match (bytes[at], hexadecimal(&bytes[at + 1..])) {
-                    (b'%', Some(byte)) => {
-                        out.push(byte);
-                        at += 3;
-                    }
-                    (byte, _) => {
-                        out.push(byte);
-                        at += 1;
-                    }
-                }
-            }
-            String::from_utf8_lossy(&out).into_owned()
-        };
-        let text = decode(&decode(path)).replace('\\', "/");
-        let text = text.split(['?', '#', '\0']).next().unwrap_or_default().to_owned();
-        let mut resolved: Vec<&str> = Vec::new();
-        for segment in text.split('/').map(|segment| segment.split(';').next().unwrap_or_default()) {
-            match segment {
-                "" | "." => {}
-                ".." => drop(resolved.pop()),
-                segment => resolved.push(segment),
-            }
-        }
-        format!("/{}", resolved.join("/"))
     }
 
     proptest! {

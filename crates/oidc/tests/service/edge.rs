@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::envoy::Envoy;
 use testbed::front;
 use testbed::pki::Identity;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// A host whose routes name a profile; without one they name none.
@@ -70,6 +70,19 @@ pub(crate) async fn start_judged(service: &str, backend: SocketAddr, filters: &[
     front.start(backend).await.unwrap()
 }
 
+/// The same, by an Envoy that reads paths before it asks; what it does with `%2F` and `%5C` is said.
+pub(crate) async fn start_reading(service: &str, backend: SocketAddr, slashes: &str) -> (Envoy, SocketAddr) {
+    let paths = json!({
+        "normalize_path": true, "merge_slashes": true, "path_with_escaped_slashes_action": slashes,
+    });
+    front::Spec::new("oidc", service.parse().unwrap())
+        .filter("ext_authz", &by_grpc())
+        .manager(&paths)
+        .start(backend)
+        .await
+        .unwrap()
+}
+
 /// The same with TLS towards browsers.
 pub(crate) async fn start_tls(service: &str, backend: SocketAddr, identity: &Identity) -> (Envoy, SocketAddr) {
     start_with(front::Spec::new("oidc", service.parse().unwrap()).tls(identity), &by_grpc(), backend).await
@@ -117,4 +130,18 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<St
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     tokio::time::timeout(testbed::PATIENCE, exchange).await?
+}
+
+/// The status of the answer to bytes that are sent as they are; nothing when there is none. Whoever only wants this need not wait
+/// for Envoy to close.
+pub(crate) async fn status(address: SocketAddr, bytes: &[u8]) -> Option<u16> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(bytes).await?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await?;
+        std::io::Result::Ok(line)
+    };
+    let line = tokio::time::timeout(testbed::PATIENCE, exchange).await.ok()?.ok()?;
+    line.split(' ').nth(1)?.parse().ok()
 }

@@ -222,7 +222,17 @@ async fn a_new_configuration_is_taken_over_and_a_bad_one_is_not() {
     let failed = async || house.service.metric("config_reload_failures_total", &["config"]).await > 0;
     testbed::wait::wait_until("the bad configuration to be seen", testbed::PATIENCE, failed).await.unwrap();
     assert_eq!(browser.get("https://app.example/").await.status, 403, "the last good one stays");
-    assert!(house.service.log().contains("profiles.web.rules[0].allow"), "{}", house.service.log());
+    let log = house.service.log();
+    assert!(log.contains("profiles.web.rules[0].allow") && log.contains("oidc.yaml"), "{log}");
+    // What is not even a field is said with its line.
+    house.service.configure(&with("    anonimous: []\n"));
+    let said = async || house.service.log().contains("anonimous");
+    testbed::wait::wait_until("the field to be named", testbed::PATIENCE, said).await.unwrap();
+    let file = std::fs::read_to_string(house.service.dir.path().join("oidc.yaml")).unwrap();
+    let line = file.lines().position(|line| line.contains("anonimous")).unwrap() + 1;
+    let log = house.service.log();
+    assert!(log.contains(&format!("oidc.yaml:{line}:")), "line {line}: {log}");
+    assert_eq!(browser.get("https://app.example/").await.status, 403, "the last good one stays");
     house.service.configure(&with(""));
     let passes = async || browser.clone().get("https://app.example/").await.status == 200;
     testbed::wait::wait_until("the rule to go", testbed::PATIENCE, passes).await.unwrap();

@@ -131,3 +131,35 @@ async fn other_filters_and_logs_know_who_it_is() {
         .unwrap();
     assert!(line.contains("\"subject\":\"ann\"") && line.contains("\"provider\":\"main\""), "{line}");
 }
+
+#[tokio::test]
+async fn a_rate_limit_may_be_of_whoever_is_logged_in() {
+    let house = House::start("profiles:\n  web: {providers: [main]}\n").await;
+    // By what the service tells other filters of the request.
+    let subject = json!({ "metadata": {
+        "descriptor_key": "subject",
+        "source": "DYNAMIC",
+        "metadata_key": { "key": "envoy.filters.http.ext_authz", "path": [{ "key": "subject" }] },
+    }});
+    let bucket = |tokens: u32| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "3600s" });
+    let all = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" }});
+    let limit = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        "stat_prefix": "limit",
+        "filter_enabled": all,
+        "filter_enforced": all,
+        "token_bucket": bucket(1000),
+        "rate_limits": [{ "actions": [subject] }],
+        "descriptors": [{ "entries": [{ "key": "subject", "value": "ann" }], "token_bucket": bucket(3) }],
+    });
+    let filters = [("local_ratelimit", limit)];
+    let (_envoy, address) = crate::edge::start_judged(&house.service.grpc, house.backend.address(), &filters).await;
+    let mut ann = testbed::client::Browser::new(address);
+    assert_eq!(ann.open("https://app.example/").await.status, 200);
+    house.provider.log_in_as(&json!({ "sub": "bob" }));
+    let mut bob = testbed::client::Browser::new(address);
+    for number in 2..=6 {
+        assert_eq!(ann.get("https://app.example/").await.status, if number > 3 { 429 } else { 200 }, "{number}");
+        assert_eq!(bob.open("https://app.example/").await.status, 200, "{number}");
+    }
+}

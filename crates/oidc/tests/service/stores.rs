@@ -13,12 +13,17 @@ use crate::house::{House, Service, WEB, main_provider};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 
+/// The server behind is told the provider's name of the session, too.
+fn web() -> String {
+    WEB.replace("x-user: sub", "x-user: sub, x-sid: sid")
+}
+
 async fn house(sessions: &str) -> House {
     let provider = crate::house::provider().await;
     let dir = tempfile::TempDir::with_prefix("oidc-").unwrap();
     std::fs::write(dir.path().join("key"), SECRET).unwrap();
     let settings =
-        format!("{}defaultProfile: web\n{WEB}sessions: {sessions}\nkeys: [DIR/key]\n", main_provider(&provider));
+        format!("{}defaultProfile: web\n{}sessions: {sessions}\nkeys: [DIR/key]\n", main_provider(&provider), web());
     let service = Service::start_in(dir, &settings).await.reached().await;
     let backend = Echo::http().spawn().await.unwrap();
     let (envoy, address) = edge::start(&service.grpc, backend.address()).await;
@@ -96,8 +101,9 @@ async fn the_back_channel_ends_a_session_on_every_replica() {
     let dir = tempfile::TempDir::with_prefix("oidc-").unwrap();
     std::fs::write(dir.path().join("key"), SECRET).unwrap();
     let settings = format!(
-        "{}defaultProfile: web\n{WEB}sessions: {{store: {{redis: {{server: {{address: '{}'}}}}}}}}\nkeys: [DIR/key]\n",
+        "{}defaultProfile: web\n{}sessions: {{store: {{redis: {{server: {{address: '{}'}}}}}}}}\nkeys: [DIR/key]\n",
         main_provider(&one.provider),
+        web(),
         redis.address()
     );
     let two = Service::start_in(dir, &settings).await.reached().await;
@@ -118,6 +124,92 @@ async fn the_back_channel_ends_a_session_on_every_replica() {
         format!("logout_token={token}"),
     );
     assert_eq!(replayed.send().await.unwrap().status, 400, "used at the other already");
+    // One session of several, by its name at the provider: through the back channel and the front.
+    let query = |sid: &str| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("iss", &one.provider.issuer()).append_pair("sid", sid).finish()
+    };
+    for channel in ["back", "front"] {
+        let (gone, stays) = (one.logged_in().await, one.logged_in().await);
+        let elsewhere = |browser: &Browser| {
+            let mut there = Browser::new(second);
+            there.cookies = browser.cookies.clone();
+            there
+        };
+        let sid =
+            elsewhere(&gone).get("https://app.example/").await.echoed().unwrap().header("x-sid").unwrap().to_owned();
+        let request = match channel {
+            "back" => {
+                let token = one.provider.logout_token("edge", &json!({ "sid": sid })).unwrap();
+                let url = format!("http://{}/oauth2/backchannel", one.service.http);
+                testbed::client::Request::post(&url, format!("logout_token={token}"))
+            }
+            _ => one.browser().request("GET", &format!("https://app.example/oauth2/frontchannel?{}", query(&sid))),
+        };
+        assert_eq!(request.send().await.unwrap().status, 200, "{channel}");
+        assert_eq!(elsewhere(&gone).get("https://app.example/").await.status, 302, "{channel}");
+        assert_eq!(elsewhere(&stays).get("https://app.example/").await.status, 200, "{channel}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_logged_in_stays_so_when_another_redis_takes_over() {
+    let mut master = Spec::new().start().await.unwrap();
+    let (ip, port) = (master.address().ip().to_string(), master.address().port().to_string());
+    let replica = Spec::new().args(["--replicaof", &ip, &port]).start().await.unwrap();
+    let watcher = testbed::redis::sentinel("edge", &master, 1).await.unwrap();
+    let server = format!("sentinel: {{master: edge, addresses: ['{}']}}", watcher.address());
+    let house = house(&format!("{{store: {{redis: {{deadline: 1s, server: {{{server}}}}}}}}}")).await;
+    let browser = house.logged_in().await;
+    let keys = async |redis: &Redis| redis.command(&["KEYS", "portcullis:s:*"]).await.unwrap();
+    let own = keys(&master).await;
+    wait_until("the replica to have the session", PATIENCE, async || keys(&replica).await == own).await.unwrap();
+    master.kill().unwrap();
+    let goes_on = async || {
+        let status = browser.clone().get("https://app.example/").await.status.as_u16();
+        assert!(status == 200 || status == 503, "nobody is sent to log in again: {status}");
+        status == 200
+    };
+    wait_until("the session at the new master", PATIENCE, goes_on).await.unwrap();
+    // And it takes new ones, once it is the master.
+    let written = async || house.browser().open("https://app.example/").await.status == 200;
+    wait_until("a login at the new master", PATIENCE, written).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_nothing_refuses_logins_and_keeps_who_is_in() {
+    let (redis, house) = on_redis("").await;
+    let browser = house.logged_in().await;
+    let other = Spec::new().start().await.unwrap();
+    // A replica of nobody who is there: what it has can be read, and nothing written.
+    redis.command(&["CONFIG", "SET", "replica-serve-stale-data", "yes"]).await.unwrap();
+    let (ip, port) = (other.address().ip().to_string(), other.address().port().to_string());
+    drop(other);
+    redis.command(&["REPLICAOF", &ip, &port]).await.unwrap();
+    assert_eq!(browser.clone().get("https://app.example/").await.status, 200);
+    let answer = house.browser().open("https://app.example/").await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("5")), "{}", answer.text());
+    assert!(house.service.metric("oidc_store_failures_total", &[]).await > 0);
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    let back = async || house.browser().open("https://app.example/").await.status == 200;
+    wait_until("logins to be kept again", PATIENCE, back).await.unwrap();
+    assert_eq!(browser.clone().get("https://app.example/").await.status, 200);
+}
+
+#[tokio::test]
+async fn one_cookie_is_all_there_is_whatever_the_tokens_weigh() {
+    let redis = Spec::new().start().await.unwrap();
+    let in_redis = format!("redis: {{server: {{address: '{}'}}}}", redis.address());
+    for store in ["memory: {}", &in_redis] {
+        let house = house(&format!("{{store: {{{store}}}}}")).await;
+        let groups: Vec<String> = (0..700).map(|number| format!("group-{number}")).collect();
+        house.provider.log_in_as(&json!({ "sub": "ann", "groups": groups }));
+        let mut browser = house.browser();
+        let seen = browser.open("https://app.example/").await.echoed().unwrap();
+        assert_eq!(seen.header("x-groups").unwrap(), groups.join(","), "{store}");
+        let cookies: Vec<usize> = browser.cookies.values().map(String::len).collect();
+        assert!(cookies.len() == 1 && cookies[0] < 64, "{store}: {cookies:?}");
+    }
 }
 
 #[tokio::test]
