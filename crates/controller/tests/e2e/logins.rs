@@ -1,7 +1,6 @@
 //! Logins from a policy to a request of somebody known: the real single sign-on service, told by the controller, asked by Envoy,
 //! and an identity provider.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -14,13 +13,13 @@ use testbed::process::{Process, Spec};
 use testbed::wait::wait_for;
 
 use crate::harness::{Case, free_port, local};
-use crate::objects::{gateway, listener};
+use crate::objects::{gateway, listener, service_with, slice};
 use crate::scene::{Scene, http_route};
 
 /// The provider's secret for us.
 const SECRET: &str = "s3cret";
 
-/// A house with two routes, each with a host of its own.
+/// A house with three routes, each with a host of its own.
 struct House {
     scene: Scene,
     provider: Arc<Provider>,
@@ -47,7 +46,8 @@ impl House {
                 format!("hostnames: [{name}.shop.example]\n  rules: [{{backendRefs: [{{name: a, port: 80}}]}}]");
             http_route(name, &fields)
         };
-        let scene = Scene::configured(&config, &gateway, &["a"], &(route("one") + &route("two"))).await?;
+        let routes = ["one", "two", "three"].map(route).concat();
+        let scene = Scene::configured(&config, &gateway, &["a"], &routes).await?;
         let house = Self { scene, provider, service: None, port };
         house.secret(SECRET)?;
         Ok(house)
@@ -55,23 +55,48 @@ impl House {
 
     /// The service, which gets its profiles from the controller.
     fn serve(&mut self) -> Result<()> {
-        let file = self.settings("[127.0.0.1]")?;
+        self.settings("[127.0.0.1]")?;
+        self.start_service()
+    }
+
+    /// The service, with the settings that it has.
+    fn start_service(&mut self) -> Result<()> {
+        let file = self.case().path().join("oidc.yaml");
         let program = testbed::binary::binary("oidc", "portcullis-oidc")?;
         self.service = Some(Spec::new(program).arg("--config-path").arg(file).start()?);
         Ok(())
     }
 
     /// Writes the service's settings: who may be inside.
-    fn settings(&self, inside: &str) -> Result<PathBuf> {
-        let file = self.case().path().join("oidc.yaml");
-        let settings = format!(
-            "grpc: {{address: '{}'}}\nhttp: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\n\
-             xds: {{address: 'unix:{}'}}\ncookies: {{insecure: true}}\npolicyInternalHosts: {inside}\n",
-            local(self.port),
-            self.case().path().join("run/oidc.sock").display()
+    fn settings(&self, inside: &str) -> Result<()> {
+        let socket = self.case().path().join("run/oidc.sock");
+        self.write_settings(&format!(
+            "xds: {{address: 'unix:{}'}}\ncookies: {{insecure: true}}\npolicyInternalHosts: {inside}\n",
+            socket.display()
+        ))
+    }
+
+    /// Writes the service's settings beside its ports.
+    fn write_settings(&self, settings: &str) -> Result<()> {
+        let ports = format!(
+            "grpc: {{address: '{}'}}\nhttp: {{address: '127.0.0.1:0'}}\nadmin: {{address: '127.0.0.1:0'}}\n",
+            local(self.port)
         );
-        std::fs::write(&file, settings)?;
-        Ok(file)
+        Ok(std::fs::write(self.case().path().join("oidc.yaml"), ports + settings)?)
+    }
+
+    /// Has Envoy ask the service about a route, by `extAuth`: with this item of `contextExtensions` in YAML's flow style.
+    fn asks(&self, route: &str, context: &str) -> Result<()> {
+        let text = format!(
+            "apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: SecurityPolicy
+metadata: {{name: {route}, namespace: default}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {route}}}]
+  extAuth: {{contextExtensions: [{context}], grpc: {{backendRefs: [{{name: sso, port: 80}}]}}}}
+"
+        );
+        self.case().write(route, &text)
     }
 
     fn case(&self) -> &Case {
@@ -139,6 +164,7 @@ fn told(answer: &Response, header: &str) -> Option<Value> {
 
 const ONE: &str = "http://one.shop.example/basket?n=1";
 const TWO: &str = "http://two.shop.example/orders";
+const THREE: &str = "http://three.shop.example/open";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_has_people_log_in_until_it_is_gone() -> Result<()> {
@@ -308,4 +334,96 @@ async fn a_secret_is_rotated_under_those_who_are_logged_in() -> Result<()> {
     let shown = house.case().ask("/config_dump").await.map(|shown| shown.to_string()).unwrap_or_default();
     ensure!(!shown.contains(SECRET), "{shown}");
     Ok(())
+}
+
+/// A house whose service has profiles of its own, for all who have logged in and for operators; routes name them by
+/// `contextExtensions`.
+async fn with_profiles() -> Result<House> {
+    let mut house = House::start().await?;
+    house.write_settings(&format!(
+        "providers:\n  main: {{issuer: '{}', clientId: edge, clientSecret: {SECRET}, insecure: true}}\n\
+         cookies: {{insecure: true, domain: shop.example}}\n\
+         profiles:\n  all: {{providers: [main], upstream: {{headers: {{x-user: sub, x-groups: groups}}}}}}\n  \
+         operators:\n    providers: [main]\n    upstream: {{headers: {{x-user: sub}}}}\n    \
+         rules: [{{name: operators, allow: \"'ops' in groups\"}}]\n",
+        house.provider.issuer()
+    ))?;
+    house.start_service()?;
+    let service = service_with("default", "sso", "{name: p, port: 80, appProtocol: kubernetes.io/h2c}", "");
+    house.case().write("sso", &(service + &slice("default", "sso", 0, local(house.port), "ready: true")))?;
+    // One of the two names stands in a ConfigMap.
+    let named = "{name: profile, type: ValueRef, valueRef: {group: '', kind: ConfigMap, name: sso, key: profile}}";
+    house.case().write("named", &profile_in_map("operators"))?;
+    house.asks("one", "{name: profile, type: Value, value: all}")?;
+    house.asks("two", named)?;
+    for policy in ["one", "two"] {
+        house.case().condition("SecurityPolicy", policy, "Accepted", "True").await?;
+    }
+    Ok(house)
+}
+
+fn profile_in_map(profile: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: sso, namespace: default}}\ndata: {{profile: {profile}}}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_route_has_the_profile_that_its_policy_names() -> Result<()> {
+    let house = with_profiles().await?;
+    house.provider.log_in_as(&json!({ "sub": "ann", "groups": ["people"] }));
+    let ann = house.logged_in(ONE).await?;
+    let seen = ann.clone().get(ONE).await.echoed()?;
+    ensure!((seen.header("x-user"), seen.header("x-groups")) == (Some("ann"), Some("people")), "{seen:?}");
+    // The same login, and another profile.
+    let logins = house.provider.count(Event::Authorize);
+    let refused = ann.clone().open(TWO).await;
+    ensure!(refused.status == 403 && refused.text().contains("not allowed"), "{} {}", refused.status, refused.text());
+    ensure!(house.provider.count(Event::Authorize) == logins, "somebody had to log in again");
+    house.provider.log_in_as(&json!({ "sub": "bob", "groups": ["people", "ops"] }));
+    let bob = house.logged_in(TWO).await?;
+    for url in [ONE, TWO] {
+        let seen = bob.clone().get(url).await.echoed()?;
+        ensure!(seen.header("x-user") == Some("bob"), "{url}: {seen:?}");
+    }
+    house.scene.expect(&[("one.shop.example/", "401"), ("two.shop.example/", "401")]).await?;
+
+    // A route without a policy is not touched: what comes is what was sent, our cookie and headers of our names included.
+    let seen = ann.clone().get_with(THREE, &[("x-user", "whoever")]).await.echoed()?;
+    let cookies = seen.header("cookie").unwrap_or_default();
+    ensure!(cookies.contains("portcullis=") && seen.header("x-user") == Some("whoever"), "{seen:?}");
+    house.scene.expect(&[("three.shop.example/", "a")]).await?;
+    let seen = ann.clone().get_with(ONE, &[("x-user", "whoever")]).await.echoed()?;
+    ensure!(seen.header("cookie").is_none() && seen.all("x-user") == ["ann"], "{seen:?}");
+
+    // No client says which profile its request has.
+    for name in ["profile", "x-profile", "x-envoy-auth-profile"] {
+        let answer = ann.clone().get_with(TWO, &[(name, "all")]).await;
+        ensure!(answer.status == 403, "{name}: {}", answer.status);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_profile_of_a_route_changes_with_its_policy() -> Result<()> {
+    let house = with_profiles().await?;
+    house.provider.log_in_as(&json!({ "sub": "ann", "groups": ["people"] }));
+    let ann = house.logged_in(ONE).await?;
+    house.until(&ann, TWO, "the operators' page", |answer| answer.status == 403).await?;
+    // By the policy, and by what its reference leads to.
+    house.asks("one", "{name: profile, type: Value, value: operators}")?;
+    house.until(&ann, ONE, "the operators' rule", |answer| answer.status == 403).await?;
+    house.case().write("named", &profile_in_map("all"))?;
+    house.until(&ann, TWO, "no rule", |answer| answer.status == 200).await?;
+    // One that is not there lets nobody pass, nor does none: there is no default.
+    house.asks("one", "{name: profile, type: Value, value: nobody}")?;
+    let none = |answer: &Response| answer.status == 403 && answer.text().contains("no_profile");
+    house.until(&ann, ONE, "a profile that is not there", none).await?;
+    house.asks("one", "{name: other, type: Value, value: all}")?;
+    house.until(&ann, ONE, "no profile", none).await?;
+    house.asks("one", "{name: profile, type: Value, value: all}")?;
+    house.until(&ann, ONE, "the profile", |answer| answer.status == 200).await?;
+    house.case().remove("one")?;
+    let untouched = |answer: &Response| answer.echoed().is_ok_and(|seen| seen.header("x-user").is_none());
+    house.until(&ann, ONE, "the route without a policy", untouched).await
 }
