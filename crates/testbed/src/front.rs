@@ -19,6 +19,7 @@ pub struct Spec {
     service: Value,
     filters: Vec<Value>,
     manager: Value,
+    http2: bool,
     tls: Option<Identity>,
     quic: Option<Identity>,
 }
@@ -26,14 +27,7 @@ pub struct Spec {
 impl Spec {
     /// With a service that is asked by gRPC, as a cluster of this name.
     pub fn new(cluster: &str, service: SocketAddr) -> Self {
-        let mut service = self::cluster(cluster, service);
-        service["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": { "http2_protocol_options": {} },
-            }
-        });
-        Self::asking(service)
+        Self::asking(by_http2(self::cluster(cluster, service)))
     }
 
     /// With a service that is asked by HTTP/1.1.
@@ -47,7 +41,7 @@ impl Spec {
             "stat_prefix": "http",
             "use_remote_address": true,
         });
-        Self { service, filters: Vec::new(), manager, tls: None, quic: None }.route(&json!({}))
+        Self { service, filters: Vec::new(), manager, http2: false, tls: None, quic: None }.route(&json!({}))
     }
 
     /// Adds a filter behind those that there are.
@@ -86,6 +80,13 @@ impl Spec {
         self
     }
 
+    /// Speaks HTTP/2 with the backend.
+    #[must_use]
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
+    }
+
     /// Speaks TLS with clients.
     #[must_use]
     pub fn tls(mut self, identity: &Identity) -> Self {
@@ -103,7 +104,7 @@ impl Spec {
     /// The bootstrap, with the listener `http`, and `http3` where that is wanted.
     pub fn bootstrap(self, backend: SocketAddr) -> Value {
         let router = json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" });
-        let Self { service, filters, manager, tls, quic } = self.filter("router", &router);
+        let Self { service, filters, manager, http2, tls, quic } = self.filter("router", &router);
         let manager = laid_over(manager, &json!({ "http_filters": filters }));
         let tls = tls.map(|identity| socket("tls.v3.DownstreamTlsContext", &certificate(&identity)));
         let mut listeners = vec![listener("http", "TCP", &manager, tls)];
@@ -114,7 +115,9 @@ impl Spec {
             quic["udp_listener_config"] = json!({ "quic_options": {} });
             listeners.push(quic);
         }
-        json!({ "static_resources": { "listeners": listeners, "clusters": [service, cluster("backend", backend)] } })
+        let backend = cluster("backend", backend);
+        let backend = if http2 { by_http2(backend) } else { backend };
+        json!({ "static_resources": { "listeners": listeners, "clusters": [service, backend] } })
     }
 
     /// Starts Envoy; with the address of its listener.
@@ -151,6 +154,16 @@ pub fn laid_over(mut base: Value, fields: &Value) -> Value {
         base[name] = value.clone();
     }
     base
+}
+
+fn by_http2(cluster: Value) -> Value {
+    let options = json!({ "typed_extension_protocol_options": {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http2_protocol_options": {} },
+        }
+    }});
+    laid_over(cluster, &options)
 }
 
 fn cluster(name: &str, address: SocketAddr) -> Value {

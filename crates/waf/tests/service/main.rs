@@ -7,6 +7,7 @@ mod bodies;
 mod bypasses;
 mod envoy;
 mod failures;
+mod grpc;
 mod house;
 mod profiles;
 mod pseudo_headers;
