@@ -12,6 +12,7 @@ mod house;
 mod profiles;
 mod pseudo_headers;
 mod requests;
+mod rotation;
 mod streams;
 mod tools;
 mod traces;
