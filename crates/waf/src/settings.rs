@@ -43,14 +43,15 @@ pub struct Settings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Engine {
-    /// How many requests are judged at a time. Default: one a processor.
+    /// How many requests are judged at a time, and the processors that their rules may keep busy; half as many large requests are
+    /// judged beside them, on the same processors. Default: one a processor.
     pub threads: Option<u16>,
     /// How many may wait for that before others are refused with 503. Default 1024.
     pub max_waiting: usize,
     /// How long a step of a request may take, waiting included; it should be shorter than Envoy's `messageTimeout`. Default 1s.
     #[serde(with = "kit::duration")]
     pub deadline: Duration,
-    /// Memory that the engine shall not exceed, in bytes; its collector works harder near it. Default: no bound.
+    /// Memory that the engine, which is Go's, shall not exceed, in bytes; its collector works harder near it. Default: no bound.
     pub memory_limit: u64,
     /// How much the engine's memory may grow between collections, in percent. Default 100.
     pub memory_growth: u16,

@@ -5,6 +5,7 @@
 mod audit;
 mod bodies;
 mod bypasses;
+mod engine;
 mod envoy;
 mod failures;
 mod grpc;
