@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,19 @@ impl Rotating {
         self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Lets go of a file that others have moved away, as logrotate does, and sees when they have emptied it.
+    fn look(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.as_ref().filter(|_| self.limit < u64::MAX) else { return Ok(()) };
+        let open = file.metadata()?;
+        let is_same = |there: &fs::Metadata| (there.dev(), there.ino()) == (open.dev(), open.ino());
+        if fs::metadata(&self.settings.path).is_ok_and(|there| is_same(&there)) {
+            self.size = open.len();
+        } else {
+            self.file = None;
+        }
+        Ok(())
+    }
+
     /// Writes all of a text or nothing.
     fn append(&mut self, text: &str) -> io::Result<()> {
         let (size, regular) = (self.size, self.limit < u64::MAX);
@@ -116,6 +130,7 @@ pub(super) fn numbered(path: &Path, number: usize) -> PathBuf {
 impl Sink for Rotating {
     fn write(&mut self, batch: &[Record]) -> Result<(), Lost> {
         let (mut lost, mut rest, mut rotated) = (None, batch, false);
+        self.look().map_err(|why| Lost { records: rest.len(), why })?;
         while !rest.is_empty() {
             self.opened().map_err(|why| Lost { records: rest.len() + lost_so_far(&lost), why })?;
             let (text, count) = self.fitting(rest, rotated);

@@ -112,7 +112,26 @@ fn a_file_that_is_taken_away_costs_no_old_one() {
     fs::remove_file(&path).unwrap();
     assert!(file.write(&records(&["four"])).is_ok());
     let old = |number| read(&numbered(&path, number));
-    assert_eq!((read(&path), old(2), old(3)), ("four\n".to_owned(), "two\n".to_owned(), "one\n".to_owned()));
+    assert_eq!((read(&path), old(1), old(2)), ("four\n".to_owned(), "two\n".to_owned(), "one\n".to_owned()));
+}
+
+#[test]
+fn a_file_that_others_rotate_is_left_to_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, moved) = (dir.path().join("a.log"), dir.path().join("a.log-1"));
+    let mut file = Rotating::open(settings(path.clone(), 100, 3)).unwrap();
+    assert!(file.write(&records(&["one"])).is_ok());
+    fs::rename(&path, &moved).unwrap();
+    assert!(file.write(&records(&["two"])).is_ok());
+    fs::rename(&path, dir.path().join("a.log-2")).unwrap();
+    fs::write(&path, "").unwrap();
+    assert!(file.write(&records(&["three"])).is_ok());
+    assert_eq!((read(&moved), read(&path)), ("one\n".to_owned(), "three\n".to_owned()));
+    // Copied and emptied: what is gone takes no room.
+    fs::write(&path, "").unwrap();
+    assert!(file.write(&records(&[&"x".repeat(96)])).is_ok());
+    assert_eq!(read(&path).len(), 97);
+    assert!(!numbered(&path, 1).exists());
 }
 
 #[test]
