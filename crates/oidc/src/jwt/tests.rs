@@ -122,7 +122,7 @@ fn keys_are_chosen_by_name_use_and_algorithm() {
     let mut for_encryption = one.jwk.clone();
     for_encryption["use"] = "enc".into();
     assert_eq!(check(&token, &keys(&[&for_encryption])).err(), Some(Refusal::UnknownKey));
-    let mut for_other = one.jwk.clone();
+    let mut for_other = one.jwk;
     for_other["alg"] = "ES384".into();
     assert_eq!(check(&token, &keys(&[&for_other])).err(), Some(Refusal::Signature));
 }

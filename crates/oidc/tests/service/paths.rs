@@ -25,7 +25,7 @@ fn targets() -> Vec<String> {
         usize::try_from(state >> 33).unwrap() % most
     };
     let mut target = |number: usize| {
-        let start = if number % 2 == 0 { "/public/" } else { "/" };
+        let start = if number.is_multiple_of(2) { "/public/" } else { "/" };
         let pieces = (0..below(7)).map(|_| PIECES[below(PIECES.len())]);
         format!("{start}{}", pieces.collect::<String>())
     };
