@@ -118,8 +118,7 @@ async fn gather(all: Weak<All>) {
 
 impl Lane {
     fn start(number: usize) -> io::Result<Self> {
-        // Before it sleeps others may run: where processors are busy they bring what is next, and nobody has to be woken.
-        let runtime = Builder::new_current_thread().enable_all().on_thread_park(thread::yield_now).build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         let (until, ended) = oneshot::channel::<()>();
         let (meter, metered) = mpsc::sync_channel(1);
         let handle = runtime.handle().clone();
