@@ -9,6 +9,7 @@
 mod calls;
 mod services;
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use services::{Kind, Service};
 use testbed::calls::{Load, Taken, is_wanted};
 use testbed::proc::processor_time;
+use testbed::process::{Process, Spec};
 use testbed::redis::{self, Redis};
 
 /// How long calls at a pace are measured each time, and calls as fast as they are answered.
@@ -37,9 +39,13 @@ async fn main() -> Result<()> {
     for kind in [Kind::Fixed, Kind::Sliding] {
         for descriptors in [1, 2, 10] {
             for connections in [1, 64] {
-                compare(&mut figures, &redis, kind, descriptors, connections).await?;
+                compare(&mut figures, &redis, Case { kind, descriptors, connections, neighbours: 0 }).await?;
             }
         }
+    }
+    for connections in [1, 64] {
+        let neighbours = thread::available_parallelism()?.get() + 1;
+        compare(&mut figures, &redis, Case { kind: Kind::Fixed, descriptors: 1, connections, neighbours }).await?;
     }
     if !is_wanted("memory") {
         println!("{}", Value::Array(figures.0));
@@ -53,14 +59,34 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// Who asks for what.
+#[derive(Clone, Copy)]
+struct Case {
+    kind: Kind,
+    descriptors: usize,
+    connections: u32,
+    /// How many processes compute beside them, without an end.
+    neighbours: usize,
+}
+
+impl Case {
+    fn title(self) -> String {
+        let Self { kind, descriptors, connections, neighbours } = self;
+        let beside = if neighbours > 0 { ", beside busy processes" } else { "" };
+        format!("{descriptors} descriptors, {connections} connections, {}{beside}", kind.name())
+    }
+}
+
 /// As fast as it goes, then for time and cost at half of what the reference can do, in turns. The reference has fixed windows
 /// only, which all else is compared to.
-async fn compare(figures: &mut Figures, redis: &Redis, kind: Kind, descriptors: usize, connections: u32) -> Result<()> {
-    let title = format!("{} descriptors, {connections} connections, {}", descriptors, kind.name());
+async fn compare(figures: &mut Figures, redis: &Redis, case: Case) -> Result<()> {
+    let (title, Case { kind, descriptors, connections, neighbours }) = (case.title(), case);
     if !is_wanted(&title) {
         return Ok(());
     }
     eprintln!("  {title}");
+    let computing = |_| Spec::new("sh").args(["-c", "while :; do :; done"]).start();
+    let _neighbours: Vec<Process> = (0..neighbours).map(computing).collect::<Result<_>>()?;
     redis.command(&["FLUSHALL"]).await?;
     // One is idle while the other is measured.
     let services = [Service::ours(redis, kind).await?, Service::reference(redis).await?];

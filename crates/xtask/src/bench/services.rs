@@ -13,7 +13,7 @@ use crate::workspace::{self, cargo};
 pub(super) fn ratelimit(cases: &Cases) -> Result<Vec<Measure>> {
     tools::ratelimit()?;
     tools::redis()?;
-    measure("ratelimit", "about six minutes", cases)
+    measure("ratelimit", "about nine minutes", cases)
 }
 
 /// Checks by where the session is.
