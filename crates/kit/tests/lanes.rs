@@ -103,7 +103,14 @@ async fn until(several: bool, clients: &mut [Client], takes: Duration) {
 }
 
 /// All calls of some connections in one lane, then in several, where there are, and in one again.
-async fn there_and_back(lanes: &Lanes, mut clients: Vec<Client>) {
+async fn there_and_back<I>(lanes: &Lanes, connect: impl AsyncFn() -> I)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(client(connect().await).await);
+    }
     until(false, &mut clients, Duration::ZERO).await;
     until(lanes.runtimes().len() > 1, &mut clients, Duration::from_millis(3)).await;
     until(false, &mut clients, Duration::ZERO).await;
@@ -114,22 +121,14 @@ async fn connections_over_unix_sockets_move() {
     let (kit, lanes, dir) = (testing::kit(), Lanes::start_gathered().unwrap(), tempfile::tempdir().unwrap());
     let path = dir.path().join("grpc.sock");
     start(&kit, &lanes, Address::Unix(path.clone()), None).await;
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        clients.push(client(UnixStream::connect(&path).await.unwrap()).await);
-    }
-    there_and_back(&lanes, clients).await;
+    there_and_back(&lanes, async || UnixStream::connect(&path).await.unwrap()).await;
 }
 
 #[tokio::test]
 async fn connections_over_tcp_move() {
     let (kit, lanes) = (testing::kit(), Lanes::start_gathered().unwrap());
     let Address::Tcp(address) = start(&kit, &lanes, loopback(), None).await else { unreachable!() };
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        clients.push(client(TcpStream::connect(&address).await.unwrap()).await);
-    }
-    there_and_back(&lanes, clients).await;
+    there_and_back(&lanes, async || TcpStream::connect(&address).await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -145,10 +144,9 @@ async fn connections_over_tls_move() {
     let settings = ClientSettings { ca, ..ClientSettings::default() };
     let connector = TlsConnector::from(Reloading::fixed(client_config(&settings, Protocols::Http2).unwrap()).get());
     let name = ServerName::try_from("localhost").unwrap();
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
+    let connect = async || {
         let stream = TcpStream::connect(&address).await.unwrap();
-        clients.push(client(connector.connect(name.clone(), stream).await.unwrap()).await);
-    }
-    there_and_back(&lanes, clients).await;
+        connector.connect(name.clone(), stream).await.unwrap()
+    };
+    there_and_back(&lanes, connect).await;
 }
