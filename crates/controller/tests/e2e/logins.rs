@@ -132,12 +132,14 @@ spec:
         Browser::new(local(self.scene.port))
     }
 
-    /// Opens a page with a new browser until somebody is known there.
+    /// Opens a page with a new browser until somebody is known there. A page alone is not enough: a route whose policy
+    /// Envoy does not have yet shows it to everybody.
     async fn logged_in(&self, url: &str) -> Result<Browser> {
         let open = async || {
             let mut browser = self.browser();
+            let logins = self.provider.count(Event::Authorize);
             let answer = browser.open(url).await;
-            (answer.status == 200).then_some(browser)
+            (answer.status == 200 && self.provider.count(Event::Authorize) > logins).then_some(browser)
         };
         wait_for(&format!("a login at {url}"), PATIENCE, open).await.with_context(|| self.words())
     }
@@ -356,8 +358,10 @@ async fn with_profiles() -> Result<House> {
     house.case().write("named", &profile_in_map("operators"))?;
     house.asks("one", "{name: profile, type: Value, value: all}")?;
     house.asks("two", named)?;
-    for policy in ["one", "two"] {
-        house.case().condition("SecurityPolicy", policy, "Accepted", "True").await?;
+    for route in ["one", "two"] {
+        house.case().condition("SecurityPolicy", route, "Accepted", "True").await?;
+        // Envoy has it, and the service its settings.
+        house.scene.until(&format!("{route}.shop.example/"), "401").await?;
     }
     Ok(house)
 }
