@@ -264,7 +264,7 @@ impl Channel {
             }
             _ => {}
         }
-        for (name, version, _) in flight.updates.iter().filter(|(name, ..)| culprits.contains(name)) {
+        for (name, version, _) in updates().filter(|(name, ..)| culprits.contains(name)) {
             let (message, revision) = (Arc::clone(message), flight.revision);
             let rejection = Rejection { version: *version, revision, message, at: now.wall };
             self.record.rejected.insert(name.clone(), rejection);

@@ -75,3 +75,17 @@ fn an_unnamed_culprit_is_found_by_halves() {
         assert_eq!(record.resources, names.len());
     }
 }
+
+#[test]
+fn what_was_let_go_of_before_it_was_rejected_is_no_rejection() {
+    let mut client = settled(Protocol::Delta);
+    client.set(&full().next(2).set(ROUTE, [("r", "bad")]).build());
+    let route = client.one();
+    let let_go = Names::Delta { subscribe: vec![], unsubscribe: vec!["r".to_owned()], initial: vec![] };
+    client.request(ROUTE, "", None, let_go);
+    client.nack(&route, "no");
+    client.set(&full().next(3).set(ROUTE, Vec::<(String, String)>::new()).build());
+    assert!(client.session.records()[ROUTE].rejected.is_empty());
+    assert!(client.poll().is_empty());
+    assert_eq!(client.acked(ROUTE), Some(3));
+}
