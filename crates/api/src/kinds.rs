@@ -104,6 +104,9 @@ macro_rules! kinds {
         impl Resources {
             /// Puts a resource into its table, in place of an older one of the same name.
             pub fn insert(&mut self, object: Object) {
+                if !self.unreadable.is_empty() {
+                    self.forget_unreadable(&object.reference());
+                }
                 match object {$(Object::$variant(object) => self.$field.insert(object),)*}
             }
 
@@ -120,6 +123,7 @@ macro_rules! kinds {
 
             /// Takes a resource out of its table.
             pub fn remove(&mut self, reference: &ObjectRef) {
+                self.forget_unreadable(reference);
                 let (namespace, name) = (reference.namespace.as_str(), reference.name.as_str());
                 match (reference.group.as_str(), reference.kind.as_str()) {
                     $(($group, stringify!($variant)) => self.$field.remove(namespace, name),)*

@@ -20,12 +20,13 @@ pub mod resources;
 pub mod route;
 pub mod rules;
 pub mod slices;
+pub mod stand_in;
 
 pub use kinds::{KINDS, Kind, Object, Scope};
 pub use multicluster::ServiceImport;
 pub use object::{ObjectRef, Stored};
 pub use parse::{ParseError, Parsed, parse};
-pub use resources::{Addresses, Facts, Rejection, Resources, Table};
+pub use resources::{Addresses, Facts, Rejection, Resources, Table, Unreadable};
 pub use route::{Route, RouteKind};
 pub use slices::SliceOwner;
 

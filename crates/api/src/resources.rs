@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use immutable_chunkmap::map::Map;
 
 use crate::{
-    ConfigMap, EndpointSlice, Namespace, ObjectRef, Route, RouteKind, Secret, Service, ServiceImport, Stored,
+    ConfigMap, EndpointSlice, Namespace, Object, ObjectRef, Route, RouteKind, Secret, Service, ServiceImport, Stored,
     ext::{Backend, BackendTrafficPolicy, EnvoyExtensionPolicy, EnvoyProxy, HttpRouteFilter, SecurityPolicy},
     gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet, ReferenceGrant},
 };
@@ -123,9 +123,14 @@ pub struct Resources {
     pub endpoint_slices: Table<EndpointSlice>,
     pub secrets: Table<Secret>,
     pub config_maps: Table<ConfigMap>,
+    /// What is there and cannot be read, and why; of none of these a good version was ever seen.
+    pub unreadable: Arc<Unreadable>,
     /// What was learned outside of the resources.
     pub facts: Arc<Facts>,
 }
+
+/// Why resources cannot be read, in words for whoever wrote them.
+pub type Unreadable = BTreeMap<ObjectRef, Arc<str>>;
 
 impl Resources {
     /// The routes of one kind.
@@ -165,7 +170,25 @@ impl Resources {
             && self.service_imports.same(&other.service_imports)
             && self.secrets.same(&other.secrets)
             && self.config_maps.same(&other.config_maps)
+            && Arc::ptr_eq(&self.unreadable, &other.unreadable)
             && Arc::ptr_eq(&self.facts, &other.facts)
+    }
+
+    /// Notes that a resource is there and cannot be read; `stand_in` takes its place, if there is one
+    /// ([`crate::stand_in::stand_in`]). It is forgotten with the next good version, and when the resource goes.
+    pub fn insert_unreadable(&mut self, reference: ObjectRef, why: &str, stand_in: Option<Object>) {
+        match stand_in {
+            Some(stand_in) => self.insert(stand_in),
+            None => self.remove(&reference),
+        }
+        Arc::make_mut(&mut self.unreadable).insert(reference, why.into());
+    }
+
+    /// It can be read, or it is gone.
+    pub(crate) fn forget_unreadable(&mut self, reference: &ObjectRef) {
+        if self.unreadable.contains_key(reference) {
+            Arc::make_mut(&mut self.unreadable).remove(reference);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     certificates::{Reasons, authorities, bundle},
     grants::Referrer,
     problem::{Problem, condition},
+    rejections::rejection,
     report::Condition,
     tls_options,
 };
@@ -93,7 +94,10 @@ impl BackendTlsIndex {
             }
         }
         let (mut checked, problems) = check(resources, policy);
-        let options = tls_options::judge(policy.spec.options.as_ref(), "options");
+        let options = match rejection(resources, &**policy) {
+            Some(problem) => Err(problem),
+            None => tls_options::judge(policy.spec.options.as_ref(), "options"),
+        };
         if let Err(problem) = &options {
             checked = Err(problem.clone());
         }

@@ -36,7 +36,7 @@ mod tls_options;
 mod translator;
 mod usage;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use api::ext::envoy_proxy::EnvoyProxySpec;
 
@@ -85,6 +85,9 @@ pub type CheckBootstrap = fn(&ir::Gateway) -> Result<(), String>;
 pub struct Translation {
     /// The fleets, ordered by name. An unchanged one is the same `Arc` as the time before.
     pub gateways: Vec<Arc<ir::Gateway>>,
+    /// The names of fleets of which nobody can say what they are to be, as their settings are not there or cannot be read. If
+    /// they are there, they stay as they are.
+    pub staying: BTreeSet<Arc<str>>,
     /// What is to be said of each resource.
     pub reports: Reports,
     /// Where that is something else than the time before.

@@ -13,7 +13,7 @@ mod overlaps;
 mod parameters;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -34,6 +34,8 @@ use crate::{
 pub(crate) struct Plan {
     /// The fleets of Envoys, ordered by name.
     pub(crate) fleets: Vec<Fleet>,
+    /// The names of fleets that stay as they are, if they are there.
+    pub(crate) staying: BTreeSet<Arc<str>>,
     /// The gateways of our classes, ordered by age.
     pub(crate) gateways: Vec<GatewayPlan>,
     /// All listeners of those gateways, ordered by precedence within each gateway.
@@ -65,6 +67,8 @@ pub(crate) struct Fleet {
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
     /// Where its access logs, metrics and traces go.
     pub(crate) telemetry: Sinks,
+    /// Nobody can say how its Envoys are to be run: all of it stays as it is.
+    pub(crate) stays: bool,
 }
 
 /// How Envoys are run, and who says so.
@@ -241,8 +245,10 @@ pub(crate) fn plan(resources: &Resources, options: &Options) -> Plan {
     let backend_tls = BackendTlsIndex::new(resources);
     let policies = Policies::new(resources);
     let default_gateways = gateways::defaults(&gateways);
+    let staying = gateways::staying(resources, &classes, &fleets);
+    let reports = Reports::new();
     let mut plan =
-        Plan { default_gateways, fleets, gateways, listeners, parents, backend_tls, policies, reports: Reports::new() };
+        Plan { default_gateways, fleets, staying, gateways, listeners, parents, backend_tls, policies, reports };
     parameters::follow(resources, options, &classes, &mut plan);
     plan
 }

@@ -204,6 +204,18 @@ impl<P: Policy> Index<P> {
         targets.iter().filter_map(|target| self.about(resources, *target).first().copied()).collect()
     }
 
+    /// What part in what holds at the head of a chain is refused: the first policy, or one that it is merged into.
+    fn refused(&self, resources: &Resources, chain: &[usize]) -> Option<Problem> {
+        let (first, rest) = chain.split_first()?;
+        let policy = &self.policies[*first];
+        rejection(resources, &**policy).or_else(|| {
+            policy.spec().merge_type()?;
+            let above = self.refused(resources, rest)?;
+            let words = format!("{} {}: {}", P::KIND, self.policies[*rest.first()?].name(), above.message);
+            Some(Problem::new(above.reason, format!("it is merged into {words}")))
+        })
+    }
+
     /// What holds at the head of a chain: the first policy, merged into the rest where it asks for that.
     fn merged(&self, chain: &[usize]) -> Option<Result<P::Spec, Problem>> {
         let (first, rest) = chain.split_first()?;
@@ -295,8 +307,8 @@ impl<'a> Effective<'a> {
         let Some(first) = chain.first() else { return };
         let policy = &index.policies[*first];
         out.policies.note(policy.reference(), chain[1..].iter().map(|other| index.policies[*other].reference()));
-        let rejected = rejection(rule.scope.resources, &**policy).map_or(Ok(()), Err);
-        let spec = rejected.and_then(|()| index.merged(&chain).transpose());
+        let refused = index.refused(rule.scope.resources, &chain).map_or(Ok(()), Err);
+        let spec = refused.and_then(|()| index.merged(&chain).transpose());
         if P::GUARDS && spec.is_err() {
             out.fail(rule);
         }

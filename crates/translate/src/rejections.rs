@@ -1,4 +1,5 @@
-//! What Envoy refused: it is left out, and its status has Envoy's words. And what the single sign-on service refused.
+//! What Envoy refused: it is left out, and its status has Envoy's words. And what the single sign-on service refused, and what
+//! nobody can read.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +7,15 @@ use api::{ObjectRef, Rejection, Resources, Stored};
 
 use crate::problem::Problem;
 
-/// Envoy's words about this generation of a resource, if it refused it.
+/// Envoy's words about this generation of a resource, if it refused it; or what is wrong with one that only stands in for one
+/// that cannot be read.
 pub(crate) fn rejection<T: Stored>(resources: &Resources, resource: &T) -> Option<Problem> {
-    if resources.facts.rejected.is_empty() {
+    if resources.facts.rejected.is_empty() && resources.unreadable.is_empty() {
         return None;
     }
-    words(&resources.facts.rejected, resource, "Envoy refused it")
+    let unreadable = resources.unreadable.get(&resource.reference());
+    let unreadable = unreadable.map(|why| Problem::new("Invalid", format!("it cannot be read: {why}")));
+    unreadable.or_else(|| words(&resources.facts.rejected, resource, "Envoy refused it"))
 }
 
 /// The words of the single sign-on service about this generation of a policy, if it refused it.

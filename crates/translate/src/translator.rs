@@ -72,17 +72,17 @@ impl Translator {
         usage::note(&mut made.usages, &plan, &changes);
         let changed = report(scope, &mut made, &changes, stands);
         let gateways = self.gateways(resources, &mut made, &changes);
-        let reports = made.reports.clone();
+        let (reports, staying) = (made.reports.clone(), plan.staying.clone());
         self.before = Some((resources.clone(), made));
-        Translation { gateways, reports, changed }
+        Translation { gateways, staying, reports, changed }
     }
 
-    /// Puts all fleets together.
+    /// Puts all fleets together, but for those that stay as they are.
     fn gateways(&mut self, resources: &Resources, made: &mut Made, changes: &[Change]) -> Vec<Arc<ir::Gateway>> {
         let Made { plan, standing, usages, tables, .. } = made;
         let (layer4, moves) = (standing.layer4(resources), Moves::of(changes));
         let mut builder = TableBuilder { plan, moves: &moves, tables };
-        let fleets = usages.iter_mut().enumerate();
+        let fleets = usages.iter_mut().enumerate().filter(|(fleet, _)| !plan.fleets[*fleet].stays);
         let gateways =
             fleets.map(|(fleet, usage)| assemble::gateway(plan, fleet, usage, &layer4, &mut builder, &mut self.fleets));
         let mut gateways: Vec<_> = gateways.collect();

@@ -12,7 +12,7 @@ mod endpoints;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +21,7 @@ use api::Resources;
 use endpoints::Moved;
 use envoy::type_url;
 use lower::{Lowered, lower};
-use translate::{Changed, Reports, Translator};
+use translate::{Changed, Reports, Translation, Translator};
 use xds::Snapshot;
 
 /// What the controller's configuration decides.
@@ -53,6 +53,9 @@ pub struct Output {
     pub resources: Resources,
     /// The fleets by name. An unchanged one is the same `Arc` as the time before.
     pub fleets: BTreeMap<Arc<str>, Arc<Fleet>>,
+    /// The names of fleets that stay as they are, if they are there ([`translate::Translation::staying`]). Those that were
+    /// known before are among the fleets.
+    pub staying: BTreeSet<Arc<str>>,
     /// What is to be said of each resource.
     pub reports: Reports,
     /// Where that is something else than in the output before.
@@ -89,19 +92,20 @@ impl State {
     }
 }
 
-/// What becomes of the resources. The output does not depend on the state, but for the numbers of revisions.
+/// What becomes of the resources. The output does not depend on the state, but for the numbers of revisions, and for fleets that
+/// stay as they are.
 pub fn compile(resources: &Resources, state: &mut State) -> Output {
     let start = Instant::now();
     let moved = Moved::between(state.last.as_ref().map(|last| &last.resources), resources);
-    let (gateways, reports, changed) =
+    let (gateways, staying, reports, changed) =
         match state.last.as_ref().filter(|last| only_endpoints_differ(&last.resources, resources)) {
             Some(last) => {
                 let gateways = last.fleets.values().map(|fleet| Arc::clone(&fleet.gateway));
-                (gateways.collect(), last.reports.clone(), Changed::default())
+                (gateways.collect(), last.staying.clone(), last.reports.clone(), Changed::default())
             }
             None => {
-                let translation = state.translator.translate(resources);
-                (translation.gateways, translation.reports, translation.changed)
+                let Translation { gateways, staying, reports, changed } = state.translator.translate(resources);
+                (with_staying(gateways, &staying, state.last.as_ref()), staying, reports, changed)
             }
         };
     let translated = Instant::now();
@@ -114,9 +118,21 @@ pub fn compile(resources: &Resources, state: &mut State) -> Output {
     });
     let fleets = fleets.collect();
     let times = Times { translate: translated - start, lower: done - translated, snapshot: done.elapsed() };
-    let output = Output { revision, resources: resources.clone(), fleets, reports, changed, times };
+    let output = Output { revision, resources: resources.clone(), fleets, staying, reports, changed, times };
     state.last = Some(output.clone());
     output
+}
+
+/// The gateways, and as they were before those that stay.
+fn with_staying(
+    gateways: Vec<Arc<ir::Gateway>>,
+    staying: &BTreeSet<Arc<str>>,
+    last: Option<&Output>,
+) -> Vec<Arc<ir::Gateway>> {
+    let before = |name| last.and_then(|last| last.fleets.get(name)).map(|fleet| Arc::clone(&fleet.gateway));
+    let known = staying.iter().filter(|name| gateways.iter().all(|gateway| gateway.name != **name));
+    let known: Vec<_> = known.filter_map(before).collect();
+    gateways.into_iter().chain(known).collect()
 }
 
 fn only_endpoints_differ(before: &Resources, now: &Resources) -> bool {

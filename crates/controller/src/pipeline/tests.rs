@@ -42,12 +42,21 @@ impl Bench {
     }
 
     fn write(&mut self, files: &[(&str, &str)]) -> Output {
+        let resources = self.read(files);
+        self.compile(&resources)
+    }
+
+    fn read(&mut self, files: &[(&str, &str)]) -> Resources {
         for (name, text) in files {
             fs::write(self.dir.path().join(name), text).unwrap();
         }
         let seen = self.source.read();
         assert_eq!(*seen.problems, []);
-        compile(&seen.resources, &mut self.state)
+        seen.resources
+    }
+
+    fn compile(&mut self, resources: &Resources) -> Output {
+        compile(resources, &mut self.state)
     }
 
     fn start() -> (Self, Output) {
@@ -59,6 +68,80 @@ impl Bench {
         ]);
         (bench, output)
     }
+}
+
+/// The class of [`GATEWAY`] with settings.
+fn with_settings(merge: bool) -> [(&'static str, String); 2] {
+    let reference =
+        "parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: settings, namespace: default}";
+    let class = GATEWAY.replacen("gatewayclass-controller}", &format!("gatewayclass-controller, {reference}}}"), 1);
+    let settings = format!(
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: {{name: settings}}\nspec: {{mergeGateways: \
+         {merge}}}\n"
+    );
+    [("gateway.yaml", class), ("settings.yaml", settings)]
+}
+
+/// A fleet stays as it is but for its end points.
+fn assert_stays(bench: &mut Bench, name: &str, before: &Output, resources: &Resources, what: &str) {
+    let lost = bench.compile(resources);
+    assert!(lost.staying.contains(name), "{what}: {:?}", lost.staying);
+    assert!(Arc::ptr_eq(&only(before).snapshot, &only(&lost).snapshot), "{what}");
+    let mut moved = resources.clone();
+    moved.endpoint_slices = bench.read(&[("a.yaml", &(service("a", "10.0.0.9") + &route("a", "/")))]).endpoint_slices;
+    let found = changed(before, &bench.compile(&moved));
+    assert!(found.len() == 1 && found[0].starts_with("ClusterLoadAssignment "), "{what}: {found:?}");
+    // To one that has not seen it before it is not there, and not to be taken away.
+    let fresh = Bench::new().compile(resources);
+    assert!(fresh.fleets.is_empty() && fresh.staying.contains(name), "{what}");
+}
+
+#[test]
+fn a_fleet_of_which_nobody_can_say_what_it_is_to_be_stays() {
+    for (merge, name) in [(false, "default/eg"), (true, "eg")] {
+        let (mut bench, _) = Bench::start();
+        let files = with_settings(merge);
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let a = service("a", "10.0.0.1") + &route("a", "/");
+        for lost in ["EnvoyProxy", "GatewayClass", "Gateway"] {
+            let good = bench.read(&[&files[..], &[("a.yaml", &a)]].concat());
+            let before = bench.compile(&good);
+            assert!(before.fleets.contains_key(name) && before.staying.is_empty());
+            let namespace = if lost == "GatewayClass" { "" } else { "default" };
+            let (group, object) = match lost {
+                "EnvoyProxy" => ("gateway.envoyproxy.io", "settings"),
+                _ => ("gateway.networking.k8s.io", "eg"),
+            };
+            let reference = api::ObjectRef::new(group, lost, namespace, object);
+            let mut unreadable = good.clone();
+            unreadable.insert_unreadable(reference.clone(), "spec: invalid type", None);
+            assert_stays(&mut bench, name, &before, &unreadable, &format!("{reference} cannot be read"));
+            bench.compile(&good);
+            let mut gone = good.clone();
+            gone.remove(&reference);
+            if lost == "EnvoyProxy" {
+                let before = bench.compile(&good);
+                assert_stays(&mut bench, name, &before, &gone, "the settings are gone");
+            } else {
+                // Who takes away the Gateway, or its class, wants the end of its fleet.
+                let after = bench.compile(&gone);
+                assert!(after.fleets.is_empty() && after.staying.is_empty(), "{reference}: {:?}", after.staying);
+            }
+        }
+    }
+}
+
+#[test]
+fn settings_that_one_gateway_of_many_lacks_keep_no_other_from_changing() {
+    let (mut bench, _) = Bench::start();
+    let [(class, text), settings] = with_settings(true);
+    let own = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: other}\nspec:\n  gatewayClassName: eg\n  \
+               infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: none}}\n  listeners:\n  - \
+               {name: http, protocol: HTTP, port: 81}\n";
+    let before = bench.write(&[(class, &(text + own)), (settings.0, &settings.1)]);
+    assert!(before.staying.is_empty(), "{:?}", before.staying);
+    let after = bench.write(&[("a.yaml", &(service("a", "10.0.0.1") + &route("a", "/other")))]);
+    assert!(!changed(&before, &after).is_empty());
 }
 
 fn only(output: &Output) -> &Arc<Fleet> {

@@ -48,6 +48,16 @@ pub(crate) fn examine(document: Value) -> Examined {
     }
 }
 
+impl Finding {
+    /// The field and what is wrong with it.
+    pub(crate) fn words(&self) -> String {
+        match self.field.as_str() {
+            "" => self.what.clone(),
+            field => format!("{field}: {}", self.what),
+        }
+    }
+}
+
 impl From<&ParseError> for Finding {
     fn from(error: &ParseError) -> Self {
         let text = error.to_string();

@@ -19,8 +19,8 @@ use testbed::{PATIENCE, wait::wait_for};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{
-    manifests::{gateway, http, namespace, route, service},
-    room::Room,
+    manifests::{EXTENSIONS, class, gateway, http, namespace, object, route, service},
+    room::{Room, controller_name},
 };
 
 /// A Room with what runs the Envoys of its Gateways. There is no node: of the Envoys there are only the objects.
@@ -39,8 +39,19 @@ impl Yard {
 
     /// The same, with a rate limit service to run when it's needed.
     async fn with(name: &str, objects: &str, service: Option<RateLimitService>) -> Self {
-        let room = Room::new(name).await;
-        let settings = settings(objects, name);
+        Self::of(Room::new(name).await, objects, service)
+    }
+
+    /// Everything that runs is another that knows nothing; what is in the cluster stays.
+    async fn restarted(self, objects: &str) -> Self {
+        let Self { mut room, mut _tasks, .. } = self;
+        _tasks.shutdown().await;
+        room.restart().await;
+        Self::of(room, objects, None)
+    }
+
+    fn of(room: Room, objects: &str, service: Option<RateLimitService>) -> Self {
+        let settings = settings(objects, &room.name);
         let client = room.admin.client.clone();
         let runner = Runner::new(client, &Scope::Namespaces(vec![objects.to_owned()]), &settings.instance);
         let identity = Identity { authorities: "CA".into(), certificate: "CERTIFICATE".into(), key: "KEY".into() };
@@ -244,6 +255,76 @@ async fn with_a_gateway_go_its_objects_and_no_others() {
     yard.room.admin.delete(&second).await;
     yard.until_objects("the end of the second", |objects| *objects == BTreeSet::from([foreign.clone()])).await;
     assert!(yard.get(Kind::ServiceAccount, "plain").await.is_some());
+}
+
+/// Settings by which the Service of a fleet can be told.
+fn noted(name: &str, note: &str) -> Value {
+    let kubernetes = json!({"envoyService": {"annotations": {"note": note}}});
+    object(
+        EXTENSIONS,
+        "EnvoyProxy",
+        name,
+        "settings",
+        json!({"provider": {"type": "Kubernetes", "kubernetes": kubernetes}}),
+    )
+}
+
+#[tokio::test]
+async fn a_fleet_whose_settings_are_gone_stays_as_it_is() {
+    let name = "lost";
+    let mut yard = Yard::new(name, name).await;
+    let mut class = class("lost-settings", &controller_name(name));
+    class["spec"]["parametersRef"] =
+        json!({"group": EXTENSIONS, "kind": "EnvoyProxy", "name": "settings", "namespace": name});
+    let settled = gateway(name, "settled", "lost-settings", http());
+    let mut own = yard.room.gateway();
+    own["metadata"]["name"] = json!("own");
+    own["spec"]["infrastructure"] =
+        json!({"parametersRef": {"group": EXTENSIONS, "kind": "EnvoyProxy", "name": "settings"}});
+    yard.room.admin.apply_all(&[noted(name, "first"), class, settled.clone(), own]).await;
+    let both = yard.until_objects("both fleets", |objects| objects.len() == 2 * OWNED.len()).await;
+    let services: Vec<String> =
+        both.iter().filter_map(|object| object.strip_prefix("Service/")).map(str::to_owned).collect();
+    let is_noted = |note: &'static str| move |service: &Value| service["metadata"]["annotations"]["note"] == note;
+    let mut uids = Vec::new();
+    for service in &services {
+        uids.push(
+            yard.until("the settings", Kind::Service, service, is_noted("first")).await["metadata"]["uid"].clone(),
+        );
+    }
+
+    // Gone; then there, and nobody can read it. What comes meanwhile shows that what nobody wants was looked for.
+    let unreadable = object(EXTENSIONS, "EnvoyProxy", name, "settings", json!({"provider": 7}));
+    yard.room.admin.delete(&noted(name, "")).await;
+    for (turn, more) in ["second", "third", "fourth"].into_iter().enumerate() {
+        let more = gateway(name, more, name, http());
+        yard.room.admin.apply(&more).await;
+        yard.until_objects("another fleet", |objects| objects.len() == 3 * OWNED.len()).await;
+        yard.room.admin.delete(&more).await;
+        assert_eq!(yard.until_objects("its end", |objects| objects.len() <= 2 * OWNED.len()).await, both);
+        for (service, uid) in services.iter().zip(&uids) {
+            let service = yard.get(Kind::Service, service).await.expect("it is there");
+            assert!(service["metadata"]["uid"] == *uid && is_noted("first")(&service), "{service:#}");
+        }
+        match turn {
+            0 => drop(yard.room.admin.apply(&unreadable).await),
+            _ => yard = yard.restarted(name).await,
+        }
+    }
+    // Where they are reached is known all the same.
+    let mut states = yard.states.clone();
+    let are_known = |states: &States| states.values().filter(|state| !state.addresses.is_empty()).count() == 2;
+    timeout(PATIENCE, states.wait_for(are_known)).await.expect("it is told").expect("it runs");
+
+    // The settings are back. And what is not wanted any more goes even without them.
+    yard.room.admin.apply(&noted(name, "last")).await;
+    for service in &services {
+        yard.until("the new settings", Kind::Service, service, is_noted("last")).await;
+    }
+    yard.room.admin.delete(&noted(name, "")).await;
+    yard.room.controller.until("the settings to be gone", |output| !output.staying.is_empty()).await;
+    yard.room.admin.delete(&settled).await;
+    yard.until_objects("the end of one", |objects| objects.len() == OWNED.len()).await;
 }
 
 /// The objects of the rate limit service.

@@ -69,6 +69,13 @@ pub(super) async fn harm_only_themselves(admin: &Admin, kubeconfig: &std::path::
     let fresh = super::room::of_all(kubeconfig, &controller_name(NAME)).await.expect("it can be configured");
     fresh.until_sent("late.example", true).await;
     fresh.until_problems("every poisoned object", is_told).await;
+    // It knows that they are there, so that what they guard is not served as if they were not.
+    let known = fresh.until("every poisoned object", |output| output.resources.unreadable.len() == lives.len()).await;
+    let unguarded = ["SecurityPolicy", "EnvoyExtensionPolicy"].map(|kind| {
+        let stand_in = |reference: &&api::ObjectRef| reference.kind == kind && known.resources.get(reference).is_some();
+        known.resources.unreadable.keys().filter(stand_in).count()
+    });
+    assert_eq!(unguarded, [1, 1], "{:?}", known.resources.unreadable);
     drop(fresh);
     for life in &lives {
         admin.apply(&life.forms[1]).await;

@@ -31,6 +31,7 @@ pub(crate) struct Room {
     pub(crate) controller: Controller,
     /// The namespace, the class, and the name of the controller.
     pub(crate) name: String,
+    watch: Watch,
     // Last: the cluster goes after all who use it.
     pub(crate) stay: Stay,
 }
@@ -53,7 +54,13 @@ impl Room {
         let watch = Watch { r#type: WatchType::Namespaces, namespaces, namespace_selector: None };
         let config = config(&stay.cluster().kubeconfig()).await.expect("there is a way in");
         let controller = Controller::start(config, &controller_name(name), Some(&watch)).await;
-        Self { admin, controller, name: name.to_owned(), stay }
+        Self { admin, controller, name: name.to_owned(), watch, stay }
+    }
+
+    /// The controller is another one that has seen nothing yet.
+    pub(crate) async fn restart(&mut self) {
+        let config = config(&self.stay.cluster().kubeconfig()).await.expect("there is a way in");
+        self.controller = Controller::start(config, &controller_name(&self.name), Some(&self.watch)).await;
     }
 
     /// The way to the API server for the ServiceAccount `reader` of the room's namespace, which `account` makes: that and

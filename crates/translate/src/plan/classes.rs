@@ -14,9 +14,9 @@ pub(crate) struct Class<'a> {
     pub(crate) resource: &'a GatewayClass,
     /// How its Envoys are run.
     pub(crate) proxy: Proxy,
-    /// Whether all its gateways share one fleet.
+    /// Whether all its gateways share one fleet; where nobody can say that, whether they do.
     pub(crate) merged: bool,
-    /// Why its gateways are not served.
+    /// Why nobody can say how its Envoys are to be run.
     pub(crate) problem: Option<Problem>,
 }
 
@@ -28,7 +28,14 @@ pub(crate) fn classes<'a>(resources: &'a Resources, options: &Options) -> BTreeM
             Ok(proxy) => (proxy, None),
             Err(problem) => (Proxy::default(), Some(problem)),
         };
-        let merged = proxy.spec.merge_gateways.unwrap_or_default();
+        let is_there = || {
+            let fleets = resources.facts.addresses.as_ref();
+            fleets.and_then(|fleets| fleets.get(class.name())).is_some_and(|addresses| !addresses.is_empty())
+        };
+        let merged = match problem {
+            None => proxy.spec.merge_gateways.unwrap_or_default(),
+            Some(_) => is_there(),
+        };
         (class.name(), Class { resource: class, proxy, merged, problem })
     })
     .collect()

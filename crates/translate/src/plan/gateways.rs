@@ -1,11 +1,14 @@
 //! Gateways of our classes, and the fleets that serve them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{
     Resources, Stored,
     ext::envoy_proxy::{EnvoyProxySpec, IpFamily as ProxyIpFamily},
-    gateway::{DefaultScope, Gateway, ParentRef, SecretRef, same_shape},
+    gateway::{DefaultScope, Gateway, GatewayClass, ParentRef, SecretRef, same_shape},
 };
 use ir::{IpFamily, SecretName};
 
@@ -22,7 +25,10 @@ use crate::{
     telemetry::Sinks,
 };
 
-/// The gateways of accepted classes, ordered by age, and their fleets.
+/// What becomes of Envoys whose settings are not there: whoever exchanges an `EnvoyProxy` wants no outage.
+const STAYS: &str = "Envoys that run go on as they are";
+
+/// The gateways of our classes, ordered by age, and their fleets.
 pub(crate) fn gateways(
     resources: &Resources,
     options: &Options,
@@ -32,7 +38,6 @@ pub(crate) fn gateways(
         .gateways
         .iter()
         .filter_map(|gateway| Some((gateway, classes.get(gateway.spec.gateway_class_name.as_str())?)))
-        .filter(|(_, class)| class.problem.is_none())
         .collect();
     ours.sort_by_cached_key(|(gateway, _)| gateway.age());
     let mut fleets: Vec<Fleet> = Vec::new();
@@ -41,9 +46,37 @@ pub(crate) fn gateways(
         let proxy = gateway_proxy(resources, gateway, class);
         let fleet = fleet(&mut fleets, gateway, class, proxy.as_ref().unwrap_or(&class.proxy));
         fleets[fleet].gateways.push(plans.len());
+        fleets[fleet].stays |= class.problem.is_some() || (proxy.is_err() && !class.merged);
         plans.push(gateway_plan(resources, options, gateway, fleet, proxy.err(), &mut fleets[fleet]));
     }
     (fleets, plans)
+}
+
+/// The names of fleets that may be there although nobody can say what they are to be: because settings are not there, or a
+/// Gateway or GatewayClass cannot be read. Of a class whose settings are not there it cannot be told either whether its
+/// gateways are merged.
+pub(crate) fn staying(
+    resources: &Resources,
+    classes: &BTreeMap<&str, Class<'_>>,
+    fleets: &[Fleet],
+) -> BTreeSet<Arc<str>> {
+    let own = |gateway: &Gateway| format!("{}/{}", gateway.namespace(), gateway.name());
+    let mut names: BTreeSet<Arc<str>> =
+        fleets.iter().filter(|fleet| fleet.stays).map(|fleet| Arc::clone(&fleet.name)).collect();
+    let lost = classes.iter().filter(|(_, class)| class.problem.is_some()).map(|(name, _)| *name);
+    let unreadable = |kind: &'static str| resources.unreadable.keys().filter(move |reference| reference.kind == kind);
+    let lost: BTreeSet<&str> = lost.chain(unreadable(GatewayClass::KIND).map(|class| class.name.as_str())).collect();
+    for class in lost {
+        let gateways = resources.gateways.iter().filter(|gateway| gateway.spec.gateway_class_name == class);
+        names.extend(gateways.map(|gateway| own(gateway).into()));
+        names.insert(class.into());
+    }
+    for gateway in unreadable(Gateway::KIND) {
+        names.insert(format!("{}/{}", gateway.namespace, gateway.name).into());
+        // It may have been all that its class's fleet served.
+        names.extend(classes.keys().map(|class| Arc::from(*class)));
+    }
+    names
 }
 
 /// The gateways that take routes which ask for default ones.
@@ -77,6 +110,7 @@ fn fleet(fleets: &mut Vec<Fleet>, gateway: &Gateway, class: &Class<'_>, proxy: &
             family,
             secrets: BTreeMap::new(),
             telemetry: Sinks::default(),
+            stays: false,
         });
         fleets.len() - 1
     })
@@ -93,6 +127,10 @@ fn ip_family(proxy: &EnvoyProxySpec) -> IpFamily {
 
 /// The `EnvoyProxy` that a gateway's infrastructure names, or else its class's.
 fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class<'_>) -> Result<Proxy, Problem> {
+    if let Some(problem) = &class.problem {
+        let message = format!("GatewayClass {}: {}; {STAYS}", class.resource.name(), problem.message);
+        return Err(Problem::new(problem.reason, message));
+    }
     let reference =
         gateway.spec.infrastructure.as_ref().and_then(|infrastructure| infrastructure.parameters_ref.as_ref());
     let Some(reference) = reference else { return Ok(class.proxy.clone()) };
@@ -100,7 +138,8 @@ fn gateway_proxy(resources: &Resources, gateway: &Gateway, class: &Class<'_>) ->
         let message = "the class merges its gateways, so parametersRef can only be set on the GatewayClass";
         return Err(Problem::new("InvalidParameters", message));
     }
-    classes::proxy(resources, &reference.group, &reference.kind, gateway.namespace(), &reference.name)
+    let proxy = classes::proxy(resources, &reference.group, &reference.kind, gateway.namespace(), &reference.name);
+    proxy.map_err(|problem| Problem::new(problem.reason, format!("{}; {STAYS}", problem.message)))
 }
 
 fn gateway_plan(

@@ -100,7 +100,11 @@ impl Plan {
         };
         let services = self.services.iter().filter(is_needed);
         let services = services.map(|service| (Arc::clone(&service.name), Arc::clone(&service.wanted)));
-        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted))).chain(services).collect()
+        let fleets = self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted)));
+        let staying = output.staying.iter().filter(|name| !output.fleets.contains_key(*name));
+        let stays = |name| Arc::new(WantedFleet { owner: render::owner_of(name), objects: None });
+        let staying = staying.map(|name| (Arc::clone(name), stays(name)));
+        fleets.chain(staying).chain(services).collect()
     }
 
     /// What is wrong with the `EnvoyProxy` of a fleet.
@@ -128,7 +132,7 @@ impl Plan {
                 (before.and_then(|before| before.objects.clone()), Some(error))
             }
         };
-        let wanted = Arc::new(WantedFleet { owner: fleet.owner(&self.settings), objects });
+        let wanted = Arc::new(WantedFleet { owner: render::owner_of(name), objects });
         Made { from, wanted, error }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use kube::Client;
+use kube::{Client, core::DynamicObject};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -237,13 +237,9 @@ impl Runner {
             .map(|(_, fleet)| &fleet.owner)
             .collect();
         let is_litter = |(key, seen): &(&Key, &Seen)| {
-            let labels = seen.object.metadata.labels.as_ref();
-            let has = |owner: &BTreeMap<String, String>| {
-                owner.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
-            };
             !self.owners.contains_key(*key)
                 && seen.object.metadata.deletion_timestamp.is_none()
-                && !kept.iter().any(|owner| has(owner))
+                && !kept.iter().any(|owner| is_of(owner, &seen.object))
         };
         let litter = self.live.objects.iter().filter(is_litter);
         let deletions = litter.map(|(key, seen)| apply::delete(&self.client, key, &seen.object)).collect::<Vec<_>>();
@@ -279,6 +275,12 @@ impl Runner {
                 state.add(key.0, &seen.object, &nodes);
             }
         }
+        // Of fleets that stay as they are, what is there.
+        for (name, fleet) in wanted.iter().filter(|(_, fleet)| fleet.objects.is_none()) {
+            let own = self.live.objects.iter().filter(|(_, seen)| is_of(&fleet.owner, &seen.object));
+            let state = now.entry(Arc::clone(name)).or_default();
+            own.for_each(|(key, seen)| state.add(key.0, &seen.object, &nodes));
+        }
         states.send_if_modified(|before| {
             let changed = **before != now;
             if changed {
@@ -287,6 +289,12 @@ impl Runner {
             changed
         });
     }
+}
+
+/// Whether an object has all the labels of an owner.
+fn is_of(owner: &BTreeMap<String, String>, object: &DynamicObject) -> bool {
+    let labels = object.metadata.labels.as_ref();
+    owner.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
 }
 
 fn key(object: &Object) -> Key {

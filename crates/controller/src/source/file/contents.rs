@@ -5,7 +5,7 @@
 use std::{cell::LazyCell, collections::HashMap, hash::BuildHasher, sync::Arc};
 
 use super::{
-    document::{self, Outcome},
+    document::{self, Outcome, Refused},
     held::{Held, HeldSet},
 };
 use crate::source::{Problem, Severity};
@@ -105,12 +105,26 @@ impl Contents {
     /// of those stay until the document can be read again.
     fn keep_last_good(&mut self, old: &Self) {
         let unreadable = self.documents.iter().any(|document| document.outcome.unreadable);
-        let refused = self.documents.iter().flat_map(|document| &document.outcome.refused);
+        let good = || old.held.iter().filter(|held| held.entry.unreadable.is_none());
+        let refused =
+            || self.documents.iter().flat_map(|placed| placed.outcome.refused.iter().map(move |it| (placed, it)));
         let kept: Vec<Held> = match unreadable {
-            true => old.held.iter().cloned().collect(),
-            false => refused.filter_map(|reference| old.held.get(reference).cloned()).collect(),
+            true => good().cloned().collect(),
+            false => {
+                let before = refused().filter_map(|(_, refused)| old.held.get(&refused.reference));
+                before.filter(|held| held.entry.unreadable.is_none()).cloned().collect()
+            }
         };
+        let stand_in = |(placed, refused): (&Placed, &Refused)| {
+            refused.stand_in.as_ref().map(|entry| Held::new(entry, placed.lines_before))
+        };
+        let mut stand_ins: Vec<Held> = refused().filter_map(stand_in).collect();
+        if unreadable {
+            // What could be read of it last is all that is known of it.
+            stand_ins.extend(old.held.iter().filter(|held| held.entry.unreadable.is_some()).cloned());
+        }
         self.held.add_missing(kept);
+        self.held.add_missing(stand_ins);
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use api::{Object, ObjectRef};
+use api::{
+    Object, ObjectRef,
+    stand_in::{guards, stand_in},
+};
 use kit::config::{Chunk, Document};
 use serde_json::{Value, json};
 
@@ -29,6 +32,8 @@ pub(super) struct Entry {
     pub(super) body: u64,
     /// Where it begins, from the document's first line (1).
     pub(super) line: usize,
+    /// Why the document cannot be read; the resource only stands in for it ([`stand_in`]).
+    pub(super) unreadable: Option<Box<str>>,
 }
 
 impl Entry {
@@ -47,10 +52,18 @@ impl Entry {
 pub(super) struct Outcome {
     pub(super) entries: Vec<Arc<Entry>>,
     /// Resources that the document means but does not say well: their last good version stays.
-    pub(super) refused: Vec<ObjectRef>,
+    pub(super) refused: Vec<Refused>,
     /// It cannot be said which resources the document means.
     pub(super) unreadable: bool,
     pub(super) problems: Vec<Problem>,
+}
+
+/// A resource that a document does not say well.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) reference: ObjectRef,
+    /// What stands for it where there is no good version.
+    pub(super) stand_in: Option<Arc<Entry>>,
 }
 
 /// Reads one document.
@@ -161,18 +174,23 @@ impl Reader<'_> {
         let refused = reference(&value);
         label_namespace(&mut value);
         let body = body_hash(&value);
+        let line = self.document.position(path).line;
+        let entry = |object: Object, unreadable| {
+            let reference = Arc::new(object.reference());
+            Arc::new(Entry { reference, object: Mutex::new(object), body, line, unreadable })
+        };
+        let copy = refused.as_ref().is_some_and(|refused| guards(&refused.kind)).then(|| value.clone());
         let Examined { object, findings } = examine(value);
+        let why = || findings.iter().find(|finding| finding.severity == Severity::Error).map(Finding::words);
+        let stand_in = || Some(entry(stand_in(copy.as_ref()?)?, Some(why()?.into())));
+        let stand_in = if object.is_none() { stand_in() } else { None };
         for Finding { severity, field, what } in findings {
             outcome.unreadable |= severity == Severity::Error && refused.is_none();
             outcome.problems.push(self.problem(severity, path, &name, &field, what));
         }
         match object {
-            Some(object) => {
-                let reference = Arc::new(object.reference());
-                let line = self.document.position(path).line;
-                outcome.entries.push(Arc::new(Entry { reference, object: Mutex::new(object), body, line }));
-            }
-            None => outcome.refused.extend(refused),
+            Some(object) => outcome.entries.push(entry(object, None)),
+            None => outcome.refused.extend(refused.map(|reference| Refused { reference, stand_in })),
         }
     }
 
@@ -245,7 +263,7 @@ mod tests {
         let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: eg}\n\
             spec:\n  gatewayClassName: eg\n  listeners:\n  - name: http\n    port: eighty\n    protocol: HTTP\n";
         let found = outcome(text);
-        assert_eq!(found.refused[0].to_string(), "Gateway default/eg");
+        assert_eq!(found.refused[0].reference.to_string(), "Gateway default/eg");
         let text = found.problems[0].to_string();
         assert!(text.starts_with("a.yaml:8: Gateway default/eg: spec.listeners[0].port: invalid type"), "{text}");
     }
@@ -272,7 +290,7 @@ mod tests {
             - apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec: {ports: 7}\n";
         let found = outcome(text);
         assert_eq!(found.entries[0].line, 4);
-        assert_eq!(found.refused[0].to_string(), "Service default/b");
+        assert_eq!(found.refused[0].reference.to_string(), "Service default/b");
         assert!(found.problems[0].to_string().starts_with("a.yaml:10: Service default/b: spec.ports: "));
     }
 

@@ -127,7 +127,11 @@ impl Store {
                 // The first one of all has generation 1.
                 slot.generation += i64::from(slot.generation == 0 || slot.body != now.body);
                 slot.body = now.body;
-                self.resources.insert(now.with_generation(slot.generation));
+                let object = now.with_generation(slot.generation);
+                match &now.unreadable {
+                    Some(why) => self.resources.insert_unreadable(reference.clone(), why, Some(object)),
+                    None => self.resources.insert(object),
+                }
                 if before.is_none() {
                     self.moved_in(&reference.namespace);
                 }

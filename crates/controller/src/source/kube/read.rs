@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use api::{Kind, Object, ObjectRef, Scope};
+use api::{
+    Kind, Object, ObjectRef, Scope,
+    stand_in::{guards, stand_in},
+};
 use serde_json::{Value, json};
 
 use super::{records::Record, slim::slim};
@@ -14,6 +17,8 @@ pub(super) struct Item {
     pub(super) reference: Arc<ObjectRef>,
     /// The resource; `None` when its document cannot be read, or only its metadata was asked for.
     pub(super) object: Option<Object>,
+    /// Why its document cannot be read.
+    pub(super) unreadable: Option<Unreadable>,
     /// What it refers to.
     pub(super) references: Vec<ObjectRef>,
     /// What is wrong with it.
@@ -22,6 +27,15 @@ pub(super) struct Item {
     pub(super) record: Option<Record>,
     /// The version of this state.
     pub(super) resource_version: Box<str>,
+}
+
+/// A resource whose document cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// What is wrong with it.
+    pub(super) why: String,
+    /// What stands for it where no good version is known.
+    pub(super) stand_in: Option<Object>,
 }
 
 /// The reference of a document of a kind; `None` when it has no name.
@@ -38,7 +52,15 @@ pub(super) fn reference(row: &Kind, document: &Value) -> Option<ObjectRef> {
 pub(super) fn read_metadata(row: &Kind, document: &Value) -> Option<Item> {
     let resource_version = document["metadata"]["resourceVersion"].as_str().unwrap_or_default().into();
     let reference = Arc::new(reference(row, document)?);
-    Some(Item { reference, object: None, references: Vec::new(), problems: Vec::new(), record: None, resource_version })
+    Some(Item {
+        reference,
+        object: None,
+        unreadable: None,
+        references: Vec::new(),
+        problems: Vec::new(),
+        record: None,
+        resource_version,
+    })
 }
 
 /// Reads a document that was served in a version. `None` when it cannot be told whose it is, which no API server sends.
@@ -53,6 +75,8 @@ pub(super) fn read(row: &'static Kind, version: &'static str, mut document: Valu
         group => json!(format!("{group}/{version}")),
     };
     document["kind"] = json!(row.kind);
+    // Most documents can be read, and reading takes them.
+    let copy = guards(row.kind).then(|| document.clone());
     match api::parse(document) {
         Ok(parsed) => {
             for field in parsed.unknown {
@@ -62,7 +86,10 @@ pub(super) fn read(row: &'static Kind, version: &'static str, mut document: Valu
             item.object = Some(parsed.object);
         }
         Err(error) => {
-            let Finding { field, what, .. } = Finding::from(&error);
+            let finding = Finding::from(&error);
+            let stand_in = copy.as_ref().and_then(stand_in);
+            item.unreadable = Some(Unreadable { why: finding.words(), stand_in });
+            let Finding { field, what, .. } = finding;
             let what = format!("{what}; the last good version, if any, stays in force");
             item.problems.push(problem(Severity::Error, &item.reference, &field, what));
         }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     fetch::{Answer, Fetched, Fetcher},
-    read::Item,
+    read::{Item, Unreadable},
     records::Records,
     watcher::{Form, Id, Watcher},
 };
@@ -161,6 +161,17 @@ impl Store {
         if let Some(object) = item.object {
             self.refer(&reference, item.references);
             self.hold(&reference, object);
+        } else if let Some(unreadable) = item.unreadable {
+            self.note_unreadable(&reference, unreadable);
+        }
+    }
+
+    /// A good version stays in force. Where there is none, it is noted that there is something that nobody can read.
+    fn note_unreadable(&mut self, reference: &ObjectRef, Unreadable { why, stand_in }: Unreadable) {
+        let is_aside = self.held.get(reference).is_some_and(|held| held.aside.is_some());
+        let is_in_force = self.resources.get(reference).is_some() && !self.resources.unreadable.contains_key(reference);
+        if !is_aside && !is_in_force {
+            self.resources.insert_unreadable(reference.clone(), &why, stand_in);
         }
     }
 

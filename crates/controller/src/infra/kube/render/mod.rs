@@ -24,7 +24,7 @@ mod single_sign_on;
 mod tests;
 mod workload;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use api::{
     config::{KubernetesDeployType, ShutdownManager},
@@ -36,7 +36,7 @@ use serde_json::Value;
 
 pub use self::{
     asked::AskedService,
-    names::{INSTANCE, OWNERSHIP, selector_of},
+    names::{INSTANCE, OWNERSHIP, owner_of, selector_of},
     rate_limit::{PORT as RATE_LIMIT_PORT, RateLimitService},
     single_sign_on::SingleSignOnService,
 };
@@ -106,11 +106,6 @@ pub struct Fleet<'a> {
 }
 
 impl Fleet<'_> {
-    /// The labels that all objects of the fleet have, and no other fleet's.
-    pub fn owner(&self, settings: &Settings) -> BTreeMap<String, String> {
-        Place::of(self, settings).selector
-    }
-
     /// The ports that clients connect to.
     pub(super) fn ports(&self) -> Vec<ListenerPort> {
         service::listener_ports(self)

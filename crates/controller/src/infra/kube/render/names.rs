@@ -52,16 +52,9 @@ impl Place {
     pub(super) fn of(fleet: &Fleet<'_>, settings: &Settings) -> Self {
         let fleet_name = &*fleet.gateway.name;
         let own = fleet_name.split_once('/');
-        let mut selector: BTreeMap<_, _> = owned(&FLEETS);
+        let selector = owner_of(fleet_name);
         let mut labels = BTreeMap::from([(INSTANCE.to_owned(), label_value(&settings.instance))]);
-        match own {
-            Some((namespace, name)) => {
-                selector.insert(OWNING_NAME.to_owned(), label_value(name));
-                selector.insert(OWNING_NAMESPACE.to_owned(), label_value(namespace));
-                labels.insert(GATEWAY_NAME.to_owned(), label_value(name));
-            }
-            None => drop(selector.insert(OWNING_CLASS.to_owned(), label_value(fleet_name))),
-        }
+        labels.extend(own.map(|(_, name)| (GATEWAY_NAME.to_owned(), label_value(name))));
         labels.extend(selector.clone());
         let usual = format!("envoy-{}", hashed(fleet_name));
         let (name, namespace, owners) = match (settings.deploy, own) {
@@ -152,6 +145,19 @@ fn infrastructure(fleet: &Fleet<'_>) -> (BTreeMap<String, String>, BTreeMap<Stri
         wanted.1.extend(infrastructure.annotations.clone().unwrap_or_default());
     }
     wanted
+}
+
+/// The labels that all objects of a fleet have, and no other fleet's.
+pub fn owner_of(fleet: &str) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<_, _> = owned(&FLEETS);
+    match fleet.split_once('/') {
+        Some((namespace, name)) => {
+            labels.insert(OWNING_NAME.to_owned(), label_value(name));
+            labels.insert(OWNING_NAMESPACE.to_owned(), label_value(namespace));
+        }
+        None => drop(labels.insert(OWNING_CLASS.to_owned(), label_value(fleet))),
+    }
+    labels
 }
 
 /// With the Gateway go its objects. A Gateway of a file has no identity in the cluster.
