@@ -78,7 +78,7 @@ async fn write(client: &Client, records: &Records, class: &GatewayClass, finaliz
     let Some(record) = records.get(&reference) else { return true };
     match tokio::time::timeout(TIME, send(client, &record, class, finalizers)).await {
         Ok(Ok(object)) => {
-            records.wrote(&Arc::new(reference), &object);
+            records.wrote(&reference, &record.resource_version, &object);
             true
         }
         Ok(Err(error)) => {

@@ -206,7 +206,7 @@ impl StatusWriter {
                 self.backoffs.remove(&reference);
                 self.taken.insert(Arc::clone(&reference), Taken { wanted, stands: hash(&object["status"]) });
                 // So that the next write need not wait until this one is heard of.
-                self.records.wrote(&reference, &object);
+                self.records.wrote(&reference, &version, &object);
                 self.later(BETWEEN, Step::Again(reference));
             }
             // It's gone. Its record will go, too.

@@ -74,10 +74,11 @@ impl Records {
         std::mem::take(&mut self.lock().changed)
     }
 
-    /// This is what the server answered to a write of ours. An object that is gone meanwhile stays so.
-    pub fn wrote(&self, reference: &Arc<ObjectRef>, object: &Value) {
+    /// This is what the server answered to a write of ours that was made for a record. A newer state that was heard of
+    /// meanwhile stays: nothing would tell of it again. So does it that the object is gone.
+    pub fn wrote(&self, reference: &ObjectRef, made_for: &str, object: &Value) {
         let mut inner = self.lock();
-        if let Some(record) = inner.known.get_mut(reference) {
+        if let Some(record) = inner.known.get_mut(reference).filter(|record| *record.resource_version == *made_for) {
             let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
             *record = Record::new(record.version, version, &object["status"]);
         }
@@ -98,5 +99,38 @@ impl Records {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(version: &str, status: &str) -> Value {
+        json!({"metadata": {"resourceVersion": version}, "status": {"is": status}})
+    }
+
+    fn set(records: &Records, reference: &Arc<ObjectRef>, version: &str, status: &str) {
+        let record = Record::new("v1", version, &object(version, status)["status"]);
+        records.set(reference, Some(record));
+    }
+
+    #[test]
+    fn an_answer_that_is_heard_late_does_not_hide_a_newer_state() {
+        let (records, route) = (Records::default(), Arc::new(ObjectRef::new("g", "HTTPRoute", "n", "r")));
+        let has = || records.get(&route).map(|record| (record.resource_version.to_string(), record.status()));
+        let is = |version: &str, status: &str| Some((version.to_owned(), json!({"is": status})));
+        set(&records, &route, "99", "old");
+        records.wrote(&route, "99", &object("100", "ours"));
+        assert_eq!(has(), is("100", "ours"), "the next write need not wait for the watch");
+        // The server has ours as 101 and at once somebody else's as 102, and the watch is faster than the answer.
+        set(&records, &route, "102", "theirs");
+        records.wrote(&route, "100", &object("101", "ours"));
+        assert_eq!(has(), is("102", "theirs"));
+        records.set(&route, None);
+        records.wrote(&route, "102", &object("103", "ours"));
+        assert_eq!(has(), None, "what is gone stays so");
     }
 }
