@@ -100,14 +100,32 @@ pub enum ConditionStatus {
 }
 
 impl Condition {
+    /// All types that are ever said. On resources that others put conditions on, too, those of any other type are theirs.
+    pub const TYPES: [&'static str; 9] = [
+        "Accepted",
+        "Conflicted",
+        "InsecureFrontendValidationMode",
+        "OverlappingTLSConfig",
+        "Overridden",
+        "PartiallyInvalid",
+        "Programmed",
+        "ResolvedRefs",
+        "SupportedVersion",
+    ];
+
     /// A condition that holds.
     pub fn yes(r#type: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { r#type, status: ConditionStatus::True, reason, message: message.into() }
+        Self::new(r#type, ConditionStatus::True, reason, message.into())
     }
 
     /// A condition that does not hold.
     pub fn no(r#type: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { r#type, status: ConditionStatus::False, reason, message: message.into() }
+        Self::new(r#type, ConditionStatus::False, reason, message.into())
+    }
+
+    fn new(r#type: &'static str, status: ConditionStatus, reason: &'static str, message: String) -> Self {
+        debug_assert!(Self::TYPES.contains(&r#type), "{type} is not in the list: it would never go from a status");
+        Self { r#type, status, reason, message }
     }
 
     /// Tells something beside, where it holds.

@@ -3,13 +3,21 @@
 //! `parents` of routes and `ancestors` of policies are shared by all controllers, each with entries of its own, and are
 //! atomic lists in the CRDs: a server-side apply of our entries would throw out theirs. So the whole list is written, on
 //! the condition that nobody wrote since it was read.
+//!
+//! `conditions` of a Gateway, GatewayClass, ListenerSet or Backend, and of listeners, are one list by type, to which other tools
+//! add types of their own: those stay, too. Within our entries of shared lists all is ours: such an entry belongs to the
+//! controller that it names.
 
 use serde_json::{Map, Value, json};
+use translate::report::Condition;
 
 use crate::status::keep_times;
 
 /// The shared lists, the reference that tells their entries apart, and how many entries the CRDs allow.
 const SHARED: [(&str, &str, usize); 2] = [("parents", "parentRef", 32), ("ancestors", "ancestorRef", 16)];
+
+/// How many conditions the CRDs allow in one list.
+const MOST_CONDITIONS: usize = 8;
 
 /// The merge patch (RFC 7396) of a status from what it is to what is desired; `None` when it says so already. Without
 /// something desired, our entries of shared lists go.
@@ -45,6 +53,12 @@ fn complete(seen: &Value, mut desired: Value, controller: &str) -> Map<String, V
     }
     if SHARED.iter().all(|(list, ..)| desired.get(list).is_none()) {
         keep_times(Some(seen), &mut desired, "");
+        keep_conditions(seen, &mut desired);
+        for listener in desired.get_mut("listeners").and_then(Value::as_array_mut).into_iter().flatten() {
+            let before =
+                seen["listeners"].as_array().into_iter().flatten().find(|seen| seen["name"] == listener["name"]);
+            keep_conditions(before.unwrap_or(&Value::Null), listener);
+        }
     }
     let mut fields = match desired {
         Value::Object(fields) => fields,
@@ -54,6 +68,15 @@ fn complete(seen: &Value, mut desired: Value, controller: &str) -> Map<String, V
         fields.entry(field.clone()).or_insert(Value::Null);
     }
     fields
+}
+
+/// Adds the conditions of others, as many as there is room for.
+fn keep_conditions(seen: &Value, desired: &mut Value) {
+    let Some(ours) = desired.get_mut("conditions").and_then(Value::as_array_mut) else { return };
+    let is_ours = |condition: &Value| condition["type"].as_str().is_some_and(|name| Condition::TYPES.contains(&name));
+    let theirs = seen["conditions"].as_array().into_iter().flatten().filter(|condition| !is_ours(condition));
+    let room = MOST_CONDITIONS.saturating_sub(ours.len());
+    ours.extend(theirs.take(room).cloned());
 }
 
 /// The shared lists without our entries; `None` when there are none of ours.
@@ -158,6 +181,74 @@ mod tests {
             (0..3).map(|n| json!({"ancestorRef": {"name": n.to_string()}, "controllerName": OURS})).collect();
         let patch = patch(&json!({"ancestors": theirs}), Some(json!({"ancestors": ours})), OURS).unwrap();
         assert_eq!(patch["ancestors"].as_array().unwrap().len(), 16);
+    }
+
+    fn told(name: &str, status: &str, time: &str) -> Value {
+        let mut told = condition(status, time);
+        told["type"] = json!(name);
+        told
+    }
+
+    #[test]
+    fn conditions_of_others_stay_on_the_whole_and_on_each_listener() {
+        let theirs = told("kuadrant.io/AuthPolicyAffected", "True", "0");
+        let listener = |name: &str, conditions: Value| json!({"name": name, "conditions": conditions});
+        let seen = json!({
+            "conditions": [theirs, told("Accepted", "True", "1"), told("ResolvedRefs", "False", "1")],
+            "listeners": [listener("a", json!([told("Accepted", "True", "1"), theirs])),
+                          listener("gone", json!([theirs])), listener("b", json!([told("Accepted", "True", "1")]))],
+        });
+        let desired = |status: &str| {
+            json!({"conditions": [told("Accepted", status, "2")],
+                   "listeners": [listener("b", json!([told("Accepted", "True", "2")])),
+                                 listener("a", json!([told("Accepted", status, "2")]))]})
+        };
+        let written = patch(&seen, Some(desired("True")), OURS).unwrap();
+        // What is ours and said no more goes, and so does what anybody says of a listener that is gone.
+        assert_eq!(
+            written,
+            json!({
+                "conditions": [told("Accepted", "True", "1"), theirs],
+                "listeners": [listener("b", json!([told("Accepted", "True", "1")])),
+                              listener("a", json!([told("Accepted", "True", "1"), theirs]))],
+            })
+        );
+        assert_eq!(patch(&written, Some(desired("True")), OURS), None, "and nobody writes for ever");
+        let changed = patch(&written, Some(desired("False")), OURS).unwrap();
+        assert_eq!(changed["conditions"], json!([told("Accepted", "False", "2"), theirs]));
+        assert_eq!(changed["listeners"][1]["conditions"], json!([told("Accepted", "False", "2"), theirs]));
+    }
+
+    #[test]
+    fn conditions_are_as_many_as_the_crds_allow_and_ours_come_first() {
+        let theirs = (0..7).map(|n| told(&format!("x.example/{n}"), "True", "0"));
+        let seen = json!({"conditions": theirs.collect::<Vec<_>>()});
+        let ours = ["Accepted", "Programmed"].map(|name| told(name, "True", "1"));
+        let written = patch(&seen, Some(json!({"conditions": ours})), OURS).unwrap();
+        let names: Vec<_> = written["conditions"].as_array().unwrap().iter().map(|one| &one["type"]).collect();
+        assert_eq!(
+            names,
+            [
+                "Accepted",
+                "Programmed",
+                "x.example/0",
+                "x.example/1",
+                "x.example/2",
+                "x.example/3",
+                "x.example/4",
+                "x.example/5"
+            ]
+        );
+        assert_eq!(patch(&written, Some(json!({"conditions": ours})), OURS), None);
+    }
+
+    #[test]
+    fn our_entries_of_shared_lists_are_ours_alone() {
+        let ours = parent(OURS, "eg", "True", "1");
+        let mut seen = ours.clone();
+        seen["conditions"].as_array_mut().unwrap().push(told("x.example/y", "True", "0"));
+        let written = patch(&json!({"parents": [seen]}), Some(json!({"parents": [ours]})), OURS);
+        assert_eq!(written, Some(json!({"parents": [ours]})));
     }
 
     #[test]

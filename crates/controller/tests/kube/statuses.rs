@@ -151,6 +151,39 @@ async fn entries_of_other_controllers_stay_and_ours_go_with_the_parent() {
     room.admin.until("only theirs", &policy, |policy| policy["status"]["ancestors"] == json!([ancestor])).await;
 }
 
+/// Kuadrant and others put conditions of their own on Gateways.
+#[tokio::test]
+async fn conditions_of_others_stay() {
+    let room = Room::new("conditions").await;
+    room.controller.leads.send_replace(true);
+    let gateway = room.gateway();
+    room.admin.apply(&gateway).await;
+    let is_accepted = |generation: i64| {
+        move |gateway: &Value| condition(Some(&gateway["status"]), "Accepted") == ("True", generation)
+    };
+    let told = room.admin.until("our conditions", &gateway, is_accepted(1)).await;
+    let theirs = json!({"type": "kuadrant.io/AuthPolicyAffected", "status": "True", "reason": "Accepted", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1});
+    let mut status = told["status"].clone();
+    for part in ["/conditions", "/listeners/0/conditions"] {
+        status.pointer_mut(part).and_then(Value::as_array_mut).expect("it is told").push(theirs.clone());
+    }
+    room.admin.patch_status(&gateway, &status).await;
+    // What is ours is written again, with theirs beside it.
+    room.admin
+        .patch(&gateway, &json!({"spec": {"listeners": [{"name": "http", "port": 81, "protocol": "HTTP"}]}}))
+        .await;
+    let told = room.admin.until("the second generation", &gateway, is_accepted(2)).await;
+    for part in ["/status/conditions", "/status/listeners/0/conditions"] {
+        let conditions = told.pointer(part).and_then(Value::as_array).expect("it is told");
+        assert!(conditions.contains(&theirs), "{part}: {told:#}");
+    }
+    settle(&room, "one").await;
+    let before = room.admin.version(&gateway).await;
+    settle(&room, "two").await;
+    assert_eq!(room.admin.version(&gateway).await, before, "nobody writes for ever");
+}
+
 #[tokio::test]
 async fn writers_that_meet_lose_nothing() {
     let room = Room::new("conflicts").await;
