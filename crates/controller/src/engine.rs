@@ -35,15 +35,15 @@ use crate::{
 pub struct Outlets {
     /// The last output; `None` before the first.
     pub output: watch::Sender<Option<Arc<Output>>>,
-    /// The status of every resource.
-    pub statuses: watch::Sender<Arc<Statuses>>,
+    /// The status of every resource; `None` before the first translation, which may have nothing to say.
+    pub statuses: watch::Sender<Option<Arc<Statuses>>>,
     /// What Envoys get.
     pub cache: Cache,
 }
 
 impl Default for Outlets {
     fn default() -> Self {
-        Self { output: watch::Sender::new(None), statuses: watch::Sender::default(), cache: Cache::new() }
+        Self { output: watch::Sender::new(None), statuses: watch::Sender::new(None), cache: Cache::new() }
     }
 }
 
@@ -249,8 +249,9 @@ impl Engine {
         if let Changed::Some(changed) = &mut self.untold {
             changed.extend(self.progress.waiting().cloned());
         }
-        if self.book.update(&output.reports, &std::mem::take(&mut self.untold), programmed, &now) {
-            self.outlets.statuses.send_replace(Arc::clone(self.book.statuses()));
+        let any = self.book.update(&output.reports, &std::mem::take(&mut self.untold), programmed, &now);
+        if any || self.outlets.statuses.borrow().is_none() {
+            self.outlets.statuses.send_replace(Some(Arc::clone(self.book.statuses())));
         }
     }
 }

@@ -280,12 +280,12 @@ fn observe(
 }
 
 /// Keeps the metrics of what statuses say.
-fn observe_statuses(kit: &Kit, metrics: Metrics, mut statuses: watch::Receiver<Arc<Statuses>>) {
+fn observe_statuses(kit: &Kit, metrics: Metrics, mut statuses: watch::Receiver<Option<Arc<Statuses>>>) {
     let shutdown = kit.shutdown.clone();
     let watching = async move {
         let mut not_accepted = NotAccepted::default();
         while statuses.changed().await.is_ok() {
-            let now = Arc::clone(&statuses.borrow_and_update());
+            let now = statuses.borrow_and_update().clone().unwrap_or_default();
             metrics.not_accepted(&not_accepted.hear(&now));
         }
     };

@@ -19,7 +19,7 @@ pub struct View {
     /// What became of it.
     pub output: watch::Receiver<Option<Arc<Output>>>,
     /// What is said of each resource.
-    pub statuses: watch::Receiver<Arc<Statuses>>,
+    pub statuses: watch::Receiver<Option<Arc<Statuses>>>,
     /// Who is connected.
     pub ledger: watch::Receiver<Arc<Ledger>>,
     /// The Envoys of this machine.
@@ -37,7 +37,7 @@ impl View {
     /// `{"items": [{"kind", "metadata", "status"}], "problems": […]}`.
     pub fn resources(&self, wanted: Option<&str>) -> Value {
         let wanted = wanted.and_then(kind);
-        let statuses = Arc::clone(&self.statuses.borrow());
+        let statuses = self.statuses.borrow().clone().unwrap_or_default();
         let output = self.output.borrow().clone();
         let rows = statuses.into_iter().filter(|(reference, _)| wanted.is_none_or(|kind| kind.kind == reference.kind));
         let items: Vec<_> = rows.map(|(reference, said)| item(reference, &said.status(), output.as_deref())).collect();

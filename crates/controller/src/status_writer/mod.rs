@@ -107,16 +107,16 @@ impl StatusWriter {
     }
 
     /// Writes while `leads` is true. Returns when the statuses come to an end.
-    pub async fn run(mut self, mut statuses: watch::Receiver<Arc<Statuses>>, mut leads: watch::Receiver<bool>) {
-        // Before translation has said anything, nothing said by an earlier process is out of date.
-        if statuses.wait_for(|statuses| statuses.len() > 0).await.is_err() {
+    pub async fn run(mut self, mut statuses: watch::Receiver<Option<Arc<Statuses>>>, mut leads: watch::Receiver<bool>) {
+        // Before translation has spoken, nothing said by an earlier process is out of date. It may have nothing to say.
+        if statuses.wait_for(Option::is_some).await.is_err() {
             return;
         }
         let mut ticks = self.records.subscribe();
         let mut led = false;
         loop {
             let leader = *leads.borrow_and_update();
-            self.hear(&statuses.borrow_and_update().clone());
+            self.hear(&statuses.borrow_and_update().clone().unwrap_or_default());
             self.queue.extend(self.records.take_changed());
             if leader && !led {
                 self.queue.extend(self.records.all());

@@ -165,7 +165,7 @@ impl Controller {
 
     /// The statuses that say no to something.
     fn refusals(&self) -> Vec<String> {
-        let statuses = Arc::clone(&self.outlets.statuses.borrow());
+        let statuses = self.outlets.statuses.borrow().clone().unwrap_or_default();
         let told = statuses.into_iter().map(|(reference, said)| format!("{reference}: {}", said.status()));
         told.filter(|told| told.contains(r#""status":"False""#)).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::config::{Watch, WatchType};
 use serde_json::{Value, json};
 use testbed::{PATIENCE, wait::wait_for};
 
@@ -52,7 +53,7 @@ async fn the_leader_writes_once_and_the_others_do_not() {
     // All that the statuses speak of has been read, before anybody writes: a status that is right at once is written once.
     let ours = controller_name("once");
     let is_resolved = async || {
-        let statuses = room.controller.outlets.statuses.borrow().clone();
+        let statuses = room.controller.outlets.statuses.borrow().clone()?;
         let mut routes = statuses.into_iter().filter(|(reference, _)| reference.kind == "HTTPRoute");
         let status = json!({"status": routes.next()?.1.status()});
         (condition(entry(&status, "parents", &ours), "ResolvedRefs").0 == "True").then_some(())
@@ -149,6 +150,29 @@ async fn entries_of_other_controllers_stay_and_ours_go_with_the_parent() {
     room.admin.apply(&turned).await;
     room.admin.until("only theirs", &r, |route| route["status"]["parents"] == json!([parent])).await;
     room.admin.until("only theirs", &policy, |policy| policy["status"]["ancestors"] == json!([ancestor])).await;
+}
+
+/// Nothing is left that a status could be said of: an earlier process's words go all the same.
+#[tokio::test]
+async fn what_an_earlier_process_said_goes_with_the_last_class() {
+    let room = Room::new("leftovers").await;
+    let ours = controller_name("leftovers");
+    let r = route("leftovers", "r", "r.example", json!([]));
+    room.admin.apply(&r).await;
+    let entry_of = |name: &str| {
+        json!({"parentRef": {"group": GATEWAY_API, "kind": "Gateway", "name": "gw"}, "controllerName": name,
+            "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+                            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}]})
+    };
+    let theirs = entry_of("b.example/theirs");
+    room.admin.patch_status(&r, &json!({"parents": [entry_of(&ours), theirs]})).await;
+    room.admin.delete(&class("leftovers", &ours)).await;
+    let watch =
+        Watch { r#type: WatchType::Namespaces, namespaces: vec!["leftovers".to_owned()], namespace_selector: None };
+    let config = super::admin::config(&room.stay.cluster().kubeconfig()).await.unwrap();
+    let restarted = Controller::start(config, &ours, Some(&watch)).await;
+    restarted.leads.send_replace(true);
+    room.admin.until("only theirs", &r, |route| route["status"]["parents"] == json!([theirs])).await;
 }
 
 /// Kuadrant and others put conditions of their own on Gateways.
