@@ -219,8 +219,9 @@ impl Engine {
         for (name, fleet) in &output.fleets {
             let known = before.as_ref().and_then(|before| before.fleets.get(name));
             if !known.is_some_and(|known| Arc::ptr_eq(&known.snapshot, &fleet.snapshot)) {
-                self.outlets.cache.set(name, Arc::clone(&fleet.snapshot));
+                // Before Envoys answer: nothing is counted of a fleet that metrics do not know.
                 self.metrics.snapshot(name);
+                self.outlets.cache.set(name, Arc::clone(&fleet.snapshot));
                 // The ledger tells of these types when Envoys have them; of the others nothing would be measured.
                 let is_same = |url: &&str| {
                     known.is_some_and(|known| known.snapshot.resources(url).is_same(&fleet.snapshot.resources(url)))

@@ -1,9 +1,12 @@
 //! What the controller counts. [`Name`] is the catalogue: a metric that is not in it does not exist.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use kit::metrics::{Described, counters, doubling, gauges, histograms};
-use prometheus::{Histogram, IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{Histogram, IntCounterVec, IntGaugeVec, Registry, core::Collector as _};
 
 use crate::{
     infra::kube::FleetState,
@@ -135,6 +138,9 @@ impl Described for Name {
 /// The metrics of one controller. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// The fleets in force, and services that are told something. What comes late of others is not counted: it would be told
+    /// for ever.
+    known: Arc<Mutex<BTreeSet<String>>>,
     translate: Histogram,
     lower: Histogram,
     snapshot: Histogram,
@@ -160,6 +166,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Self {
         let times = |name| histograms(registry, name, doubling(0.000_1, 16)).with_label_values::<&str>(&[]);
         Self {
+            known: Arc::default(),
             translate: times(Name::TranslateSeconds),
             lower: times(Name::LowerSeconds),
             snapshot: times(Name::SnapshotSeconds),
@@ -188,15 +195,28 @@ impl Metrics {
         self.acknowledged.observe(took.as_secs_f64());
     }
 
+    /// A fleet has a configuration. Until then nothing is counted of it.
     pub(crate) fn snapshot(&self, fleet: &str) {
+        self.known().insert(fleet.to_owned());
         self.snapshots.with_label_values(&[fleet]).inc();
     }
 
     /// A fleet is gone.
     pub(crate) fn forget(&self, fleet: &str) {
+        let mut known = self.known();
+        known.remove(fleet);
         // An error means that there was none.
         let _ = self.snapshots.remove_label_values(&[fleet]);
         let _ = self.restarts.remove_label_values(&[fleet]);
+        for family in self.responses.collect() {
+            for series in family.get_metric() {
+                let labels = series.get_label().iter().map(|label| (label.name(), label.value()));
+                let labels: HashMap<&str, &str> = labels.collect();
+                if labels.get("fleet") == Some(&fleet) {
+                    let _ = self.responses.remove(&labels);
+                }
+            }
+        }
     }
 
     pub(crate) fn answered(&self, event: &xds::Event) {
@@ -205,7 +225,10 @@ impl Metrics {
             xds::Outcome::Nacked(_) => "nack",
         };
         let kind = event.type_url.rsplit('.').next().unwrap_or_default();
-        self.responses.with_label_values(&[&event.group, kind, outcome]).inc();
+        let known = self.known();
+        if known.contains(&*event.group) {
+            self.responses.with_label_values(&[&event.group, kind, outcome]).inc();
+        }
     }
 
     pub(crate) fn connected(&self, ledger: &xds::Ledger) {
@@ -249,7 +272,14 @@ impl Metrics {
     }
 
     pub(crate) fn restarts(&self, fleet: &str, restarts: u32) {
-        self.restarts.with_label_values(&[fleet]).set(restarts.into());
+        let known = self.known();
+        if known.contains(fleet) {
+            self.restarts.with_label_values(&[fleet]).set(restarts.into());
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn fleets(&self, states: &BTreeMap<Arc<str>, FleetState>) {
@@ -283,5 +313,41 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Name::ALL.len());
+    }
+
+    #[test]
+    fn a_fleet_that_is_gone_is_not_told_of_again() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry);
+        let answer = |fleet: &str, kind: &str, outcome| xds::Event {
+            group: fleet.into(),
+            stream: xds::StreamId(1),
+            type_url: kind.into(),
+            revision: 1,
+            sent_at: std::time::Instant::now(),
+            answered_at: std::time::Instant::now(),
+            outcome,
+        };
+        let lives = |fleet: &str| {
+            metrics.snapshot(fleet);
+            metrics.answered(&answer(fleet, envoy::type_url::LISTENER, xds::Outcome::Acked));
+            metrics.answered(&answer(fleet, envoy::type_url::ROUTE, xds::Outcome::Nacked("no".into())));
+            metrics.restarts(fleet, 1);
+        };
+        let told_of = |fleet: &str| {
+            let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+            text.lines().filter(|line| line.contains(&format!("fleet=\"{fleet}\""))).count()
+        };
+        lives("default/stays");
+        lives("default/gone");
+        assert_eq!((told_of("default/stays"), told_of("default/gone")), (4, 4));
+        metrics.forget("default/gone");
+        assert_eq!((told_of("default/stays"), told_of("default/gone")), (4, 0));
+        // Its Envoys end later.
+        metrics.answered(&answer("default/gone", envoy::type_url::LISTENER, xds::Outcome::Acked));
+        metrics.restarts("default/gone", 1);
+        assert_eq!(told_of("default/gone"), 0);
+        lives("default/gone");
+        assert_eq!(told_of("default/gone"), 4, "one of the same name begins anew");
     }
 }

@@ -125,8 +125,8 @@ async fn feed(
                 let Some(now) = output.borrow_and_update().clone() else { continue };
                 for told in &mut told {
                     if let Some(snapshot) = told.take(&now) {
-                        cache.set(told.group, snapshot);
                         metrics.snapshot(told.group);
+                        cache.set(told.group, snapshot);
                     }
                 }
             }

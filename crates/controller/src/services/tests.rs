@@ -63,6 +63,7 @@ fn refusals_are_counted() {
         answered_at: std::time::Instant::now(),
         outcome,
     };
+    metrics.snapshot(LIMITS);
     answered(&event(xds::Outcome::Acked), &metrics);
     answered(&event(xds::Outcome::Nacked("a unit of time is missing".into())), &metrics);
     let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
