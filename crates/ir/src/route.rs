@@ -274,3 +274,8 @@ pub struct Respond {
     /// The content type of the body.
     pub content_type: Option<String>,
 }
+
+impl Respond {
+    /// The longest body. Envoy's default of 4 KiB is short for an error page; a ConfigMap has at most 1 MiB.
+    pub const MOST_BODY_BYTES: u32 = 1 << 20;
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy::{Message, route::RouteConfiguration};
-use ir::{RouteTable, VirtualHost};
+use ir::{RouteTable, VirtualHost, route::Respond};
 
 use crate::{
     filters::Needs,
@@ -18,10 +18,6 @@ use crate::{
     kept::{Kept, identical},
     wire,
 };
-
-/// The longest body of an answer without a back end. Envoy's default of 4 KiB is short for an error page; a ConfigMap has at
-/// most 1 MiB.
-const MOST_BODY_BYTES: u32 = 1 << 20;
 
 /// What was made from a table.
 #[derive(Debug, Default)]
@@ -63,7 +59,7 @@ fn assemble(name: &str, hosts: &Kept<VirtualHost, HostMemo>) -> Vec<u8> {
         ignore_port_in_host_matching: true,
         // What is said for one back end of a rule comes after what is said for the rule.
         most_specific_header_mutations_wins: true,
-        max_direct_response_body_size_bytes: Some(MOST_BODY_BYTES),
+        max_direct_response_body_size_bytes: Some(Respond::MOST_BODY_BYTES),
         ..Default::default()
     };
     let size: usize = hosts.iter().map(|(_, host)| wire::bound(host.bytes.len())).sum();

@@ -131,9 +131,8 @@ fn respond(rule: RuleScope<'_>, response: &DirectResponse) -> Result<Respond, Pr
 }
 
 fn body(rule: RuleScope<'_>, body: &ResponseBody) -> Result<Arc<[u8]>, Problem> {
-    // Envoy keeps bodies in its configuration, whose limit for them this is
-    // (RouteConfiguration.max_direct_response_body_size_bytes).
-    const MOST: usize = 4096;
+    // Each route table tells Envoy so (RouteConfiguration.max_direct_response_body_size_bytes): it would refuse the whole of it.
+    const MOST: usize = Respond::MOST_BODY_BYTES as usize;
     let text: Arc<[u8]> = match (body.r#type, &body.value_ref) {
         (BodyType::Inline, _) => body.inline.as_deref().unwrap_or_default().as_bytes().into(),
         (BodyType::ValueRef, Some(reference)) if reference.kind == ConfigMap::KIND && reference.group.is_empty() => {

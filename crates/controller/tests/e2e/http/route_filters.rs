@@ -58,6 +58,31 @@ async fn http_route_filter_direct_response() -> Result<()> {
     scene.case.until("the new text", async || Ok(scene.ask("h/map").await?.text() == "sooner")).await
 }
 
+/// Envoy takes as much as a ConfigMap has at most, if it is told to.
+#[tokio::test]
+async fn http_route_filter_long_direct_response() -> Result<()> {
+    const MOST: usize = 1 << 20;
+    let filters = [("page", 100 << 10), ("whole", MOST), ("more", MOST + 1)].map(|(name, length)| {
+        let answer = format!(
+            "{{directResponse: {{body: {{type: ValueRef, valueRef: {{group: '', kind: ConfigMap, name: {name}}}}}}}}}"
+        );
+        let text = "x".repeat(length);
+        let map = format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\ndata: {{text: {text}}}\n"
+        );
+        filter(name, &answer) + &map
+    });
+    let scene = Scene::start(&["a"], &(by_path(&["page", "whole", "more"]) + &filters.concat())).await?;
+    let length = async |url: &str| {
+        let answer = scene.ask(url).await?;
+        anyhow::Ok((answer.status.as_u16(), answer.text().len()))
+    };
+    assert_eq!(length("h/page").await?, (200, 100 << 10));
+    assert_eq!(length("h/whole").await?, (200, MOST));
+    assert_eq!(length("h/more").await?, (500, 0));
+    scene.case.condition("HTTPRoute", "r", "ResolvedRefs", "False").await
+}
+
 #[tokio::test]
 async fn http_route_filter_path_rewrite_by_regular_expression() -> Result<()> {
     let rewrite = |pattern: &str, to: &str| {
