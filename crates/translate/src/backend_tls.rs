@@ -1,6 +1,10 @@
 //! `BackendTLSPolicy`: how to speak TLS to a Service, ServiceImport or Backend (GEP-1897).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use api::{
     Resources, SliceOwner, Stored,
@@ -26,7 +30,10 @@ use crate::{
 pub(crate) struct BackendTlsIndex {
     /// All policies, with what they resolve to.
     pub(crate) policies: Vec<TlsPolicy>,
-    winners: HashMap<Target, usize>,
+    /// The number of each target.
+    targets: HashMap<Target, usize>,
+    /// The policy that holds for each target, by the target's number.
+    holders: Vec<usize>,
 }
 
 /// How a back end's certificate is checked, with the authorities where they are not the system's.
@@ -42,8 +49,10 @@ pub(crate) struct TlsPolicy {
     options: Result<Option<String>, Problem>,
     /// References that do not resolve, although others do.
     problems: Vec<Problem>,
-    /// An older policy, by its index, has the same target.
-    pub(crate) conflict: Option<(usize, Problem)>,
+    /// The numbers of the targets that it holds for.
+    held: Vec<usize>,
+    /// Those that an older policy holds for, and what is to be said of it.
+    lost: Vec<(usize, Problem)>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -67,8 +76,7 @@ impl BackendTlsIndex {
     }
 
     fn add(&mut self, resources: &Resources, policy: &Arc<BackendTlsPolicy>) {
-        let number = self.policies.len();
-        let mut conflict = None;
+        let (mut held, mut lost) = (Vec::new(), Vec::new());
         for target in &policy.spec.target_refs {
             let (group, kind) = (target.group.as_str(), target.kind.as_str());
             let kind = match SliceOwner::find(group, kind) {
@@ -82,14 +90,19 @@ impl BackendTlsIndex {
                 name: target.name.clone(),
                 section: target.section_name.clone(),
             };
-            match self.winners.get(&key) {
-                Some(index) => {
-                    let older = &self.policies[*index].resource;
-                    let message = format!("BackendTLSPolicy {} is older and has the same target", older.name());
-                    conflict = Some((*index, Problem::new("Conflicted", message)));
+            match self.targets.get(&key) {
+                // It names the target twice.
+                Some(number) if held.contains(number) => {}
+                Some(number) => {
+                    let older = self.holder(*number).resource.name();
+                    let message = format!("BackendTLSPolicy {older} is older and holds for {key}");
+                    lost.push((*number, Problem::new("Conflicted", message)));
                 }
                 None => {
-                    self.winners.insert(key, number);
+                    let number = self.holders.len();
+                    self.targets.insert(key, number);
+                    self.holders.push(self.policies.len());
+                    held.push(number);
                 }
             }
         }
@@ -101,10 +114,15 @@ impl BackendTlsIndex {
         if let Err(problem) = &options {
             checked = Err(problem.clone());
         }
-        self.policies.push(TlsPolicy { resource: Arc::clone(policy), checked, options, problems, conflict });
+        self.policies.push(TlsPolicy { resource: Arc::clone(policy), checked, options, problems, held, lost });
     }
 
-    /// The policy for a port of a back end of this kind: one for that very port, or else one for all ports.
+    /// The policy that holds for a target, by the target's number.
+    pub(crate) fn holder(&self, target: usize) -> &TlsPolicy {
+        &self.policies[self.holders[target]]
+    }
+
+    /// The number of the target that decides for a port of a back end of this kind: that very port, or else all ports.
     pub(crate) fn find(&self, kind: &'static str, namespace: &str, name: &str, port: &str) -> Option<usize> {
         let target = |section: Option<&str>| Target {
             kind,
@@ -112,10 +130,20 @@ impl BackendTlsIndex {
             name: name.to_owned(),
             section: section.map(str::to_owned),
         };
-        if self.winners.is_empty() {
+        if self.targets.is_empty() {
             return None;
         }
-        self.winners.get(&target(Some(port))).or_else(|| self.winners.get(&target(None))).copied()
+        self.targets.get(&target(Some(port))).or_else(|| self.targets.get(&target(None))).copied()
+    }
+}
+
+/// `Service web`, or `port https of Service web`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(section) = &self.section {
+            write!(f, "port {section} of ")?;
+        }
+        write!(f, "{} {}", self.kind, self.name)
     }
 }
 
@@ -131,9 +159,30 @@ impl TlsPolicy {
             .collect()
     }
 
-    /// What its status says.
-    pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let unusable = match (&self.options, &self.checked) {
+    /// The numbers of its targets, held or lost.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = usize> {
+        self.held.iter().copied().chain(self.lost.iter().map(|(number, _)| *number))
+    }
+
+    /// What its status says where these of its targets are used. One condition has to do for all of them: it is refused where
+    /// it holds for none, and otherwise the message names those that it lost.
+    pub(crate) fn conditions(&self, used: &BTreeSet<usize>) -> Vec<Condition> {
+        let lost = self.lost.iter().filter(|(number, _)| used.contains(number)).map(|(_, problem)| problem);
+        let holds = self.held.iter().any(|number| used.contains(number));
+        let unusable = self.unusable().filter(|_| holds);
+        let accepted = if holds && unusable.is_none() {
+            let note = self.options.as_ref().ok().and_then(Option::as_deref);
+            let notes = note.into_iter().chain(lost.map(|problem| problem.message.as_str()));
+            Condition::yes("Accepted", "Accepted", notes.collect::<Vec<_>>().join("; "))
+        } else {
+            condition("Accepted", "Accepted", unusable.iter().chain(lost))
+        };
+        vec![accepted, condition("ResolvedRefs", "ResolvedRefs", &self.problems)]
+    }
+
+    /// Why back ends that it holds for cannot be spoken to.
+    fn unusable(&self) -> Option<Problem> {
+        match (&self.options, &self.checked) {
             (Err(problem), _) => {
                 Some(Problem::new("Invalid", format!("{}; requests to the back end fail", problem.message)))
             }
@@ -143,13 +192,7 @@ impl TlsPolicy {
                 Some(Problem::new("NoValidCACertificate", message))
             }
             _ => None,
-        };
-        let refused: Vec<_> = self.conflict.iter().map(|(_, problem)| problem.clone()).chain(unusable).collect();
-        let note = self.options.as_ref().ok().and_then(Option::as_deref);
-        vec![
-            condition("Accepted", "Accepted", &refused).noting(note),
-            condition("ResolvedRefs", "ResolvedRefs", &self.problems),
-        ]
+        }
     }
 }
 

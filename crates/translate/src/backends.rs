@@ -127,8 +127,8 @@ pub(crate) struct Resolved {
     pub(crate) cluster: Option<Arc<Cluster>>,
     /// Key material that the cluster uses.
     pub(crate) secrets: Vec<Arc<Secret>>,
-    /// The TLS policy that holds for it, by its index.
-    pub(crate) tls_policy: Option<usize>,
+    /// What of it a TLS policy names, by number (`BackendTlsIndex::find`).
+    pub(crate) tls_target: Option<usize>,
     /// Used only while the others of the rule are down.
     pub(crate) fallback: bool,
     /// `name.namespace:port`, for a `Host` or `:authority` of our own.

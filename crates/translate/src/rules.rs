@@ -87,8 +87,8 @@ pub(crate) struct Used {
     /// Each once.
     pub(crate) clusters: Vec<Arc<Cluster>>,
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
-    /// The TLS policies that hold for the clusters, by index.
-    pub(crate) tls_policies: Vec<usize>,
+    /// What of the clusters TLS policies name, by number.
+    pub(crate) tls_targets: Vec<usize>,
 }
 
 impl Used {
@@ -100,7 +100,7 @@ impl Used {
     /// Notes what a back end's cluster uses, but not the cluster, which becomes a part of another.
     pub(crate) fn note_keys(&mut self, resolved: Resolved) -> Option<Arc<Cluster>> {
         self.secrets.extend(resolved.secrets.into_iter().map(|secret| (Arc::clone(&secret.name), secret)));
-        self.tls_policies.extend(resolved.tls_policy);
+        self.tls_targets.extend(resolved.tls_target);
         resolved.cluster
     }
 

@@ -28,19 +28,19 @@ pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Resul
     }
     let discovery = discovery(scope, backend)?;
     let speaks = protocol(backend, usage);
-    let policy = scope.plan.backend_tls.find(Backend::KIND, to.namespace, to.name, "").filter(|_| !scope.passthrough);
+    let target = scope.plan.backend_tls.find(Backend::KIND, to.namespace, to.name, "").filter(|_| !scope.passthrough);
     let fallback = backend.spec.fallback.unwrap_or_default();
     let authority = authority(backend);
-    let (tls, secrets) = match tls::upstream(scope, policy, speaks, Some(&**backend).filter(|_| !scope.passthrough)) {
+    let (tls, secrets) = match tls::upstream(scope, target, speaks, Some(&**backend).filter(|_| !scope.passthrough)) {
         Ok(found) => found.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets)),
-        Err(_) if policy.is_some() => {
-            return Ok(Resolved { cluster: None, secrets: Vec::new(), tls_policy: policy, fallback, authority });
+        Err(_) if target.is_some() => {
+            return Ok(Resolved { cluster: None, secrets: Vec::new(), tls_target: target, fallback, authority });
         }
         Err(problem) => return Err(problem),
     };
     let base = format!("backend/{}/{}", to.namespace, to.name);
     let cluster = cluster(Parts { base, discovery, protocol: speaks, tls, source: backend.reference() });
-    Ok(Resolved { cluster: Some(cluster), secrets, tls_policy: policy, fallback, authority })
+    Ok(Resolved { cluster: Some(cluster), secrets, tls_target: target, fallback, authority })
 }
 
 /// What is wrong with a Backend itself, whoever refers to it.

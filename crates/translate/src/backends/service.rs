@@ -35,10 +35,10 @@ pub(super) fn resolve(
     let number = port.ok_or_else(|| Problem::new("UnsupportedValue", format!("{name} needs a port")))?;
     let not_found = || Problem::new("BackendNotFound", format!("{name} has no port {number}"));
     let port = find_port(&spec, number, usage).ok_or_else(not_found)?;
-    let policy = tls_policy(scope, to, owner, port).filter(|_| !scope.passthrough);
+    let target = tls_target(scope, to, owner, port).filter(|_| !scope.passthrough);
     let speaks = protocol(port, usage)?;
-    let Ok(tls) = tls::upstream(scope, policy, speaks, None) else {
-        return Ok(unusable(to, number, policy));
+    let Ok(tls) = tls::upstream(scope, target, speaks, None) else {
+        return Ok(unusable(to, number, target));
     };
     let base = format!("{}/{}/{}/{number}", to.kind.to_ascii_lowercase(), to.namespace, to.name);
     let discovery = discovery(scope, to, owner, &spec, port, nearness);
@@ -47,7 +47,7 @@ pub(super) fn resolve(
     Ok(Resolved {
         cluster: Some(cluster(Parts { base, discovery, protocol: speaks, tls, source })),
         secrets,
-        tls_policy: policy,
+        tls_target: target,
         fallback: false,
         authority: format!("{}.{}:{number}", to.name, to.namespace),
     })
@@ -89,12 +89,12 @@ fn nearness(topology_mode: Option<&str>, distribution: Option<&str>) -> Option<N
 }
 
 /// A Service whose TLS policy is broken: speaking to it without the check that was asked for would be worse.
-fn unusable(to: Referent<'_>, port: i32, tls_policy: Option<usize>) -> Resolved {
+fn unusable(to: Referent<'_>, port: i32, tls_target: Option<usize>) -> Resolved {
     let authority = format!("{}.{}:{port}", to.name, to.namespace);
-    Resolved { cluster: None, secrets: Vec::new(), tls_policy, fallback: false, authority }
+    Resolved { cluster: None, secrets: Vec::new(), tls_target, fallback: false, authority }
 }
 
-fn tls_policy(scope: Scope<'_>, to: Referent<'_>, owner: SliceOwner, port: &ServicePort) -> Option<usize> {
+fn tls_target(scope: Scope<'_>, to: Referent<'_>, owner: SliceOwner, port: &ServicePort) -> Option<usize> {
     let name = port.name.as_deref().unwrap_or_default();
     scope.plan.backend_tls.find(owner.group_kind().1, to.namespace, to.name, name)
 }

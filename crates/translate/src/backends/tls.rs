@@ -28,12 +28,12 @@ pub(super) type Found = Option<(UpstreamTls, Vec<Arc<Secret>>)>;
 /// When the back end's certificate could not be checked as it was asked for.
 pub(super) fn upstream(
     scope: Scope<'_>,
-    policy: Option<usize>,
+    target: Option<usize>,
     protocol: UpstreamProtocol,
     backend: Option<&Backend>,
 ) -> Result<Found, Problem> {
     let own = backend.and_then(|backend| Some((backend, backend.spec.tls.as_ref()?)));
-    let mut found = match (policy.map(|index| &scope.plan.backend_tls.policies[index]), own) {
+    let mut found = match (target.map(|target| scope.plan.backend_tls.holder(target)), own) {
         (None, None) => return Ok(None),
         (None, Some((backend, settings))) => of_backend(scope, backend, settings)?,
         (Some(policy), own) => {

@@ -29,7 +29,8 @@ pub(crate) struct Ancestry<'a> {
     routes: HashMap<&'a ObjectRef, &'a Outcome>,
     problems: BTreeMap<&'a ObjectRef, Vec<&'a Problem>>,
     overridden: BTreeSet<&'a ObjectRef>,
-    tls_policies: BTreeMap<usize, BTreeSet<usize>>,
+    /// The gateways that each target of a TLS policy is used through.
+    tls_targets: BTreeMap<usize, BTreeSet<usize>>,
 }
 
 impl<'a> Ancestry<'a> {
@@ -44,7 +45,7 @@ impl<'a> Ancestry<'a> {
             routes: HashMap::new(),
             problems: BTreeMap::new(),
             overridden: BTreeSet::new(),
-            tls_policies: BTreeMap::new(),
+            tls_targets: BTreeMap::new(),
         };
         for outcome in outcomes {
             this.routes.insert(&*outcome.reference, outcome);
@@ -55,8 +56,8 @@ impl<'a> Ancestry<'a> {
                         this.problems.entry(policy).or_default().push(problem);
                     }
                     this.overridden.extend(&compiled.policies.overridden);
-                    for index in &compiled.used.tls_policies {
-                        this.tls_policies.entry(*index).or_default().insert(parent.gateway);
+                    for target in &compiled.used.tls_targets {
+                        this.tls_targets.entry(*target).or_default().insert(parent.gateway);
                     }
                 }
             }
@@ -80,7 +81,7 @@ pub(crate) fn concerned(resources: &Resources, plan: &Plan, changes: &[Change]) 
         plan.policies.know(resources, whole)
             || outcome.attachments().any(|attachment| {
                 let compiled = &attachment.compiled;
-                !compiled.used.tls_policies.is_empty() || !compiled.policies.is_empty()
+                !compiled.used.tls_targets.is_empty() || !compiled.policies.is_empty()
             })
     })
 }
@@ -93,15 +94,16 @@ pub(crate) fn reports(ancestry: &Ancestry<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     let into = &mut rows;
     all_reports(ancestry, into);
-    for (index, policy) in ancestry.plan.backend_tls.policies.iter().enumerate() {
-        // Where a policy lost its target to another one is where that other one is used.
-        let used = [Some(index), policy.conflict.as_ref().map(|(winner, _)| *winner)].into_iter().flatten();
-        let gateways: BTreeSet<usize> =
-            used.filter_map(|index| ancestry.tls_policies.get(&index)).flatten().copied().collect();
-        let gateways = gateways.iter();
-        let ancestors = gateways.map(|gateway| AncestorStatus {
+    for policy in &ancestry.plan.backend_tls.policies {
+        let mut used: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for target in policy.targets() {
+            for gateway in ancestry.tls_targets.get(&target).into_iter().flatten() {
+                used.entry(*gateway).or_default().insert(target);
+            }
+        }
+        let ancestors = used.iter().map(|(gateway, targets)| AncestorStatus {
             ancestor: parent_of(&ancestry.plan.gateways[*gateway].resource, None),
-            conditions: policy.conditions(),
+            conditions: policy.conditions(targets),
         });
         let ancestors: Vec<_> = ancestors.take(MOST_ANCESTORS).collect();
         insert::<BackendTlsPolicy>(&policy.resource, ancestors, into);

@@ -56,7 +56,7 @@ fn datagrams(scope: Scope<'_>, route: &Route, references: &[BackendRef], out: &m
         match resolve(scope, Referrer::of(route), &Reference::from(reference), Usage::Udp) {
             Ok(resolved) => {
                 let fallback = resolved.fallback;
-                out.used.tls_policies.extend(resolved.tls_policy);
+                out.used.tls_targets.extend(resolved.tls_target);
                 members.extend(resolved.cluster.map(|cluster| Member { cluster, weight: weight(reference), fallback }));
             }
             Err(problem) => out.unresolved.push(problem),

@@ -178,3 +178,60 @@ fn nobody_passes_where_a_policy_was_refused() {
     assert!(status.contains("the single sign-on service refused it: no good"), "{status}");
     assert!(!translation.gateways[0].routes().any(answers));
 }
+
+/// A Gateway and a route on it to these Services.
+fn gateway_to(name: &str, services: &[&str]) -> String {
+    let rules: Vec<_> = services.iter().map(|name| format!("{{backendRefs: [{{name: {name}, port: 443}}]}}")).collect();
+    format!(
+        "{{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {{name: {name}}}, spec: {{gatewayClassName: c,
+            listeners: [{{name: http, port: 80, protocol: HTTP}}]}}}}\n---\n\
+         {{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {{name: {name}}}, spec: {{
+            parentRefs: [{{name: {name}}}], rules: [{}]}}}}\n---\n",
+        rules.join(", ")
+    )
+}
+
+fn tls(name: &str, services: &[&str]) -> String {
+    let targets: Vec<_> = services.iter().map(|name| format!("{{group: '', kind: Service, name: {name}}}")).collect();
+    format!(
+        "{{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {{name: {name}}}, spec: {{
+            targetRefs: [{}], validation: {{hostname: {name}.example.com, wellKnownCACertificates: System}}}}}}\n---\n",
+        targets.join(", ")
+    )
+}
+
+#[test]
+fn a_tls_policy_is_refused_only_where_all_that_is_used_of_it_is_lost() {
+    let services = ["web", "api", "cache", "db"].map(|name| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{ports: [{{port: 443}}]}}}}\n---\n"
+        )
+    });
+    let gateways =
+        [("both", vec!["web", "api"]), ("lost", vec!["web"]), ("held", vec!["api"]), ("theirs", vec!["cache"])];
+    let gateways = gateways.map(|(name, services)| gateway_to(name, &services));
+    let policies = [tls("a", &["web", "cache", "web"]), tls("b", &["db"]), tls("c", &["web", "api", "db"])];
+    let translation = translate(&[services.concat(), gateways.concat(), policies.concat()].concat());
+    let said = |policy: &str| {
+        let status = status(&translation, "BackendTLSPolicy", policy);
+        let of_ancestor = |ancestor: &serde_json::Value| {
+            let words = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let accepted = &ancestor["conditions"][0];
+            let [status, reason, message] = ["status", "reason", "message"].map(|field| words(&accepted[field]));
+            format!("{}: {status} {reason} {message}", words(&ancestor["ancestorRef"]["name"])).trim_end().to_owned()
+        };
+        let mut said: Vec<_> = status["ancestors"].as_array().into_iter().flatten().map(of_ancestor).collect();
+        said.sort();
+        said
+    };
+    assert_eq!(said("a"), ["both: True Accepted", "lost: True Accepted", "theirs: True Accepted"]);
+    assert_eq!(
+        said("c"),
+        [
+            "both: True Accepted BackendTLSPolicy a is older and holds for Service web",
+            "held: True Accepted",
+            "lost: False Conflicted BackendTLSPolicy a is older and holds for Service web",
+        ]
+    );
+    assert!(said("b").is_empty(), "nobody uses what it holds for");
+}
