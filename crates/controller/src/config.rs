@@ -51,6 +51,7 @@ pub fn pipeline_settings(config: &EnvoyGateway, addresses: Vec<std::net::IpAddr>
     let translate = translate::Options {
         controller_name: config.gateway.controller_name.clone(),
         enable_backend: config.extension_apis.enable_backend,
+        in_pod: false,
         default_proxy: config.envoy_proxy.clone().map(Arc::new),
         addresses,
         rate_limit_service: config

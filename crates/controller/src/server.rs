@@ -335,6 +335,7 @@ async fn run_in_cluster(
 fn settings(config: &EnvoyGateway, source: &Source, runs: bool) -> pipeline::Settings {
     let mut settings = config::pipeline_settings(config, addresses(source));
     settings.lower.in_pod = runs;
+    settings.translate.in_pod = runs;
     let namespace = match source {
         Source::Cluster(cluster) if runs => Some(&*cluster.server.namespace),
         _ => None,

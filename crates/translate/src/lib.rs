@@ -52,6 +52,8 @@ pub struct Options {
     pub controller_name: String,
     /// Whether `Backend` resources may be used (`extensionApis.enableBackend`).
     pub enable_backend: bool,
+    /// Whether Envoys run in pods of their own, where nothing but they themselves is behind a loopback address.
+    pub in_pod: bool,
     /// Settings of Envoys whose class and Gateway name none.
     pub default_proxy: Option<Arc<EnvoyProxySpec>>,
     /// The addresses at which Envoys can be reached: the host's in standalone mode. Empty when unknown.

@@ -8,7 +8,7 @@ use std::{
 use api::{ObjectRef, Resources, Stored, ext::Backend};
 
 use crate::{
-    backends,
+    Options, backends,
     plan::{GatewayPlan, ListenerPlan, Parent, Plan},
     problem::{Problem, condition},
     rejections::rejection,
@@ -190,9 +190,9 @@ fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) ->
 }
 
 /// The reports of `Backend` resources.
-pub(crate) fn of_backends(resources: &Resources) -> Vec<(Arc<ObjectRef>, Arc<Report>)> {
+pub(crate) fn of_backends(resources: &Resources, options: &Options) -> Vec<(Arc<ObjectRef>, Arc<Report>)> {
     let report = |backend: &Arc<Backend>| {
-        let problem = rejection(resources, &**backend).or_else(|| backends::problem(backend));
+        let problem = rejection(resources, &**backend).or_else(|| backends::problem(options, backend));
         let conditions = vec![condition("Accepted", "Accepted", &problem)];
         let status = Status::Plain { conditions, supported_features: Vec::new() };
         let report = Report { generation: backend.generation(), status, fleet: None };

@@ -47,7 +47,7 @@ impl Made {
         let plan = Arc::new(plan(resources, options));
         let scope = RouteScope { resources, options, plan: &plan };
         let usages = (0..plan.fleets.len()).map(|fleet| Usage::new(scope, fleet)).collect();
-        let reports = plan.reports.insert_many(status::of_backends(resources));
+        let reports = plan.reports.insert_many(status::of_backends(resources, options));
         let (standing, counts) = (Standing::new(&plan), Counts::new(&plan));
         Self { plan, standing, shared: Shared::default(), usages, tables: Tables::default(), counts, reports }
     }

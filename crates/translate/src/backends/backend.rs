@@ -1,5 +1,7 @@
 //! `Backend` resources: addresses, names, sockets, or whatever host the request names.
 
+use std::net::IpAddr;
+
 use api::{
     Stored,
     ext::{
@@ -11,7 +13,7 @@ use api::{
 use ir::{Discovery, DnsEndpoint, Endpoint, EndpointGroup, IpFamily, UpstreamProtocol, backend::EndpointSource};
 
 use super::{Parts, Resolved, Scope, Usage, cluster, tls};
-use crate::{grants::Referent, problem::Problem, rejections::rejection};
+use crate::{Options, grants::Referent, problem::Problem, rejections::rejection};
 
 /// Follows a reference to a Backend.
 pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Result<Resolved, Problem> {
@@ -44,7 +46,7 @@ pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Resul
 }
 
 /// What is wrong with a Backend itself, whoever refers to it.
-pub(crate) fn problem(backend: &Backend) -> Option<Problem> {
+pub(crate) fn problem(options: &Options, backend: &Backend) -> Option<Problem> {
     let endpoints = &backend.spec.endpoints;
     let names = endpoints.iter().filter(|endpoint| endpoint.fqdn.is_some()).count();
     let message = if backend.spec.r#type == BackendType::DynamicResolver {
@@ -55,8 +57,8 @@ pub(crate) fn problem(backend: &Backend) -> Option<Problem> {
         Some("endpoints by fqdn cannot stand beside endpoints by ip or unix: make two Backends".to_owned())
     } else {
         endpoints.iter().enumerate().find_map(|(index, endpoint)| {
-            fixed(endpoint).is_none().then(|| dns(endpoint).is_none()).filter(|bad| *bad)?;
-            Some(format!("endpoints[{index}] is not an address with a port, a name with a port, or a socket"))
+            let problem = end_point_problem(options, endpoint)?;
+            Some(format!("endpoints[{index}] {problem}"))
         })
     };
     message.map(|message| {
@@ -64,8 +66,31 @@ pub(crate) fn problem(backend: &Backend) -> Option<Problem> {
     })
 }
 
+/// What is wrong with an end point.
+fn end_point_problem(options: &Options, endpoint: &BackendEndpoint) -> Option<&'static str> {
+    let own = match (fixed(endpoint), dns(endpoint)) {
+        (None, None) => return Some("is not an address with a port, a name with a port, or a socket"),
+        (Some(Endpoint::Ip { address, .. }), _) => is_own(address),
+        (_, Some(name)) => is_local(&name.hostname),
+        (Some(Endpoint::Unix { .. }), None) => false,
+    };
+    (own && options.in_pod).then_some("leads into Envoy's own pod, where only its admin interface listens")
+}
+
+/// Whether an address leads to whoever connects to it.
+fn is_own(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified()
+}
+
+/// Whether a name stands for whoever asks for it (RFC 6761).
+fn is_local(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 fn discovery(scope: Scope<'_>, backend: &Backend) -> Result<Discovery, Problem> {
-    if let Some(problem) = problem(backend) {
+    if let Some(problem) = problem(scope.options, backend) {
         return Err(Problem::new("UnsupportedValue", problem.message));
     }
     let family = scope.fleet().proxy.spec.ip_family.map(|family| match family {

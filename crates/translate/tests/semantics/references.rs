@@ -2,7 +2,7 @@
 
 use crate::common::{BASE, options, problems, resources, status, translate};
 use api::{ObjectRef, Rejection};
-use translate::Translator;
+use translate::{Options, Translator};
 
 const GATEWAY: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [
@@ -40,6 +40,34 @@ fn a_back_end_that_does_not_resolve_says_why() {
         reason("{name: b, kind: Backend, group: gateway.envoyproxy.io}"),
         ["ResolvedRefs=False/BackendNotFound"]
     );
+}
+
+/// In a pod of its own only Envoy's admin interface listens at a loopback address.
+#[test]
+fn no_back_end_leads_into_envoys_own_pod() {
+    let own = |end_point: &str, in_pod: bool| {
+        let backend = format!(
+            "{{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: Backend, metadata: {{name: b}}, spec: {{endpoints: [{end_point}]}}}}"
+        );
+        let yaml = route("{name: b, kind: Backend, group: gateway.envoyproxy.io}") + &backend;
+        let translation =
+            Translator::new(Options { in_pod, ..options() }).translate(&resources(&format!("{BASE}{yaml}")));
+        [problems(&translation, "HTTPRoute", "r"), problems(&translation, "Backend", "b")].concat()
+    };
+    let ip = |address: &str| format!("{{ip: {{address: '{address}', port: 19000}}}}");
+    let name = |name: &str| format!("{{fqdn: {{hostname: {name}, port: 19000}}}}");
+    let inside = ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"].map(ip);
+    let inside = inside.into_iter().chain(["localhost", "LocalHost.", "a.localhost"].map(name));
+    for end_point in inside {
+        let refused = ["ResolvedRefs=False/UnsupportedValue", "Accepted=False/Invalid"];
+        assert_eq!(own(&end_point, true), refused, "{end_point}");
+        assert_eq!(own(&end_point, false), Vec::<String>::new(), "{end_point}");
+    }
+    for end_point in
+        [ip("10.0.0.1"), ip("fd00::1"), name("localhost.example"), "{unix: {path: /run/x.sock}}".to_owned()]
+    {
+        assert_eq!(own(&end_point, true), Vec::<String>::new(), "{end_point}");
+    }
 }
 
 #[test]
