@@ -7,7 +7,7 @@ use kit::redact::MASK;
 use serde::{Deserialize, Serialize};
 
 use super::Part;
-use super::redact::{Redactor, cut, is_copy};
+use super::redact::{Redactor, cut, is_copy, is_name};
 use crate::head::Head;
 use crate::inspect::Outcome;
 
@@ -146,11 +146,15 @@ impl Entry {
 
 impl Found {
     fn of(found: &Match, values: bool, redactor: &Redactor) -> Self {
-        let secret = found.places.iter().any(|place| redactor.hides(&place.variable, &place.key));
+        let hides = |place: &coraza::Place| {
+            // The values of names are names themselves, and what has no name may be anything.
+            redactor.hides(&place.variable, &place.key) || !is_name(&place.key)
+        };
+        let secret = found.places.iter().any(hides);
         let place = |place: &coraza::Place| {
-            let hidden = redactor.hides(&place.variable, &place.key) || (secret && is_copy(&place.variable));
+            let hidden = hides(place) || (secret && is_copy(&place.variable));
             let value = || if hidden { MASK.to_owned() } else { cut(&place.value) };
-            Place { name: cut(&place.to_string()), value: values.then(value) }
+            Place { name: name(place), value: values.then(value) }
         };
         let data = || if secret { MASK.to_owned() } else { cut(&found.data) };
         Self {
@@ -162,6 +166,15 @@ impl Found {
             places: found.places.iter().take(MOST_PLACES).map(place).collect(),
         }
     }
+}
+
+/// Its name, as rules write it. A body that is read as another kind than it is of has all of itself for a name: of what no
+/// exclusion could name the length is told.
+fn name(place: &coraza::Place) -> String {
+    if place.key.is_empty() || is_name(&place.key) {
+        return place.to_string();
+    }
+    format!("{}:({} bytes)", place.variable, place.key.len())
 }
 
 fn fields(head: &Head, redactor: &Redactor) -> BTreeMap<String, String> {
@@ -210,6 +223,23 @@ mod tests {
         assert!(!serde_json::to_string(&secret).unwrap().contains("canary"), "{secret:?}");
         let open = found(&[("ARGS", "a", "b"), ("MATCHED_VAR", "", "b")]);
         assert_eq!((open.data.as_deref(), open.places[1].value.as_deref()), (Some("canary"), Some("b")));
+    }
+
+    #[test]
+    fn a_body_is_no_name() {
+        // Read as a form, it is one parameter without a value.
+        let body = r#"{"login":"ann","pin":"4711","q":"<script>"}"#;
+        let whole = found(&[("ARGS_NAMES", body, body), ("MATCHED_VAR", "", body)]);
+        let text = serde_json::to_string(&whole).unwrap();
+        assert!(!text.contains("4711") && !text.contains("canary"), "{text}");
+        assert_eq!(whole.places[0].name, format!("ARGS_NAMES:({} bytes)", body.len()));
+        let (name, value) = body.split_at(30);
+        let half = found(&[("ARGS_POST", name, value)]);
+        assert!(!serde_json::to_string(&half).unwrap().contains("4711"), "{half:?}");
+        for name in ["id", "json.items.0.name", "user[name]", "X-Odd_Header"] {
+            assert_eq!(found(&[("ARGS", name, "b")]).places[0].name, format!("ARGS:{name}"));
+        }
+        assert_eq!(found(&[("REQUEST_FILENAME", "", "/a")]).places[0].name, "REQUEST_FILENAME");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::Redact;
 
 /// A value of this length and more is cut.
 const LONGEST: usize = 512;
+/// Names are shorter; tokens are not.
+const LONGEST_NAME: usize = 128;
 /// Collections that hold whole bodies.
 const BODIES: [&str; 6] = ["REQUEST_BODY", "RESPONSE_BODY", "FULL_REQUEST", "FILES_TMP_CONTENT", "XML", "RESPONSE_XML"];
 
@@ -90,6 +92,11 @@ fn decoded(name: &str) -> String {
 /// Whether a variable holds what a rule found elsewhere: in another place of the same match.
 pub(super) fn is_copy(variable: &str) -> bool {
     variable == "TX" || variable.starts_with("MATCHED_VAR")
+}
+
+/// Whether a key is a name, as exclusions have them, and no longer than names are.
+pub(super) fn is_name(key: &str) -> bool {
+    key.len() <= LONGEST_NAME && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]-".contains(&byte))
 }
 
 /// The beginning of a long value.
