@@ -6,11 +6,12 @@ use super::spec::{Body, Exclusion, Guardrails, Mode, OnFailure, OverLimit, Spec}
 const BODY_LIMIT: u64 = 128 << 10;
 
 /// What request bodies are written in that rules can read.
-const REQUEST_TYPES: [&str; 8] = [
+const REQUEST_TYPES: [&str; 9] = [
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "application/json",
     "+json",
+    "application/csp-report",
     "application/xml",
     "text/xml",
     "+xml",
@@ -170,5 +171,46 @@ impl BodyPlan {
             };
             kind.is_empty() || self.content_types.iter().any(is)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Loader, Place};
+
+    /// The content types that a version of the Core Rule Set lets in, as its rules say once they have run.
+    fn let_in(version: &str) -> Vec<String> {
+        let dir = tempfile::TempDir::with_prefix("waf-").unwrap();
+        let rule = "SecRule TX:allowed_request_content_type \"@rx .\" \"id:10001,phase:2,pass,log\"";
+        let text = format!("name: types\ncoreRules: {{version: {version}}}\ndirectives: |\n  {rule}\n");
+        std::fs::write(dir.path().join("types.yaml"), text).unwrap();
+        let place = Place { path: dir.path().to_owned(), extends: None };
+        let profiles = Loader::default().load(&[place]).unwrap().complete().unwrap();
+        let request = coraza::Request {
+            id: "1",
+            client: ("192.0.2.1", 1),
+            server: ("192.0.2.2", 80),
+            method: b"GET",
+            target: b"/",
+            protocol: "HTTP/1.1",
+            host: b"shop.example",
+            headers: [(b"host".as_slice(), b"shop.example".as_slice())],
+        };
+        let transaction = profiles.get("types").unwrap().rules.begin(request, true);
+        let matches = transaction.matches();
+        let list = &matches.iter().find(|found| found.rule == 10_001).unwrap().places[0].value;
+        list.split('|').map(|kind| kind.trim().to_owned()).filter(|kind| !kind.is_empty()).collect()
+    }
+
+    #[test]
+    fn what_the_core_rules_let_in_is_read() {
+        for version in coraza::versions().1 {
+            let types = let_in(&version);
+            assert!(types.contains(&"application/json".to_owned()), "{version}: {types:?}");
+            let unread: Vec<&String> =
+                types.iter().filter(|kind| !Plan::default().request_body.wants(kind.as_bytes())).collect();
+            assert!(unread.is_empty(), "{version}: {unread:?}");
+        }
     }
 }

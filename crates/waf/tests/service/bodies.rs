@@ -55,6 +55,20 @@ async fn the_limit_is_exact_and_what_is_over_it_has_a_choice() {
 }
 
 #[tokio::test]
+async fn reports_are_read_where_the_core_rules_let_them_in() {
+    let older = "name: older\ncoreRules: {version: 4.22.0}\n";
+    let service = Service::start(&[("older.yaml", older)], "defaultProfile: older\n").await;
+    let edge = Edge::start(&service).await;
+    for kind in ["application/csp-report", "Application/CSP-Report; charset=utf-8", "application/reports+json"] {
+        let report = |uri: &str| format!(r#"{{"csp-report": {{"document-uri": "{uri}"}}}}"#);
+        assert_eq!(edge.post(kind, report("/cart")).await.status, StatusCode::OK, "{kind}");
+        let attack = edge.post(kind, report("1' OR '1'='1'-- -")).await;
+        assert_eq!(attack.status, StatusCode::FORBIDDEN, "{kind}");
+    }
+    assert_eq!(edge.backend.count(), 3);
+}
+
+#[tokio::test]
 async fn packed_bodies_are_unpacked() {
     use std::io::Write;
     // The Core Rule Set refuses every packed request, so it has to be told to let them be.
