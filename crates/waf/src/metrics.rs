@@ -89,7 +89,7 @@ impl Described for Name {
             ),
             Self::Shadow => (
                 "waf_shadow_total",
-                "What a profile that looks on would have done, by profile and verdict (pass, block).",
+                "What a profile that looks on would have done, by profile and verdict (pass, block, unknown).",
                 &["profile", "verdict"],
             ),
             Self::PhaseSeconds => ("waf_phase_seconds", "Time of the rules of a phase.", &["phase"]),
@@ -262,8 +262,7 @@ impl Metrics {
             self.of_rule(found.rule).inc();
         }
         if let Some(shadow) = &outcome.shadow {
-            let verdict = if shadow.refuses { "block" } else { "pass" };
-            self.shadow.with_label_values(&[&shadow.plan.name, verdict]).inc();
+            self.shadow.with_label_values(&[&shadow.plan.name, shadow.verdict()]).inc();
         }
     }
 

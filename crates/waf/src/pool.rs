@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -14,6 +15,8 @@ use tokio::time::Instant;
 pub(crate) struct Pool {
     small: Seats,
     large: Seats,
+    /// For who only looks on: nobody else waits for these.
+    beside: Seats,
     most_waiting: usize,
 }
 
@@ -26,6 +29,9 @@ struct Seats {
 
 /// From how many bytes on a job is large. A request as browsers send them has a few hundred, a form some thousand.
 const LARGE: u64 = 16 << 10;
+
+/// How long a job that nobody waits for may wait itself.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Why a job has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +61,8 @@ impl NoResult {
 impl Pool {
     /// `threads` jobs at a time and half as many large ones, `most_waiting` of either before they are turned away.
     pub(crate) fn new(threads: usize, most_waiting: usize) -> Self {
-        Self { small: Seats::new(threads), large: Seats::new(threads.div_ceil(2)), most_waiting }
+        let half = threads.div_ceil(2);
+        Self { small: Seats::new(threads), large: Seats::new(half), beside: Seats::new(half), most_waiting }
     }
 
     /// Runs a job on so many bytes to its end, or until `deadline` for who waits.
@@ -75,6 +82,26 @@ impl Pool {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) => Err(NoResult::Panicked),
             Err(_) => Err(NoResult::Late),
+        }
+    }
+
+    /// Runs a dear job that nobody waits for, on seats of its own, half as many. Where too many wait for those it is run with
+    /// `false`, and must be cheap.
+    pub(crate) fn beside(&self, job: impl FnOnce(bool) + Send + 'static) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let pool = self.clone();
+                drop(runtime.spawn(async move {
+                    match pool.beside.take(Instant::now() + LONGEST_WAIT, pool.most_waiting).await {
+                        Ok(seat) => drop(tokio::task::spawn_blocking(move || {
+                            let _seat = seat;
+                            job(true);
+                        })),
+                        Err(_) => pool.later(move || job(false)),
+                    }
+                }));
+            }
+            Err(_) => job(true),
         }
     }
 
@@ -137,7 +164,6 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
-    use std::time::Duration;
 
     use super::*;
 
@@ -198,6 +224,29 @@ mod tests {
         release.send(()).unwrap();
         assert_eq!(large.await.unwrap(), Ok(true));
         assert_eq!(pool.run(soon(), LARGE, || 1).await, Ok(1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_looks_on_keeps_nobody_waiting_and_gives_way_where_too_many_do() {
+        let pool = Pool::new(1, 1);
+        let ((release, held), (says, said)) = (channel::<()>(), channel());
+        pool.beside(move |_| assert!(held.recv().is_ok()));
+        while pool.beside.free.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let look = |says: &std::sync::mpsc::Sender<bool>| {
+            let says = says.clone();
+            pool.beside(move |has_seat| says.send(has_seat).unwrap());
+        };
+        look(&says);
+        while pool.beside.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        look(&says);
+        assert!(!said.recv().unwrap());
+        assert_eq!(pool.run(soon(), 1, || 1).await, Ok(1));
+        release.send(()).unwrap();
+        assert!(said.recv().unwrap());
     }
 
     #[tokio::test]

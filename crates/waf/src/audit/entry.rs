@@ -69,8 +69,8 @@ pub struct Entry {
 pub struct Beside {
     /// The profile.
     pub profile: String,
-    /// Whether it would have refused.
-    pub refuses: bool,
+    /// Whether it would have refused; `null` where that is unknown.
+    pub refuses: Option<bool>,
     /// The rules that matched.
     pub rules: Vec<Found>,
 }
@@ -138,7 +138,7 @@ impl Entry {
             shadow: outcome.shadow.as_ref().map(|shadow| Beside {
                 profile: shadow.plan.name.clone(),
                 refuses: shadow.refuses,
-                rules: rules(&shadow.matches),
+                rules: rules(shadow.matches),
             }),
         }
     }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::decode::{self, Undecodable};
 use crate::head::Head;
-use crate::profile::{BodyPlan, OverLimit};
+use crate::profile::{BodyPlan, OverLimit, Plan, Profile};
 use crate::verdict::Reason;
 
 /// A body.
@@ -13,6 +13,44 @@ pub(super) struct Body {
     collected: Collected,
     received: u64,
     state: State,
+    keeps: bool,
+    kept: Option<Kept>,
+}
+
+/// What of a request's body is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It is not looked at, or there is none.
+    Nothing,
+    /// Its announced length decides.
+    TooLong,
+    /// It must not be there.
+    Never,
+    /// It is looked at.
+    Body,
+}
+
+impl Wanted {
+    /// What a profile needs of the body of a request, which has none if it `ended` with its head.
+    pub(crate) fn of(profile: &Profile, head: &Head, ended: bool) -> Self {
+        let plan = &profile.plan.request_body;
+        if plan.inspect && head.upgrades_with_body() {
+            return Self::Never;
+        }
+        if ended || !plan.wants(&head.list("content-type")) || head.is_stream() {
+            return Self::Nothing;
+        }
+        let too_long = head.content_length().is_some_and(|length| length > plan.limit);
+        if too_long && plan.over_limit != OverLimit::Partial { Self::TooLong } else { Self::Body }
+    }
+}
+
+/// What came of a body, as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    bytes: Bytes,
+    /// Whether that was all of it.
+    whole: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
@@ -50,6 +88,16 @@ pub(super) enum Next {
 }
 
 impl Body {
+    /// One that keeps what it is judged by, for others.
+    pub(super) fn keeping(keeps: bool) -> Self {
+        Self { keeps, ..Self::default() }
+    }
+
+    /// What it was judged by.
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
     /// Bytes that came so far.
     pub(super) fn received(&self) -> u64 {
         self.received
@@ -80,6 +128,9 @@ impl Body {
         }
         self.state = State::Done;
         let packed = std::mem::take(&mut self.collected).finish();
+        if self.keeps {
+            self.kept = Some(Kept { bytes: packed.clone(), whole: last });
+        }
         let encodings = head.list("content-encoding");
         let (body, over) = if decode::is_encoded(&encodings) {
             match decode::decode(&encodings, &packed, plan.limit) {
@@ -100,6 +151,24 @@ impl Body {
         let beginning = body.slice(..body.len().min(most));
         over_limit(what, beginning)
     }
+}
+
+impl Kept {
+    /// What would have become of it in another plan; to wait where that takes more of it than there is.
+    pub(super) fn judged_by(&self, plan: &BodyPlan, head: &Head) -> Next {
+        Body::default().take(self.bytes.clone(), self.whole, false, plan, head)
+    }
+}
+
+/// Whether the body of a response that has one is looked at.
+pub(super) fn reads_response_body(plan: &Plan, request: &Head, response: &Head) -> bool {
+    let stream = response.is_stream() || request.is_tunnel();
+    plan.responses && !stream && plan.response_body.wants(&response.list("content-type"))
+}
+
+/// Whether a response is withheld for its body. What the application sends in a way that is not known here is its own affair.
+pub(super) fn withholds(plan: &Plan, reason: Reason) -> bool {
+    reason == Reason::BodyTooLong && plan.response_body.over_limit == OverLimit::Reject
 }
 
 fn over_limit(what: OverLimit, beginning: Bytes) -> Next {
@@ -157,7 +226,6 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Plan;
 
     fn plan(limit: u64, over_limit: OverLimit) -> BodyPlan {
         BodyPlan { limit, over_limit, ..Plan::default().request_body }
@@ -207,6 +275,23 @@ mod tests {
         let form = head(&[("content-type", "text/plain")]);
         let next = Body::default().take(Bytes::from_static(b"abc"), false, true, &plan(16, OverLimit::Partial), &form);
         assert_eq!(next, Next::Judge { body: Bytes::from_static(b"abc"), cut: true });
+    }
+
+    #[test]
+    fn what_is_kept_is_judged_by_another_plan_as_far_as_it_goes() {
+        let form = head(&[("content-type", "text/plain")]);
+        let mut body = Body::keeping(true);
+        let seen = |body: &Body, limit| body.kept().unwrap().judged_by(&plan(limit, OverLimit::Reject), &form);
+        let judged = |bytes: &'static [u8]| Next::Judge { body: Bytes::from_static(bytes), cut: false };
+        let refused = Next::Refuse { reason: Reason::BodyTooLong, body: Bytes::new() };
+        assert_eq!(
+            body.take(Bytes::from_static(b"abcd"), true, false, &plan(16, OverLimit::Reject), &form),
+            judged(b"abcd")
+        );
+        assert_eq!((seen(&body, 3), seen(&body, 4)), (refused.clone(), judged(b"abcd")));
+        let mut body = Body::keeping(true);
+        assert_eq!(body.take(Bytes::from_static(b"abcd"), false, false, &plan(3, OverLimit::Reject), &form), refused);
+        assert_eq!((seen(&body, 3), seen(&body, 4)), (refused, Next::Wait));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! begin ─▶ request_body … ─▶ request_trailers ─▶ response ─▶ response_body … ─▶ (dropped: logging)
-//!    each: engine ─▶ Verdict; what looks on beside it runs after, and decides nothing
+//!    each: engine ─▶ Verdict; who looks on beside it does so once all is over
 //! ```
 
+mod beside;
 mod body;
 mod decode;
 mod exchange;
@@ -16,15 +17,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use coraza::{Broken, Match, Rules, Step, Transaction};
+use coraza::{Broken, Match, Step, Transaction};
 
 use crate::head::Head;
 use crate::metrics::Phase;
 use crate::observe::Observer;
 use crate::profile::{BodyPlan, OnFailure, OverLimit, Profile};
 use crate::verdict::{Reason, Refusal, Verdict};
-use body::{Body, Next};
+use beside::Seen;
+use body::{Body, Next, reads_response_body, withholds};
 
+pub use beside::Beside;
+pub(crate) use body::Wanted;
 pub use exchange::Exchange;
 pub use outcome::{Outcome, Shadow};
 
@@ -35,10 +39,14 @@ pub struct Inspection {
     pub exchange: Exchange,
     profile: Arc<Profile>,
     transaction: Transaction,
-    shadow: Option<(Arc<Profile>, Transaction)>,
+    shadow: Option<Beside>,
     request_body: Body,
     response_body: Body,
     response: Option<Head>,
+    /// Whether the head of the response was all of it.
+    response_ended: bool,
+    /// Kept for who looks on.
+    trailers: Option<Head>,
     /// The request's body as it was judged, as long as trailers may follow.
     judged_body: Bytes,
     /// Why it was refused, or would have been.
@@ -66,7 +74,7 @@ impl Inspection {
     pub fn begin(
         exchange: Exchange,
         profile: Arc<Profile>,
-        shadow: Option<Arc<Profile>>,
+        shadow: Option<Beside>,
         done: bool,
         observer: Arc<Observer>,
     ) -> (Self, Verdict) {
@@ -74,18 +82,17 @@ impl Inspection {
         let none = Head::default();
         let transaction = profile.rules.begin(exchange.request(&none), done);
         observer.metrics.phase(Phase::RequestHeaders, begun.elapsed());
-        let shadow = shadow.map(|shadow| {
-            let transaction = shadow.rules.begin(exchange.request(&none), done);
-            (shadow, transaction)
-        });
+        let keeps = shadow.is_some();
         let mut inspection = Self {
             exchange,
             profile,
             transaction,
             shadow,
-            request_body: Body::default(),
-            response_body: Body::default(),
+            request_body: Body::keeping(keeps),
+            response_body: Body::keeping(keeps),
             response: None,
+            response_ended: false,
+            trailers: None,
             judged_body: Bytes::new(),
             refused: None,
             failed: None,
@@ -183,24 +190,18 @@ impl Inspection {
         }
         let body = std::mem::take(&mut self.judged_body);
         let (exchange, begun) = (std::mem::take(&mut self.exchange), Instant::now());
-        let again = |rules: &Rules| {
-            let mut transaction = rules.begin(exchange.request(trailers), false);
-            // What went wrong is with the transaction.
-            let _ = transaction.request_body(&body, true);
-            transaction
-        };
-        self.transaction = again(&self.profile.rules);
+        self.transaction = self.profile.rules.begin(exchange.request(trailers), false);
+        // What went wrong is with the transaction.
+        let _ = self.transaction.request_body(&body, true);
         self.observer.metrics.phase(Phase::RequestBody, begun.elapsed());
-        if let Some((shadow, transaction)) = &mut self.shadow {
-            *transaction = again(&shadow.rules);
-        }
         self.exchange = exchange;
+        self.trailers = self.shadow.as_ref().map(|_| trailers.clone());
         self.judge()
     }
 
-    /// The head of the response; with `done` there is no body to look at, and its rules run too. Rules of request bodies that
-    /// have not run, since the end of one did not come, run first.
-    pub fn response(&mut self, head: Head, done: bool) -> Verdict {
+    /// The head of the response, which has no body if it `ended` with it; where there is none to look at, its rules run too. Rules
+    /// of request bodies that have not run, since the end of one did not come, run first.
+    pub fn response(&mut self, head: Head, ended: bool) -> Verdict {
         self.ends_without_trailers();
         if !self.request_body.is_done() {
             self.observer.metrics.missed_body();
@@ -209,6 +210,7 @@ impl Inspection {
                 return verdict;
             }
         }
+        let done = ended || !reads_response_body(&self.profile.plan, &self.exchange.head, &head);
         if done {
             self.response_body.done();
         }
@@ -216,13 +218,34 @@ impl Inspection {
         let verdict = self
             .run(Phase::ResponseHeaders, |transaction| transaction.response(exchange.response(&head), done).is_ok());
         self.exchange = exchange;
-        self.response = Some(head);
-        verdict
+        (self.response, self.response_ended) = (Some(head), ended);
+        // A rule may have put the engine off.
+        let over = verdict == Verdict::Pass && !done && !self.wants_response_body();
+        if over { self.response_body(Bytes::new(), End::Last) } else { verdict }
     }
 
     /// Whether the body of the response is to be looked at.
     pub fn wants_response_body(&self) -> bool {
-        self.step().is_some_and(|step| step.reads.this_response && step.interruption.is_none())
+        !self.response_body.is_done()
+            && self.step().is_some_and(|step| step.reads.this_response && step.interruption.is_none())
+    }
+
+    /// Whether there is a profile that looks on.
+    pub(crate) fn has_shadow(&self) -> bool {
+        self.shadow.is_some()
+    }
+
+    /// Lets a profile look on at what has been, once all is over.
+    pub(crate) fn look_on(&mut self) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.look(Seen {
+                exchange: &self.exchange,
+                body: self.request_body.kept(),
+                trailers: self.trailers.as_ref(),
+                response: self.response.as_ref().map(|head| (head, self.response_ended)),
+                response_body: self.response_body.kept(),
+            });
+        }
     }
 
     /// Adds to the response's body, and runs its rules once all of it is here.
@@ -233,10 +256,9 @@ impl Inspection {
         self.response = Some(head);
         match next {
             Next::Wait | Next::Nothing => Verdict::Pass,
-            Next::Refuse { reason: Reason::BodyTooLong, .. } if plan.over_limit == OverLimit::Reject => {
-                self.refuse(Refusal { status: 500, ..Refusal::plain(Reason::BodyTooLong) })
+            Next::Refuse { reason, .. } if withholds(&self.profile.plan, reason) => {
+                self.refuse(Refusal { status: 500, ..Refusal::plain(reason) })
             }
-            // What the application sends in a way that is not known here is its own affair.
             Next::Refuse { body, .. } => self.run_response_body(&body),
             Next::Judge { body, cut } => {
                 if cut {
@@ -256,9 +278,6 @@ impl Inspection {
         // What went wrong is with the transaction.
         let _ = step(&mut self.transaction);
         self.observer.metrics.phase(phase, begun.elapsed());
-        if let Some((_, transaction)) = &mut self.shadow {
-            let _ = step(transaction);
-        }
         self.judge()
     }
 
@@ -304,9 +323,6 @@ impl Drop for Inspection {
             self.failed = Some(Reason::Failure);
         }
         let _ = self.transaction.finish();
-        if let Some((_, shadow)) = &mut self.shadow {
-            let _ = shadow.finish();
-        }
         let outcome = Outcome::of(self);
         self.observer.ended(&outcome);
     }

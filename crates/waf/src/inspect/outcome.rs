@@ -40,9 +40,20 @@ pub struct Shadow<'a> {
     /// The profile.
     pub plan: &'a Plan,
     /// The rules that matched.
-    pub matches: Vec<Match>,
-    /// Whether it would have refused.
-    pub refuses: bool,
+    pub matches: &'a [Match],
+    /// Whether it would have refused; nothing where that is unknown.
+    pub refuses: Option<bool>,
+}
+
+impl Shadow<'_> {
+    /// What it would have done, in a word.
+    pub fn verdict(&self) -> &'static str {
+        match self.refuses {
+            Some(true) => "block",
+            Some(false) => "pass",
+            None => "unknown",
+        }
+    }
 }
 
 impl<'a> Outcome<'a> {
@@ -59,10 +70,10 @@ impl<'a> Outcome<'a> {
             failed: inspection.failed,
             bodies: (inspection.request_body.received(), inspection.response_body.received()),
             took: inspection.begun.elapsed(),
-            shadow: inspection.shadow.as_ref().map(|(profile, transaction)| Shadow {
-                plan: &profile.plan,
-                matches: transaction.matches(),
-                refuses: transaction.last().is_ok_and(|step| step.interruption.is_some() || step.detection.is_some()),
+            shadow: inspection.shadow.as_ref().map(|shadow| Shadow {
+                plan: &shadow.profile.plan,
+                matches: &shadow.found.matches,
+                refuses: shadow.found.refuses,
             }),
         }
     }

@@ -23,10 +23,10 @@ use tokio::time::Instant;
 use crate::facts::{Called, Facts};
 use crate::firewall::Firewall;
 use crate::head::Head;
-use crate::inspect::{End, Exchange, Inspection};
+use crate::inspect::{Beside, End, Exchange, Inspection, Wanted};
 use crate::page::Reader;
 use crate::pool::NoResult;
-use crate::profile::{Mode, OnFailure, OverLimit, Profile};
+use crate::profile::{Mode, OnFailure, Profile};
 use crate::select::select;
 use crate::verdict::{Reason, Refusal, Verdict};
 use mode::{BodyMode, Modes};
@@ -147,8 +147,9 @@ impl Session {
             self.state = State::Passing;
             return vec![Reply::Headers(Direction::Request, Some(self.modes.nothing())).go_on()];
         }
-        let shadow = profile.plan.shadow.as_ref().and_then(|name| profiles.get(name)).cloned();
-        let body = wanted_body(&profile, &head, message.end_of_stream);
+        let shadow = profile.plan.shadow.as_ref().and_then(|name| profiles.get(name));
+        let shadow = shadow.map(|shadow| Beside::new(Arc::clone(shadow), &head, message.end_of_stream));
+        let body = Wanted::of(&profile, &head, message.end_of_stream);
         self.modes.plan_request(&profile.plan, body == Wanted::Body, message.end_of_stream);
         let exchange = Exchange {
             id: self.reader.id.clone(),
@@ -167,7 +168,7 @@ impl Session {
         &mut self,
         exchange: Exchange,
         profile: Arc<Profile>,
-        shadow: Option<Arc<Profile>>,
+        shadow: Option<Beside>,
         body: Wanted,
     ) -> Verdict {
         let observer = Arc::clone(&self.firewall.observer);
@@ -201,24 +202,9 @@ impl Session {
 
     async fn response(&mut self, message: HttpHeaders) -> Vec<ProcessingResponse> {
         let head = Head::from(message.headers.unwrap_or_default());
-        let done = match &self.state {
-            State::Judging(inspection) => {
-                let plan = &inspection.profile().plan;
-                let stream = head.is_stream() || inspection.exchange.head.is_tunnel();
-                let wants = plan.responses && plan.response_body.wants(&head.list("content-type"));
-                message.end_of_stream || stream || !wants
-            }
-            _ => true,
-        };
-        let verdict = self
-            .run(head.size(), move |inspection| {
-                let verdict = inspection.response(head, done);
-                // A rule may have put the engine off.
-                let over = verdict == Verdict::Pass && !done && !inspection.wants_response_body();
-                if over { inspection.response_body(Bytes::new(), End::Last) } else { verdict }
-            })
-            .await;
-        let wants = matches!(&self.state, State::Judging(inspection) if !done && inspection.wants_response_body());
+        let ended = message.end_of_stream;
+        let verdict = self.run(head.size(), move |inspection| inspection.response(head, ended)).await;
+        let wants = matches!(&self.state, State::Judging(inspection) if inspection.wants_response_body());
         if let State::Judging(inspection) = &self.state {
             self.modes.plan_response(&inspection.profile().plan, wants);
         }
@@ -355,33 +341,18 @@ impl Drop for Session {
     /// The request is over, however it ended; the last rules run where they may.
     fn drop(&mut self) {
         self.firewall.observer.metrics.streams.dec();
-        if let State::Judging(inspection) = std::mem::replace(&mut self.state, State::Passing) {
+        let State::Judging(mut inspection) = std::mem::replace(&mut self.state, State::Passing) else { return };
+        if inspection.has_shadow() {
+            self.firewall.pool.beside(move |has_seat| {
+                if has_seat {
+                    inspection.look_on();
+                }
+                drop(inspection);
+            });
+        } else {
             self.firewall.pool.later(move || drop(inspection));
         }
     }
-}
-
-/// What of a request's body is to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Nothing,
-    /// Its announced length decides.
-    TooLong,
-    /// It must not be there.
-    Never,
-    Body,
-}
-
-fn wanted_body(profile: &Profile, head: &Head, ended: bool) -> Wanted {
-    let plan = &profile.plan.request_body;
-    if plan.inspect && head.upgrades_with_body() {
-        return Wanted::Never;
-    }
-    if ended || !plan.wants(&head.list("content-type")) || head.is_stream() {
-        return Wanted::Nothing;
-    }
-    let too_long = head.content_length().is_some_and(|length| length > plan.limit);
-    if too_long && plan.over_limit != OverLimit::Partial { Wanted::TooLong } else { Wanted::Body }
 }
 
 /// Envoy's id for the request if it is one to be shown, else one of our own.

@@ -63,6 +63,25 @@ async fn what_is_not_judged_in_time_has_its_profile_s_answer() {
 }
 
 #[tokio::test]
+async fn a_shadow_that_takes_its_time_keeps_nobody_waiting() {
+    let profile = |name: &str, rest: &str| format!("name: {name}\ncoreRules: {{version: none}}\n{rest}");
+    // The engine looks at the clock after some of the rules.
+    let others: String = (10..60).map(|id| format!("  SecAction \"id:{id},phase:1,pass,nolog\"\n")).collect();
+    let slow = format!("directives: |\n  SecRule ARGS:a \"@panic\" \"id:1,phase:1,deny\"\n{others}");
+    let (now, slow) = (profile("now", "shadow: slow\n"), profile("slow", &slow));
+    let settings = "defaultProfile: now\nengine: {deadline: 700ms}\n";
+    let service = Service::start(&[("now.yaml", &now), ("slow.yaml", &slow)], settings).await;
+    let edge = Edge::start(&service).await;
+    for how in ["/?a=slow", "/?a=panic"] {
+        assert_eq!(edge.get(how).await.status, StatusCode::OK, "{how}");
+    }
+    service.reaches(r#"waf_transactions_total{profile="now",verdict="pass"}"#, 2.0).await;
+    service.reaches(r#"waf_shadow_total{profile="slow",verdict="unknown"}"#, 2.0).await;
+    assert_eq!(edge.get("/?a=fine").await.status, StatusCode::OK);
+    service.reaches(r#"waf_shadow_total{profile="slow",verdict="pass"}"#, 1.0).await;
+}
+
+#[tokio::test]
 async fn beyond_what_may_wait_clients_are_told_to_come_again() {
     let service = Service::start(&[], "engine: {deadline: 20s, threads: 1, maxWaiting: 0}\n").await;
     let edge = Edge::start(&service).await;

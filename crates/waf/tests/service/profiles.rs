@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::PATIENCE;
-use testbed::client::Request;
+use testbed::client::{Request, tcp_line};
 use testbed::load::Load;
 use testbed::wait::wait_until;
 
@@ -45,6 +45,70 @@ async fn a_candidate_looks_on_beside_the_profile_in_force() {
     service.reaches(r#"waf_shadow_total{profile="baseline",verdict="block"}"#, 1.0).await;
     service.reaches(r#"waf_shadow_total{profile="baseline",verdict="pass"}"#, 1.0).await;
     service.reaches(r#"waf_transactions_total{profile="now",verdict="pass"}"#, 2.0).await;
+}
+
+#[tokio::test]
+async fn a_candidate_is_told_by_its_own_limits_and_what_it_was_not_shown_is_unknown() {
+    let rule = |parameter: &str, phase: u8| {
+        format!("directives: |\n  SecRule ARGS:{parameter} \"@streq x\" \"id:10001,phase:{phase},deny\"\n")
+    };
+    let profile = |name: &str, rest: &str| format!("name: {name}\ncoreRules: {{version: none}}\n{rest}");
+    let (of_now, of_next) = (rule("now", 1), rule("next", 2));
+    let types = "contentTypes: [application/x-www-form-urlencoded";
+    let files = [
+        profile("now", &format!("shadow: next\nrequestBody: {{{types}]}}\nresponse: {{inspect: true}}\n{of_now}")),
+        profile("next", &format!("requestBody: {{limit: 100, {types}, application/json]}}\n{of_next}")),
+        profile("plain", "shadow: leaks\n"),
+        profile("leaks", &format!("response: {{inspect: true}}\n{of_next}")),
+    ];
+    let names = ["now.yaml", "next.yaml", "plain.yaml", "leaks.yaml"];
+    let files: Vec<(&str, &str)> = names.into_iter().zip(files.iter().map(String::as_str)).collect();
+    let settings = "defaultProfile: now\nselect: [{profile: plain, hosts: [plain.example]}]\n";
+    let service = Service::start(&files, settings).await;
+    let edge = Edge::start(&service).await;
+    let (form, long) = ("application/x-www-form-urlencoded", format!("a={}", "a".repeat(200)));
+    let send = async |target: &str, kind: &str, body: &str| {
+        let url = format!("http://shop.example{target}");
+        let request = Request::post(&url, body.to_owned()).to(edge.address).header("content-type", kind);
+        request.send().await.unwrap().status.as_u16()
+    };
+    let mut counts = [("block", 0.0), ("pass", 0.0), ("unknown", 0.0)];
+    for (target, kind, body, status, verdict) in [
+        ("/", form, "next=y", 200, "pass"),
+        ("/", form, "next=x", 200, "block"),
+        ("/?next=x", form, "a=b", 200, "block"),
+        // Its own limit, announced.
+        ("/", form, &long, 200, "block"),
+        // What the profile in force does not read.
+        ("/", "application/json", r#"{"next": "x"}"#, 200, "unknown"),
+        ("/", "image/png", "x", 200, "pass"),
+        // What it refused, with the body and before it had come.
+        ("/?now=x", form, "next=y", 403, "unknown"),
+        ("/?now=x&next=x", "image/png", "x", 403, "block"),
+        ("/?now=x", "image/png", "x", 403, "pass"),
+    ] {
+        assert_eq!(send(target, kind, body).await, status, "{target} {kind} {body}");
+        let count = counts.iter_mut().find(|(name, _)| *name == verdict).unwrap();
+        count.1 += 1.0;
+        service.reaches(&format!("waf_shadow_total{{profile=\"next\",verdict=\"{verdict}\"}}"), count.1).await;
+    }
+    let chunks = format!(
+        "POST / HTTP/1.1\r\nhost: shop.example\r\ncontent-type: {form}\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n",
+        long.len()
+    );
+    let answer = tcp_line(edge.address, &chunks).await.unwrap();
+    assert!(answer.contains("200"), "{answer}");
+    service.reaches(r#"waf_shadow_total{profile="next",verdict="block"}"#, counts[0].1 + 1.0).await;
+    let entry = service.entry("of what was refused", |entry| entry["target"] == "/?now=x").await;
+    assert_eq!((&entry["shadow"]["profile"], &entry["shadow"]["refuses"]), (&json!("next"), &Value::Null), "{entry}");
+    // A response that only the candidate would see.
+    let plain = async |target: &str| {
+        let request = Request::get(&format!("http://plain.example{target}")).to(edge.address);
+        request.send().await.unwrap().status.as_u16()
+    };
+    assert_eq!((plain("/").await, plain("/?next=x").await), (200, 200));
+    service.reaches(r#"waf_shadow_total{profile="leaks",verdict="unknown"}"#, 1.0).await;
+    service.reaches(r#"waf_shadow_total{profile="leaks",verdict="block"}"#, 1.0).await;
 }
 
 #[tokio::test]
