@@ -60,6 +60,7 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::UnknownEncoding => "The body is encoded in a way that the firewall does not know",
         Reason::BrokenEncoding => "The body cannot be decoded",
         Reason::UpgradeWithBody => "A request for another protocol must have no body",
+        Reason::BodyAfterResponse => "The body went on after its response had begun",
         Reason::Failure | Reason::NoProfile => "The firewall could not judge this request",
         Reason::Overload => "The firewall is busy, try again",
     }

@@ -37,6 +37,8 @@ pub enum Reason {
     BrokenEncoding,
     /// It asks for another protocol, and has a body as well.
     UpgradeWithBody,
+    /// More of the body came after the response had begun, when what there was had been judged.
+    BodyAfterResponse,
     /// It could not be judged, and its profile is closed.
     Failure,
     /// The profile that its route names does not exist.
@@ -54,6 +56,7 @@ impl Reason {
             Self::UnknownEncoding => "unknown_encoding",
             Self::BrokenEncoding => "broken_encoding",
             Self::UpgradeWithBody => "upgrade_with_body",
+            Self::BodyAfterResponse => "body_after_response",
             Self::Failure => "failure",
             Self::NoProfile => "no_profile",
             Self::Overload => "overload",
@@ -65,7 +68,7 @@ impl Reason {
             Self::Rule => 403,
             Self::BodyTooLong => 413,
             Self::UnknownEncoding => 415,
-            Self::BrokenEncoding | Self::UpgradeWithBody => 400,
+            Self::BrokenEncoding | Self::UpgradeWithBody | Self::BodyAfterResponse => 400,
             Self::Failure | Self::NoProfile => 500,
             Self::Overload => 503,
         }

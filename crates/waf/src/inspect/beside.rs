@@ -79,7 +79,7 @@ impl Beside {
                 body
             }
             Some(Next::Refuse { .. }) => return Some(true),
-            Some(Next::Wait | Next::Nothing) => return None,
+            Some(Next::Wait | Next::Nothing | Next::TooLate) => return None,
         };
         if let (false, Some(trailers)) = (refuses(transaction)?, seen.trailers) {
             *transaction = self.profile.rules.begin(seen.exchange.request(trailers), false);
@@ -102,7 +102,7 @@ impl Beside {
             body = match seen.response_body?.judged_by(&plan.response_body, head) {
                 Next::Refuse { reason, .. } if withholds(plan, reason) => return Some(true),
                 Next::Judge { body, .. } | Next::Refuse { body, .. } => body,
-                Next::Wait | Next::Nothing => return None,
+                Next::Wait | Next::Nothing | Next::TooLate => return None,
             };
         }
         let _ = transaction.response_body(&body, true);

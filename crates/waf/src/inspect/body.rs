@@ -59,6 +59,8 @@ enum State {
     Reading,
     /// Its rules have run, or it is not looked at.
     Done,
+    /// Its rules have run before it had ended, and there must not be more of it.
+    CutShort,
 }
 
 /// One chunk is passed through as it came; more are put together.
@@ -85,6 +87,8 @@ pub(super) enum Next {
     Refuse { reason: Reason, body: Bytes },
     /// The rules have run already.
     Nothing,
+    /// They have run already, as if there was no more of it.
+    TooLate,
 }
 
 impl Body {
@@ -105,7 +109,7 @@ impl Body {
 
     /// Whether its rules have run.
     pub(super) fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state != State::Reading
     }
 
     /// The rules have run, with or without it.
@@ -114,11 +118,21 @@ impl Body {
         self.collected = Collected::default();
     }
 
+    /// The rules have run on what had come, and what still comes is refused.
+    pub(super) fn cut_short(&mut self) {
+        self.state = State::CutShort;
+    }
+
     /// Takes a chunk; `last` when there is no more, `cut` when there is more that will not be sent here.
     pub(super) fn take(&mut self, chunk: Bytes, last: bool, cut: bool, plan: &BodyPlan, head: &Head) -> Next {
         self.received += chunk.len() as u64;
-        if self.is_done() {
-            return Next::Nothing;
+        match self.state {
+            State::Reading => {}
+            State::CutShort if !chunk.is_empty() => {
+                self.kept = None;
+                return Next::TooLate;
+            }
+            State::Done | State::CutShort => return Next::Nothing,
         }
         self.collected.add(chunk);
         // One byte over tells a longer one.
@@ -275,6 +289,19 @@ mod tests {
         let form = head(&[("content-type", "text/plain")]);
         let next = Body::default().take(Bytes::from_static(b"abc"), false, true, &plan(16, OverLimit::Partial), &form);
         assert_eq!(next, Next::Judge { body: Bytes::from_static(b"abc"), cut: true });
+    }
+
+    #[test]
+    fn nothing_may_follow_what_was_cut_short() {
+        let (plan, form) = (plan(16, OverLimit::Reject), head(&[("content-type", "text/plain")]));
+        let mut body = Body::keeping(true);
+        let mut next = |chunk: &'static [u8], last| body.take(Bytes::from_static(chunk), last, false, &plan, &form);
+        assert_eq!(next(b"a=b", false), Next::Wait);
+        assert_eq!(next(b"", true), Next::Judge { body: Bytes::from_static(b"a=b"), cut: false });
+        body.cut_short();
+        let mut next = |chunk: &'static [u8]| body.take(Bytes::from_static(chunk), true, false, &plan, &form);
+        assert_eq!((next(b""), next(b"&"), next(b"")), (Next::Nothing, Next::TooLate, Next::Nothing));
+        assert!(body.is_done() && body.kept().is_none());
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl Inspection {
         let next = self.request_body.take(chunk, end == End::Last, end == End::Cut, plan, &self.exchange.head);
         let body = match next {
             Next::Wait | Next::Nothing => return Verdict::Pass,
+            Next::TooLate => return self.refuse(Refusal::plain(Reason::BodyAfterResponse)),
             Next::Refuse { reason, body } => {
                 let refused = self.refuse(Refusal::plain(reason));
                 if refused != Verdict::Pass {
@@ -200,12 +201,16 @@ impl Inspection {
     }
 
     /// The head of the response, which has no body if it `ended` with it; where there is none to look at, its rules run too. Rules
-    /// of request bodies that have not run, since the end of one did not come, run first.
+    /// of request bodies that have not run, since the end of one did not come, run first, and nothing of one may follow that is
+    /// not looked at any more.
     pub fn response(&mut self, head: Head, ended: bool) -> Verdict {
         self.ends_without_trailers();
         if !self.request_body.is_done() {
             self.observer.metrics.missed_body();
             let verdict = self.request_body(Bytes::new(), End::Last);
+            if self.refuses_longer(true) {
+                self.request_body.cut_short();
+            }
             if verdict != Verdict::Pass {
                 return verdict;
             }
@@ -255,7 +260,7 @@ impl Inspection {
         let next = self.response_body.take(chunk, end == End::Last, end == End::Cut, plan, &head);
         self.response = Some(head);
         match next {
-            Next::Wait | Next::Nothing => Verdict::Pass,
+            Next::Wait | Next::Nothing | Next::TooLate => Verdict::Pass,
             Next::Refuse { reason, .. } if withholds(&self.profile.plan, reason) => {
                 self.refuse(Refusal { status: 500, ..Refusal::plain(reason) })
             }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::PATIENCE;
 use testbed::client::websocket;
 use testbed::envoy::Envoy;
@@ -29,9 +29,14 @@ struct Wire {
 
 impl Wire {
     async fn start() -> Self {
-        let service = Service::start(&[("streams.yaml", PROFILE)], "defaultProfile: streams\n").await;
+        Self::with(PROFILE, &json!({})).await
+    }
+
+    /// With another profile of that name, and fields of the filter that are not as usual.
+    async fn with(profile: &str, filter: &Value) -> Self {
+        let service = Service::start(&[("streams.yaml", profile)], "defaultProfile: streams\n").await;
         let backend = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let front = front(service.grpc.parse().unwrap(), &json!({}), &json!({}));
+        let front = front(service.grpc.parse().unwrap(), filter, &json!({}));
         let (envoy, address) = front.start(backend.local_addr().unwrap()).await.unwrap();
         Self { service, _envoy: envoy, address, backend }
     }
@@ -79,6 +84,49 @@ async fn pieces_of_a_body_go_on_while_they_are_read_and_its_end_is_withheld() {
     let rest = until(&mut upstream, "\r\n0\r\n\r\n").await;
     assert!(!rest.ends_with("0\r\n\r\n"), "{rest}");
     wire.service.reaches(r#"waf_transactions_total{profile="streams",verdict="block"}"#, 1.0).await;
+}
+
+/// A form that is answered before it has ended, by what is no answer yet.
+async fn answered_early(wire: &Wire) -> (TcpStream, TcpStream) {
+    let head = "POST / HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked";
+    let (mut client, mut upstream) = wire.ask(head, &chunk("a=b")).await;
+    until(&mut upstream, "\r\n\r\n").await;
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    upstream.write_all(head).await.unwrap();
+    let answer = until(&mut client, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    (client, upstream)
+}
+
+#[tokio::test]
+async fn nothing_of_a_body_goes_on_that_follows_an_early_response_unless_longer_bodies_may_pass() {
+    let duplex = json!({
+        "allow_mode_override": false,
+        "processing_mode": {
+            "request_header_mode": "SEND", "response_header_mode": "SEND",
+            "request_body_mode": "FULL_DUPLEX_STREAMED", "request_trailer_mode": "SEND",
+        },
+    });
+    let lenient = PROFILE.replace("stream: true", "stream: true, overLimit: pass");
+    for (profile, filter, passes) in
+        [(PROFILE, &json!({}), false), (PROFILE, &duplex, false), (&lenient, &json!({}), true)]
+    {
+        let wire = Wire::with(profile, filter).await;
+        let (mut client, mut upstream) = answered_early(&wire).await;
+        let rest = chunk(&format!("&id={INJECTION}")) + "0\r\n\r\n";
+        client.write_all(rest.as_bytes()).await.unwrap();
+        let rest = until(&mut upstream, "0\r\n\r\n").await;
+        assert_eq!(rest.contains(INJECTION), passes, "{filter}: {rest}");
+        assert_eq!(rest.ends_with("0\r\n\r\n"), passes, "{filter}: {rest}");
+        drop((client, upstream));
+        let verdict = if passes { "pass" } else { "block" };
+        let series = format!("waf_transactions_total{{profile=\"streams\",verdict=\"{verdict}\"}}");
+        wire.service.reaches(&series, 1.0).await;
+        // What has come until then was judged, and only its end is still to come.
+        let (mut client, mut upstream) = answered_early(&wire).await;
+        client.write_all(b"0\r\n\r\n").await.unwrap();
+        assert!(until(&mut upstream, "0\r\n\r\n").await.ends_with("0\r\n\r\n"), "{filter}");
+    }
 }
 
 #[tokio::test]
