@@ -15,6 +15,7 @@ mod facts;
 mod firewall;
 mod grpc;
 pub mod head;
+mod heed;
 mod http;
 pub mod inspect;
 pub mod metrics;

@@ -206,7 +206,6 @@ impl Inspection {
     pub fn response(&mut self, head: Head, ended: bool) -> Verdict {
         self.ends_without_trailers();
         if !self.request_body.is_done() {
-            self.observer.metrics.missed_body();
             let verdict = self.request_body(Bytes::new(), End::Last);
             if self.refuses_longer(true) {
                 self.request_body.cut_short();
@@ -233,6 +232,12 @@ impl Inspection {
     pub fn wants_response_body(&self) -> bool {
         !self.response_body.is_done()
             && self.step().is_some_and(|step| step.reads.this_response && step.interruption.is_none())
+    }
+
+    /// Whether nothing was found as yet, and nothing has come of the request's body that is to be looked at.
+    pub(crate) fn lacks_body(&self) -> bool {
+        let over = self.failed.is_some() || self.refused.is_some();
+        !over && !self.request_body.is_done() && self.request_body.received() == 0
     }
 
     /// Whether there is a profile that looks on.

@@ -202,6 +202,7 @@ impl Session {
 
     async fn response(&mut self, message: HttpHeaders) -> Vec<ProcessingResponse> {
         let head = Head::from(message.headers.unwrap_or_default());
+        self.note_missed_body();
         let ended = message.end_of_stream;
         let verdict = self.run(head.size(), move |inspection| inspection.response(head, ended)).await;
         let wants = matches!(&self.state, State::Judging(inspection) if inspection.wants_response_body());
@@ -212,8 +213,29 @@ impl Session {
         self.answer(&Reply::Headers(Direction::Response, asked), verdict)
     }
 
+    /// Counts a body that has not come although Envoy was asked for it.
+    fn note_missed_body(&self) {
+        if let State::Judging(inspection) = &self.state
+            && inspection.lacks_body()
+            && !self.modes.sends_bodies()
+        {
+            self.firewall.observer.missed_body(&inspection.exchange);
+        }
+    }
+
+    fn note_body(&self, direction: Direction) {
+        if let State::Judging(inspection) = &self.state
+            && direction == Direction::Request
+            && !self.modes.sends_bodies()
+            && inspection.received(true) == 0
+        {
+            self.firewall.observer.body_came(&inspection.exchange);
+        }
+    }
+
     async fn body(&mut self, direction: Direction, message: HttpBody) -> Result<Vec<ProcessingResponse>, Malformed> {
         let mode = self.modes.body(direction);
+        self.note_body(direction);
         let chunk = Bytes::from(message.body);
         let last = message.end_of_stream || message.end_of_stream_without_message;
         let end = match (&self.state, mode) {
@@ -341,6 +363,7 @@ impl Drop for Session {
     /// The request is over, however it ended; the last rules run where they may.
     fn drop(&mut self) {
         self.firewall.observer.metrics.streams.dec();
+        self.note_missed_body();
         let State::Judging(mut inspection) = std::mem::replace(&mut self.state, State::Passing) else { return };
         if inspection.has_shadow() {
             self.firewall.pool.beside(move |has_seat| {

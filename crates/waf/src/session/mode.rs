@@ -50,6 +50,11 @@ impl Modes {
         }
     }
 
+    /// Whether bodies of requests come unasked.
+    pub(super) fn sends_bodies(&self) -> bool {
+        self.configured.0 != BodySendMode::None
+    }
+
     /// Bodies in full duplex cannot be turned off for a request.
     fn is_fixed(&self) -> bool {
         let duplex = BodySendMode::FullDuplexStreamed;

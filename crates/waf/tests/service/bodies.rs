@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::json;
+use testbed::PATIENCE;
 use testbed::client::Request;
 
 use crate::envoy::{Edge, INJECTION};
@@ -104,7 +105,7 @@ async fn packed_bodies_are_unpacked() {
 }
 
 #[tokio::test]
-async fn every_mode_of_envoy_will_do() {
+async fn every_mode_of_envoy_will_do_that_sends_bodies() {
     let service = Service::start(&[], "").await;
     for mode in ["BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "FULL_DUPLEX_STREAMED"] {
         let filter = json!({
@@ -125,6 +126,37 @@ async fn every_mode_of_envoy_will_do() {
         let image = edge.post("image/png", vec![7; 200_000]).await;
         assert_eq!(image.status, StatusCode::FORBIDDEN, "{mode}: CRS takes no images");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_envoy_does_not_send_is_counted_and_said() {
+    let mut service = Service::start(&[], "").await;
+    let missed = async || service.metric("waf_missed_bodies_total").await;
+    // The mode is `NONE`, and what the firewall asks for counts.
+    let edge = Edge::start(&service).await;
+    assert_eq!(edge.form("a=b").await, StatusCode::OK);
+    assert_eq!(edge.form(format!("id={INJECTION}")).await, StatusCode::FORBIDDEN);
+    assert!(missed().await < 1.0);
+    // It does not count any more: what has a body is judged by its first rules alone.
+    let (filter, route) = (json!({ "allow_mode_override": false }), json!({ "name": "httproute/blog/cats/rule/0" }));
+    let edge = Edge::with(&service, &filter, &route).await;
+    let attack = format!("/?id={INJECTION}");
+    assert_eq!(edge.get(&attack).await.status, StatusCode::FORBIDDEN);
+    assert!(missed().await < 1.0);
+    for count in [1.0, 2.0] {
+        let request = Request::post(&edge.url(&attack), "x").header("user-agent", "tests");
+        assert_eq!(request.send().await.unwrap().status, StatusCode::OK);
+        service.reaches("waf_missed_bodies_total", count).await;
+    }
+    let said = |line: &str| line.contains("allowModeOverride") && line.contains("httproute/blog/cats/rule/0");
+    service.process.wait_for_line(PATIENCE, said).await.unwrap();
+    // Where responses are shown, the rules run then.
+    let shown = json!({ "allow_mode_override": false, "processing_mode": { "response_header_mode": "SEND" } });
+    let edge = Edge::with(&service, &shown, &route).await;
+    let request = Request::post(&edge.url(&attack), "x").header("user-agent", "tests");
+    assert_eq!(request.send().await.unwrap().status, StatusCode::FORBIDDEN);
+    assert_eq!(edge.backend.count(), 1);
+    service.reaches("waf_missed_bodies_total", 3.0).await;
 }
 
 #[tokio::test]
