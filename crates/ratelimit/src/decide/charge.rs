@@ -78,12 +78,15 @@ impl Limiter {
         if batch.charges().is_empty() {
             return crate::store::Readings::new();
         }
-        let (readings, counted) = self.store.charge(batch).await;
+        let (readings, missing) = self.store.charge(batch).await;
         // What is learnt by rules that are not in force any more would outlive them.
         let current = || Arc::ptr_eq(live, &self.live.load());
-        if let Some(exhausted) = self.exhausted.as_ref().filter(|_| counted && current()) {
-            for (charge, reading) in batch.charges().iter().zip(&readings) {
-                exhausted.learn(batch, charge, reading);
+        if let Some(exhausted) = self.exhausted.as_ref().filter(|_| current()) {
+            for (index, (charge, reading)) in batch.charges().iter().zip(&readings).enumerate() {
+                // What was answered without the store says nothing of it; a refund may have come there all the same.
+                if charge.hits < 0 || !missing.contains(&index) {
+                    exhausted.learn(batch, charge, reading);
+                }
             }
         }
         readings

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use crate::algorithm::{Counting, Reading, added, is_over};
 use crate::limit::{Limit, Millis};
 use leases::Plan;
+use redis::{Partial, Unanswered};
 
 /// All that a request is to be charged.
 #[derive(Debug, Clone, Default)]
@@ -95,10 +96,10 @@ pub struct Remote {
 }
 
 impl Store {
-    /// Charges a batch; always answers, and says whether the store did.
-    pub async fn charge(&self, batch: &Batch) -> (Readings, bool) {
+    /// Charges a batch; always answers, and says which charges were answered without the store.
+    pub(crate) async fn charge(&self, batch: &Batch) -> (Readings, PerCharge<usize>) {
         match self {
-            Self::Memory(memory) => (memory.charge(batch), true),
+            Self::Memory(memory) => (memory.charge(batch), PerCharge::new()),
             Self::Redis(remote) => remote.charge(batch).await,
         }
     }
@@ -114,23 +115,50 @@ impl Store {
 }
 
 impl Remote {
-    async fn charge(&self, batch: &Batch) -> (Readings, bool) {
+    async fn charge(&self, batch: &Batch) -> (Readings, PerCharge<usize>) {
         let due = match self.leases.as_ref().map(|leases| leases.plan(batch)) {
             None => PerCharge::new(),
-            Some(Plan::Admitted(readings)) => return (readings, true),
+            Some(Plan::Admitted(readings)) => return (readings, PerCharge::new()),
             Some(Plan::Ask(due)) => due,
         };
         let charged = match &self.leases {
-            Some(leases) if !due.is_empty() => self.redis.charge(&batch.with_spares(&due)).await.map(|mut readings| {
-                leases.take(batch, &due, &mut readings);
-                readings
-            }),
+            Some(leases) if !due.is_empty() => match self.redis.charge(&batch.with_spares(&due)).await {
+                Ok(mut readings) => {
+                    leases.take(batch, &due, &mut readings);
+                    Ok(readings)
+                }
+                Err(Unanswered::Some(mut partial)) => {
+                    leases.take(batch, &due, &mut partial.readings);
+                    partial.missing.retain(|index| *index < batch.charges.len());
+                    Err(Unanswered::Some(partial))
+                }
+                failed => failed,
+            },
             _ => self.redis.charge(batch).await,
         };
         match charged {
-            Ok(readings) => (readings, true),
-            Err(failure) => (self.fallback.charge(batch, failure.reason()), false),
+            Ok(readings) => (readings, PerCharge::new()),
+            Err(Unanswered::Some(partial)) => self.complete(batch, *partial),
+            Err(Unanswered::All(failure)) => {
+                (self.fallback.charge(batch, failure.reason()), (0..batch.charges.len()).collect())
+            }
         }
+    }
+
+    /// What was not answered is answered for, and the rest stands.
+    fn complete(&self, batch: &Batch, partial: Partial) -> (Readings, PerCharge<usize>) {
+        let Partial { mut readings, missing, failure, refused } = partial;
+        if missing.is_empty() {
+            return (readings, missing);
+        }
+        let mut rest = batch.only(&missing);
+        if refused && batch.counting == Counting::AllOrNothing {
+            rest.look_only();
+        }
+        for (index, reading) in missing.iter().zip(self.fallback.charge(&rest, failure.reason())) {
+            readings[*index] = reading;
+        }
+        (readings, missing)
     }
 }
 
@@ -166,6 +194,12 @@ impl Batch {
         };
         batch.charges.extend(spares.iter().map(spare));
         batch
+    }
+
+    /// Some of its charges.
+    fn only(&self, charges: &[usize]) -> Self {
+        let charges = charges.iter().map(|index| self.charges[*index].clone()).collect();
+        Self { keys: self.keys.clone(), charges, now: self.now, counting: self.counting }
     }
 
     /// The charge that was added last.

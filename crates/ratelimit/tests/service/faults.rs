@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ::envoy::service::ratelimit::RateLimitRequest;
+use ::envoy::service::ratelimit::rate_limit_response::Code;
 use testbed::PATIENCE;
 use testbed::redis::{Redis, Spec};
 use testbed::wait::wait_until;
@@ -111,6 +113,53 @@ async fn a_slow_redis_is_not_held_against_the_other() {
     let log = service.process.log();
     let connected = log.lines().filter(|line| line.contains("\"connected\"") && line.contains(r#""redis":"redis""#));
     assert_eq!(connected.count(), 1, "{log}");
+}
+
+/// A request of a limit per second and of this user's.
+fn quick_and(user: &str) -> RateLimitRequest {
+    let mut both = request("edge", &[("quick", "x")]);
+    both.descriptors.extend(request("edge", &[("user", user)]).descriptors);
+    both
+}
+
+#[tokio::test]
+async fn what_one_redis_refuses_is_refused_without_the_other() {
+    for counting in ["countAll", "allOrNothing"] {
+        let (all, mut quick) = (redis().await, redis().await);
+        let rules = format!("{RULES}- key: quick\n  rate_limit: {{unit: second, requests_per_unit: 1000}}\n");
+        let more = format!(
+            "perSecond: {{address: '{}'}}\n    onFailure: allow\n    deadline: 5s\n\
+             localCache: {{maxKeys: 0}}\ncounting: {counting}",
+            quick.address()
+        );
+        let service = Service::start(&rules, &settings(&all, &more)).await.ready().await;
+        quick.kill().unwrap();
+        // The other one goes on counting.
+        for number in 1..=5 {
+            let answer = service.ask(quick_and("ann")).await;
+            assert_eq!(refused(&answer), number > 3, "{counting}: {number}");
+            assert_eq!(answer.statuses[0].code(), Code::Ok, "{counting}: {number}");
+        }
+        let answered = service.page("/metrics").await;
+        let answered = answered.lines().filter(|line| line.starts_with("ratelimit_fallback_total{answer=\"allow\""));
+        let answered: f64 = answered.map(|line| line.split(' ').next_back().unwrap().parse::<f64>().unwrap()).sum();
+        assert!((answered - 5.0).abs() < 0.5, "{counting}: {answered}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_answered_without_redis_is_not_remembered() {
+    let (all, mut quick) = (redis().await, redis().await);
+    let rules = format!("{RULES}- key: quick\n  rate_limit: {{unit: second, requests_per_unit: 1000}}\n");
+    let more = format!("perSecond: {{address: '{}'}}\n    onFailure: deny\n    deadline: 5s", quick.address());
+    let service = Service::start(&rules, &settings(&all, &more)).await.ready().await;
+    quick.kill().unwrap();
+    for _ in 0..3 {
+        let answer = service.ask(quick_and("ann")).await;
+        assert_eq!([0, 1].map(|index: usize| answer.statuses[index].code()), [Code::OverLimit, Code::Ok]);
+    }
+    let cached = service.metric(r#"ratelimit_over_limit_local_cache_total{domain="edge",rule="quick"}"#).await;
+    assert!(cached < 0.5, "{cached}");
 }
 
 #[tokio::test]

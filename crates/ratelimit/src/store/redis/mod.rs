@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kit::Kit;
+use kit::deadline::timeout_at;
 use kit::lanes::Lanes;
 use kit::redis::{Connection, Failure, Link, Terms};
 use redis::{ErrorKind, Pipeline, ServerErrorKind, Value};
@@ -48,6 +49,28 @@ pub struct Redis {
     metrics: Arc<Metrics>,
 }
 
+/// What was not answered of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// All of it.
+    All(Failure),
+    /// Some charges: those of one server, or of one slot.
+    Some(Box<Partial>),
+}
+
+/// Answers for some charges of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// The readings, which say nothing where there was no answer.
+    pub readings: Readings,
+    /// The charges that were not answered.
+    pub missing: SmallVec<[usize; 4]>,
+    /// Why they were not.
+    pub failure: Failure,
+    /// Whether one of the others refuses the request.
+    pub refused: bool,
+}
+
 impl Redis {
     /// Starts to connect, and returns at once.
     ///
@@ -69,11 +92,11 @@ impl Redis {
     }
 
     /// Charges a batch within the deadline.
-    pub async fn charge(&self, batch: &Batch) -> Result<Readings, Failure> {
+    pub async fn charge(&self, batch: &Batch) -> Result<Readings, Unanswered> {
         let timer = self.metrics.store_seconds.start_timer();
         let charged = self.charge_groups(batch, Instant::now() + self.deadline).await;
         // Where nothing was asked nothing took time.
-        if charged == Err(Failure::Down) {
+        if charged == Err(Unanswered::All(Failure::Down)) {
             let _ = timer.stop_and_discard();
         } else {
             timer.observe_duration();
@@ -81,50 +104,85 @@ impl Redis {
         charged
     }
 
-    async fn charge_groups(&self, batch: &Batch, until: Instant) -> Result<Readings, Failure> {
+    async fn charge_groups(&self, batch: &Batch, until: Instant) -> Result<Readings, Unanswered> {
         let groups = self.groups(batch);
         let mut raws: PerCharge<Raw> = SmallVec::from_elem(Raw::default(), batch.charges().len());
-        if let [group] = groups.as_slice() {
-            self.charge_group(batch, group, until, &mut raws).await?;
+        let failed = if let [group] = groups.as_slice() {
+            self.charge_group(batch, group, until, &mut raws).await.map_err(Unanswered::All)?;
+            None
         } else {
-            self.charge_apart(batch, &groups, until, &mut raws).await?;
-        }
-        let (deltas, _) = deltas(batch, &raws);
+            self.charge_apart(batch, &groups, until, &mut raws).await?
+        };
+        let missing = failed.as_ref().map_or(&[][..], |(_, missing)| missing);
+        let (deltas, refused) = deltas(batch, &raws, missing);
         let reading = |((charge, raw), delta): ((&super::Charge, &Raw), &i64)| {
             let (reset, retry) = raw.times.unwrap_or_else(|| crate::algorithm::fixed_times(&charge.limit, batch.now));
             Reading::new(&charge.limit, charge.hits, raw.used, *delta, reset, retry)
         };
-        Ok(batch.charges().iter().zip(&raws).zip(&deltas).map(reading).collect())
+        let readings = batch.charges().iter().zip(&raws).zip(&deltas).map(reading).collect();
+        match failed {
+            None => Ok(readings),
+            Some((failure, missing)) => {
+                Err(Unanswered::Some(Box::new(Partial { readings, missing, failure, refused })))
+            }
+        }
     }
 
-    /// Groups are charged at the same time. When one refuses a request that is all-or-nothing, what the others have counted is
-    /// given back.
+    /// Groups are charged at the same time, and what one says does not depend on the others. When one refuses a request that
+    /// is all-or-nothing, what the others have counted is given back. Gives the charges that were not answered, if any.
     async fn charge_apart(
         &self,
         batch: &Batch,
         groups: &[Group],
         until: Instant,
         raws: &mut PerCharge<Raw>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<(Failure, PerCharge<usize>)>, Unanswered> {
         let calls = groups.iter().map(|group| async {
             let mut own = raws.clone();
             self.charge_group(batch, group, until, &mut own).await.map(|()| own)
         });
         let answers = join_all(calls).await;
+        let (mut counted, mut failed) = (Vec::new(), None);
         for (group, answer) in groups.iter().zip(answers) {
-            let answer = answer?;
-            group.charges.iter().for_each(|index| raws[*index] = answer[*index]);
+            match answer {
+                Ok(own) => {
+                    group.charges.iter().for_each(|index| raws[*index] = own[*index]);
+                    counted.push(group);
+                }
+                Err(failure) => {
+                    let (_, missing) = failed.get_or_insert((failure, PerCharge::new()));
+                    missing.extend_from_slice(&group.charges);
+                }
+            }
         }
-        let (_, refused) = deltas(batch, raws);
+        if let Some((failure, _)) = failed.as_ref().filter(|_| counted.is_empty()) {
+            return Err(Unanswered::All(*failure));
+        }
+        let missing = failed.as_ref().map_or(&[][..], |(_, missing)| missing);
+        let (_, refused) = deltas(batch, raws, missing);
         if refused && batch.counting == Counting::AllOrNothing {
-            let own = |group: &&Group| !group.refused(batch, raws);
-            let back = groups.iter().filter(own).map(|group| async {
-                let mut ignored = raws.clone();
-                self.call(&Call::new(batch, group).giving_back(raws), group, until, &mut ignored).await
-            });
-            join_all(back).await.into_iter().collect::<Result<(), Failure>>()?;
+            counted.retain(|group| !group.refused(batch, raws));
+            self.give_back(batch, &counted, raws, until).await;
         }
-        Ok(())
+        Ok(failed)
+    }
+
+    /// Gives back what these groups have counted. The request is refused whatever becomes of that, and is answered in time: so
+    /// this has a time of its own, and goes on without the request.
+    async fn give_back(&self, batch: &Batch, groups: &[&Group], raws: &PerCharge<Raw>, until: Instant) {
+        let (batch, raws, links) = (batch.clone(), raws.clone(), self.links.clone());
+        let groups: Vec<Group> = groups.iter().map(|group| (*group).clone()).collect();
+        let own = Instant::now() + self.deadline;
+        let given = tokio::spawn(async move {
+            let backs = groups.iter().map(|group| async {
+                let call = Call::new(&batch, group).giving_back(&raws);
+                if let Err(failure) = evaluated(&links[group.link], &call, own).await {
+                    tracing::debug!(%failure, "hits of a refused request stay counted");
+                }
+            });
+            join_all(backs).await;
+        });
+        let _ = timeout_at(until, given).await;
     }
 
     /// In a cluster scripts go where the slot is; plain commands are for all others.
@@ -207,13 +265,15 @@ async fn evaluated(link: &Link, call: &impl Scripted, until: Instant) -> Result<
     link.ask(until, ask).await
 }
 
-/// What the script has added for each charge, and whether it refused: it and this do the same arithmetic.
-fn deltas(batch: &Batch, raws: &[Raw]) -> (PerCharge<i64>, bool) {
+/// What the script has added for each charge, and whether it refused: it and this do the same arithmetic. Nothing is known of
+/// charges that were not answered.
+fn deltas(batch: &Batch, raws: &[Raw], missing: &[usize]) -> (PerCharge<i64>, bool) {
     let mut refused = false;
     let mut deltas: PerCharge<i64> = SmallVec::new();
-    for (charge, raw) in batch.charges().iter().zip(raws) {
-        refused |= charge.refuses(raw.used);
-        deltas.push(charge.added(raw.used, batch.counting));
+    for (index, (charge, raw)) in batch.charges().iter().zip(raws).enumerate() {
+        let answered = !missing.contains(&index);
+        refused |= answered && charge.refuses(raw.used);
+        deltas.push(if answered { charge.added(raw.used, batch.counting) } else { 0 });
     }
     if refused && batch.counting == Counting::AllOrNothing {
         deltas.iter_mut().for_each(|delta| *delta = 0);

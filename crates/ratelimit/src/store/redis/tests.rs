@@ -1,31 +1,40 @@
 //! The scripts on a real Redis against the embedded store: the same schedule gives the same readings.
 
+use std::net::SocketAddr;
+
 use kit::testing::{eventually, kit};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use testbed::redis::Spec;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::key::Keys;
 use crate::limit::{Algorithm, Limit, Millis};
-use crate::settings::redis::Server as ServerSettings;
-use crate::store::Weight;
+use crate::settings::redis::{OnFailure, Server as ServerSettings};
 use crate::store::memory::Memory;
+use crate::store::{Fallback, Leases, Remote, Store, Weight};
 
 /// A whole day, so that no counter expires while a schedule plays.
 const NOW: Millis = 1_700_000_000_000;
 
+/// Settings under which nothing is late by chance.
+fn patient() -> RedisSettings {
+    RedisSettings { deadline: Duration::from_secs(5), ..RedisSettings::default() }
+}
+
+fn at(address: SocketAddr) -> ServerSettings {
+    ServerSettings { address: Some(address.to_string().parse().unwrap()), ..ServerSettings::default() }
+}
+
 async fn connected(redis: &testbed::redis::Redis, kit: &Kit) -> Redis {
-    connected_with(redis, kit, RedisSettings::default()).await
+    connected_with(redis, kit, patient()).await
 }
 
 async fn connected_with(redis: &testbed::redis::Redis, kit: &Kit, settings: RedisSettings) -> Redis {
-    let address = redis.address().to_string().parse().unwrap();
-    let settings = RedisSettings {
-        server: ServerSettings { address: Some(address), ..ServerSettings::default() },
-        deadline: Duration::from_secs(5),
-        ..settings
-    };
+    let settings = RedisSettings { server: at(redis.address()), ..settings };
     let metrics = Arc::new(Metrics::register(kit.metrics.registry()));
     let store = Redis::start(kit, &settings, &metrics, None);
     eventually("a connection", async || kit.gates.readiness().is_ready().then_some(())).await;
@@ -264,16 +273,100 @@ async fn pauses_grow_while_connections_are_of_no_use() {
     let (server, kit) = (Spec::new().start().await.unwrap(), kit());
     let rights = "ACL SETUSER default -incrby";
     server.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
-    let store = connected_with(&server, &kit, RedisSettings { breaker_failures: 1, ..RedisSettings::default() }).await;
+    let store = connected_with(&server, &kit, RedisSettings { breaker_failures: 1, ..patient() }).await;
     let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
     let (begun, mut refused) = (Instant::now(), 0);
     // Each connection is good for one refused call. Five pauses are at least 25 + 50 + 100 + 200 + 400 ms.
     eventually("six connections", async || {
-        refused += u32::from(store.charge(&batch).await == Err(Failure::Refused));
+        refused += u32::from(store.charge(&batch).await == Err(Unanswered::All(Failure::Refused)));
         (refused >= 6).then_some(())
     })
     .await;
     assert!(begun.elapsed() >= Duration::from_millis(775), "{:?}", begun.elapsed());
     assert_eq!(store.metrics.store_seconds.get_sample_count(), u64::from(refused));
+    kit.shutdown.force();
+}
+
+/// A way to a Redis on which a call that gives one hit back waits until it is let go.
+async fn holding_back(redis: &testbed::redis::Redis) -> (SocketAddr, Arc<Notify>) {
+    let (listener, go) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::new(Notify::new()));
+    let (here, there, held) = (listener.local_addr().unwrap(), redis.address(), Arc::clone(&go));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut asks, mut hears) = client.into_split();
+            let (mut answers, mut server) = TcpStream::connect(there).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut answers, &mut hears).await });
+            let held = Arc::clone(&held);
+            tokio::spawn(async move {
+                let mut bytes = [0; 1 << 16];
+                while let Ok(length @ 1..) = asks.read(&mut bytes).await {
+                    if bytes[..length].windows(6).any(|word| word == b"\r\n-1\r\n") {
+                        held.notified().await;
+                    }
+                    server.write_all(&bytes[..length]).await.unwrap();
+                }
+            });
+        }
+    });
+    (here, go)
+}
+
+#[tokio::test]
+async fn a_refusal_stands_when_giving_back_is_late() {
+    let (all, quick, kit) = (Spec::new().start().await.unwrap(), Spec::new().start().await.unwrap(), kit());
+    let (way, go) = holding_back(&quick).await;
+    let settings = RedisSettings { per_second: Some(at(way)), deadline: Duration::from_secs(2), ..patient() };
+    let store = connected_with(&all, &kit, settings).await;
+    let mut batch = Batch::new(NOW, Counting::AllOrNothing);
+    for (key, requests, unit) in [("quick", 5, Unit::SECOND), ("none", 0, Unit::MINUTE)] {
+        let limit = Limit::fixed(requests, unit);
+        batch.push(limit, 1, Weight::Refuses, |buffer| buffer.extend_from_slice(key.as_bytes()), |_| {});
+    }
+    // Half of the time is gone before it is known that the request is refused.
+    all.command(&["CLIENT", "PAUSE", "1000"]).await.unwrap();
+    let begun = Instant::now();
+    let readings = store.charge(&batch).await.unwrap();
+    assert_eq!(
+        readings.iter().map(|reading| (reading.over, reading.after)).collect::<Vec<_>>(),
+        [(false, 0), (true, 0)]
+    );
+    // The answer does not wait beyond the deadline, which is too late for Envoy; and then it is given back all the same.
+    assert!((2000..2900).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert_eq!(quick.command(&["GET", "quick"]).await.unwrap(), "1");
+    go.notify_one();
+    let given_back = async || (quick.command(&["GET", "quick"]).await.unwrap() == "0").then_some(());
+    eventually("the hit to be given back", given_back).await;
+    kit.shutdown.force();
+}
+
+#[tokio::test]
+async fn what_is_not_answered_is_answered_for_and_the_rest_stands() {
+    let (all, mut quick, kit) = (Spec::new().start().await.unwrap(), Spec::new().start().await.unwrap(), kit());
+    let settings = RedisSettings { per_second: Some(at(quick.address())), ..patient() };
+    let redis = connected_with(&all, &kit, settings).await;
+    let metrics = Arc::clone(&redis.metrics);
+    let fallback = Fallback::new(OnFailure::Local, 2, &metrics);
+    let leases = Some(Leases::new(crate::store::Terms { share: 0.1, time: Duration::from_secs(3600) }, &metrics));
+    let store = Store::Redis(Box::new(Remote { redis, fallback, leases }));
+    quick.kill().unwrap();
+    let charge = async |minute: u32, second: u32| {
+        let mut batch = Batch::new(NOW, Counting::AllOrNothing);
+        for (requests, unit) in [(minute, Unit::MINUTE), (second, Unit::SECOND)] {
+            let name = format!("{requests} {unit}");
+            batch.push(Limit::fixed(requests, unit), 1, Weight::Refuses, |key| key.extend(name.bytes()), |_| {});
+        }
+        let (readings, missing) = store.charge(&batch).await;
+        assert_eq!(missing.as_slice(), [1]);
+        [0, 1].map(|index: usize| (readings[index].over, readings[index].capacity, readings[index].after))
+    };
+    // Here half of the limit is counted, of the one that is not answered, and none of it is leased.
+    for number in 1..=10 {
+        let [minute, second] = charge(1000, 100).await;
+        assert!(!minute.0 && minute.1 == 1000 && minute.2 >= number, "{minute:?}");
+        assert_eq!(second, (false, 50, number));
+    }
+    // What is refused counts nowhere.
+    assert_eq!(charge(0, 100).await, [(true, 0, 0), (false, 50, 10)]);
+    assert_eq!(charge(1000, 100).await[1].2, 11);
     kit.shutdown.force();
 }
