@@ -63,9 +63,9 @@ impl Reading {
 }
 
 /// Whether hits would go over a limit of which `used` is in use. None (a look) is over only when more than the limit is in
-/// use, which takes hits that count although they are over.
+/// use, which takes hits that count although they are over. A refund never is.
 pub fn is_over(limit: &Limit, used: u64, hits: i64) -> bool {
-    used.saturating_add_signed(hits) > limit.capacity()
+    hits >= 0 && used.saturating_add_signed(hits) > limit.capacity()
 }
 
 /// How much is added for `hits`: all of them, none, or for a refund (negative hits) no more than is in use.

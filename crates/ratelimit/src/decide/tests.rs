@@ -128,6 +128,24 @@ async fn the_request_may_bring_limit_and_hits() {
 }
 
 #[tokio::test]
+async fn a_refund_is_not_refused_beyond_the_limit_either() {
+    let limiter = limiter(usual());
+    let with = |hits, negative| RateLimitDescriptor {
+        limit: Some(RateLimitOverride { requests_per_unit: 10, unit: 2 }),
+        hits_addend: Some(hits),
+        is_negative_hits: negative,
+        ..descriptor("user", "ann")
+    };
+    assert_eq!(ask(&limiter, vec![with(20, false)]).await.overall_code(), Code::OverLimit);
+    // 16 of 10 are in use.
+    let back = ask(&limiter, vec![with(4, true)]).await;
+    assert_eq!((back.overall_code(), back.statuses[0].code()), (Code::Ok, Code::Ok));
+    assert_eq!(back.statuses[0].limit_remaining, 0);
+    ask(&limiter, vec![with(7, true)]).await;
+    assert_eq!(ask(&limiter, vec![with(1, false)]).await.overall_code(), Code::Ok);
+}
+
+#[tokio::test]
 async fn values_of_a_shared_pattern_count_together() {
     let limiter = limiter(usual());
     for (value, left) in [("img1", 1), ("img2", 0)] {

@@ -55,7 +55,7 @@ pub enum Weight {
 impl Charge {
     /// Whether it refuses the request when so much is in use.
     pub(crate) fn refuses(&self, used: u64) -> bool {
-        self.weight == Weight::Refuses && self.hits >= 0 && is_over(&self.limit, used, self.hits)
+        self.weight == Weight::Refuses && is_over(&self.limit, used, self.hits)
     }
 
     /// How much of it is added when so much is in use.

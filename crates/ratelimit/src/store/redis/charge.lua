@@ -85,7 +85,7 @@ local sliding = {
     local reset = #state > 0 and forgotten(state[#state][1]) or 0
     local left = 0
     for i = 1, #state do left = left + state[i][2] end
-    if left + charge.hits <= charge.capacity then return reset, 0 end
+    if charge.hits < 0 or left + charge.hits <= charge.capacity then return reset, 0 end
     for i = 1, #state do
       left = left - state[i][2]
       if left + charge.hits <= charge.capacity then return reset, forgotten(state[i][1]) end
