@@ -7,8 +7,11 @@
 //!
 //! What separates the parts is escaped in them, so that no two sets of entries share a key; so are braces, or a client that
 //! chooses a value could choose the slot of a Redis cluster with it. Long values, and those of rules that say so, are
-//! replaced by `#` and a hash. The legacy form is the reference's: parts joined by `_`, nothing escaped, and hashes only where
-//! rules say so.
+//! replaced by `#` and a hash.
+//!
+//! The legacy form is the reference's: parts joined by `_`, nothing escaped, hashes only where rules say so, and neither
+//! algorithm nor unit. Only fixed windows have it, which are all that the reference has, and only in Redis: in this process a
+//! counter is known by its key in our form.
 
 use envoy::ext::shared::ratelimit::RateLimitDescriptor;
 use kit::redact::Redacted;
@@ -32,7 +35,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Appends the key of a descriptor with its limit. `steps` say which values are patterns or hashed.
+    /// Appends what the counter of a descriptor with its limit is known by. `steps` say which values are patterns or hashed.
     pub fn write(
         &self,
         key: &mut Vec<u8>,
@@ -42,9 +45,6 @@ impl Keys {
         limit: &Limit,
     ) {
         key.extend_from_slice(self.prefix.as_bytes());
-        if self.legacy {
-            return self.write_legacy(key, domain, descriptor, steps);
-        }
         escape(key, domain);
         for (index, entry) in descriptor.entries.iter().enumerate() {
             key.push(b'|');
@@ -70,14 +70,27 @@ impl Keys {
     /// Appends where a fixed window begins, if the limit has one: each window is a counter of its own in Redis.
     pub fn write_window(&self, key: &mut Vec<u8>, limit: &Limit, now: Millis) {
         if limit.algorithm == Algorithm::FixedWindow {
-            if !self.legacy {
-                key.push(b':');
-            }
+            key.push(b':');
             number(key, limit.unit.window_start(now) / 1000);
         }
     }
 
-    fn write_legacy(&self, key: &mut Vec<u8>, domain: &str, descriptor: &RateLimitDescriptor, steps: &[Step<'_>]) {
+    /// Whether counters of this limit have the reference's keys in Redis.
+    pub fn are_of_reference(&self, limit: &Limit) -> bool {
+        self.legacy && limit.algorithm == Algorithm::FixedWindow
+    }
+
+    /// Appends the reference's key of the window that holds `now`.
+    pub fn write_of_reference(
+        &self,
+        key: &mut Vec<u8>,
+        domain: &str,
+        descriptor: &RateLimitDescriptor,
+        steps: &[Step<'_>],
+        limit: &Limit,
+        now: Millis,
+    ) {
+        key.extend_from_slice(self.prefix.as_bytes());
         key.extend_from_slice(domain.as_bytes());
         key.push(b'_');
         for (index, entry) in descriptor.entries.iter().enumerate() {
@@ -91,6 +104,7 @@ impl Keys {
             }
             key.push(b'_');
         }
+        number(key, limit.unit.window_start(now) / 1000);
     }
 
     /// 128 bits are enough for values never to meet.

@@ -34,13 +34,15 @@ impl Limiter {
             let Fate::Limited(limited) = fate else { continue };
             let weight = if self.enforces(limited) { Weight::Refuses } else { Weight::Counts };
             let (keys, limit) = (&self.policy.keys, &limited.limit);
-            batch.push(
-                *limit,
-                limited.hits,
-                weight,
-                |key| keys.write(key, &request.domain, descriptor, &limited.steps, limit),
-                |key| keys.write_window(key, limit, now),
-            );
+            let write = |key: &mut Vec<u8>| keys.write(key, &request.domain, descriptor, &limited.steps, limit);
+            if keys.are_of_reference(limit) {
+                let other = |key: &mut Vec<u8>| {
+                    keys.write_of_reference(key, &request.domain, descriptor, &limited.steps, limit, now);
+                };
+                batch.push_apart(*limit, limited.hits, weight, write, other);
+            } else {
+                batch.push(*limit, limited.hits, weight, write, |key| keys.write_window(key, limit, now));
+            }
             let reading = self.exhausted.as_ref().and_then(|exhausted| exhausted.reading(&batch, batch.last()?));
             if reading.is_some() {
                 batch.pop();

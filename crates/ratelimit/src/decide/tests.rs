@@ -168,18 +168,28 @@ async fn hashed_values_are_counted_apart_and_free_spans_have_no_unit() {
 }
 
 #[tokio::test]
-async fn values_are_hashed_for_limits_of_the_request_and_in_keys_of_the_reference_too() {
-    for legacy in [false, true] {
-        let limiter = limiter(Policy { keys: Keys { legacy, ..Keys::default() }, ..usual() });
-        for limit in [None, Some(RateLimitOverride { requests_per_unit: 0, unit: 2 })] {
-            for _ in 0..2 {
-                ask(&limiter, vec![RateLimitDescriptor { limit, ..descriptor("token", "canary") }]).await;
-            }
+async fn values_are_hashed_for_limits_of_the_request_too() {
+    let limiter = limiter(usual());
+    for limit in [None, Some(RateLimitOverride { requests_per_unit: 0, unit: 2 })] {
+        for _ in 0..2 {
+            ask(&limiter, vec![RateLimitDescriptor { limit, ..descriptor("token", "canary") }]).await;
         }
-        let top = limiter.top(NOW);
-        assert!(!top.is_empty() && top.iter().all(|one| one.key.contains('#')), "{top:?}");
-        assert!(top.iter().all(|one| !one.key.contains("canary")), "{top:?}");
     }
+    let top = limiter.top(NOW);
+    assert!(!top.is_empty() && top.iter().all(|one| one.key.contains('#')), "{top:?}");
+    assert!(top.iter().all(|one| !one.key.contains("canary")), "{top:?}");
+}
+
+#[tokio::test]
+async fn limits_of_other_units_are_others_with_keys_of_the_reference_too() {
+    let keys = Keys { legacy: true, ..Keys::default() };
+    let limiter = limiter(Policy { remembered: 100, keys, ..usual() });
+    let hourly = Some(RateLimitOverride { requests_per_unit: 3, unit: 3 });
+    for number in 1..=5 {
+        let answer = ask(&limiter, vec![RateLimitDescriptor { limit: hourly, ..descriptor("user", "ann") }]).await;
+        assert_eq!(answer.overall_code() == Code::OverLimit, number > 3);
+    }
+    assert_eq!(ask(&limiter, vec![descriptor("user", "ann")]).await.overall_code(), Code::Ok);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limit::Unit;
+use crate::rules;
 
 fn descriptor(entries: &[(String, String)]) -> RateLimitDescriptor {
     let entries = entries.iter().map(|(key, value)| Entry { key: key.clone(), value: value.clone() }).collect();
@@ -23,8 +24,28 @@ fn pair(key: &str, value: &str) -> (String, String) {
 fn keys_can_be_read() {
     let entries = [pair("remote_address", "192.0.2.1"), pair("path", "/a=b|{c}")];
     assert_eq!(key_of(&Keys::default(), "edge", &entries), "edge|remote_address=192.0.2.1|path=/a%3db%7c%7bc%7d|f60");
-    let legacy = Keys { legacy: true, prefix: "rl_".to_owned(), ..Keys::default() };
-    assert_eq!(key_of(&legacy, "edge", &entries[..1]), "rl_edge_remote_address_192.0.2.1_");
+}
+
+#[test]
+fn only_fixed_windows_have_the_keys_of_the_reference() {
+    let keys = Keys { legacy: true, prefix: "rl_".to_owned(), ..Keys::default() };
+    let rules = "domain: edge\ndescriptors: [{key: token, hash_value: true}, {key: address}]";
+    let rules = rules::read(&[("r.yaml".to_owned(), rules.to_owned())]).unwrap().rules;
+    let written = |entry: (String, String)| {
+        let (descriptor, mut key) = (descriptor(&[entry]), Vec::new());
+        let steps = rules.find("edge", &descriptor).unwrap().steps;
+        let minute = Limit::fixed(1, Unit::MINUTE);
+        keys.write_of_reference(&mut key, "edge", &descriptor, &steps, &minute, 1_700_000_059_000);
+        String::from_utf8(key).unwrap()
+    };
+    assert_eq!(written(pair("address", "192.0.2.1")), "rl_edge_address_192.0.2.1_1700000040");
+    let hashed = written(pair("token", "canary"));
+    assert!(hashed.starts_with("rl_edge_token_#") && !hashed.contains("canary"), "{hashed}");
+    // Others are known by unit and algorithm in Redis, and all of them here.
+    assert_eq!(key_of(&keys, "edge", &[pair("a", "b")]), "rl_edge|a=b|f60");
+    let of = |algorithm| keys.are_of_reference(&Limit { algorithm, ..Limit::fixed(1, Unit::MINUTE) });
+    let algorithms = [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket];
+    assert_eq!(algorithms.map(of), [true, false, false]);
 }
 
 #[test]
@@ -48,7 +69,6 @@ fn windows_have_keys_of_their_own() {
         String::from_utf8(key).unwrap()
     };
     assert_eq!(window(&Keys::default(), Algorithm::FixedWindow), "edge|a=b|f60:1700000040");
-    assert_eq!(window(&Keys { legacy: true, ..Keys::default() }, Algorithm::FixedWindow), "edge|a=b|f601700000040");
     assert_eq!(window(&Keys::default(), Algorithm::TokenBucket), "edge|a=b|f60");
 }
 

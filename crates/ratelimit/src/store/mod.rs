@@ -31,8 +31,8 @@ pub struct Batch {
 #[derive(Debug, Clone)]
 pub struct Charge {
     key: Range<usize>,
-    /// Where the key ends with the window in it.
-    windowed: usize,
+    /// The key with the window in it.
+    windowed: Range<usize>,
     /// The limit.
     pub limit: Limit,
     /// Hits to add; fewer than none to give some back.
@@ -181,7 +181,24 @@ impl Batch {
         key(&mut self.keys);
         let end = self.keys.len();
         window(&mut self.keys);
-        self.charges.push(Charge { key: start..end, windowed: self.keys.len(), limit, hits, weight });
+        self.charges.push(Charge { key: start..end, windowed: start..self.keys.len(), limit, hits, weight });
+    }
+
+    /// The same, where a counter's key in Redis is another one, which `windowed` appends.
+    pub(crate) fn push_apart(
+        &mut self,
+        limit: Limit,
+        hits: i64,
+        weight: Weight,
+        key: impl FnOnce(&mut Vec<u8>),
+        windowed: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.push(limit, hits, weight, key, |_| {});
+        let start = self.keys.len();
+        windowed(&mut self.keys);
+        if let Some(charge) = self.charges.last_mut() {
+            charge.windowed = start..self.keys.len();
+        }
     }
 
     /// The same with more hits for the limits of these charges, which count only where all of them fit.
@@ -231,13 +248,13 @@ impl Batch {
         Self { keys: self.keys.clone(), charges, now: self.now, counting: self.counting }
     }
 
-    /// The counter's key of a charge of this batch, the same for all windows.
+    /// What a charge's counter is known by in this process, the same for all windows.
     pub fn key(&self, charge: &Charge) -> &[u8] {
         &self.keys[charge.key.clone()]
     }
 
     /// The key with the window in it, for stores in which each fixed window is a counter of its own.
     pub fn windowed_key(&self, charge: &Charge) -> &[u8] {
-        &self.keys[charge.key.start..charge.windowed]
+        &self.keys[charge.windowed.clone()]
     }
 }
