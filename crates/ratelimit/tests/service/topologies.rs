@@ -173,19 +173,45 @@ async fn redis_and_service_know_each_other_by_certificate() {
     count_to_the_limit(&service, "ann").await;
 }
 
+/// What a user may do, who may do no more.
+async fn allow(redis: &Redis, rights: &str) {
+    let rights = format!(
+        "ACL SETUSER limits on >secret ~* resetchannels -@all \
+         +evalsha +eval +script|load +get +set +del +incrby +pexpire{rights}"
+    );
+    redis.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_user_with_few_rights_is_enough() {
     let redis = Spec::new().start().await.unwrap();
-    let rights = "ACL SETUSER limits on >secret ~* resetchannels -@all \
-                  +evalsha +eval +script|load +get +set +del +incrby +pexpire";
-    let login = format!("    server: {{address: '{}', username: limits, password: secret}}\n", redis.address());
-    redis.command(&rights.split(' ').collect::<Vec<_>>()).await.unwrap();
-    for counting in ["allOrNothing", "countAll"] {
+    for (counting, rights, database) in [("allOrNothing", "", 0), ("countAll", "", 0), ("countAll", " +select", 3)] {
+        allow(&redis, rights).await;
+        redis.command(&["FLUSHALL"]).await.unwrap();
+        let login = format!(
+            "    server: {{address: '{}', username: limits, password: secret, database: {database}}}\n",
+            redis.address()
+        );
         let service = start_counting(counting, &login).await;
         count_to_the_limit(&service, counting).await;
         count_to_the_limit_of("window", &service, counting).await;
-        assert!(redis.command(&["CLIENT", "LIST"]).await.unwrap().contains("user=limits"));
+        let clients = redis.command(&["CLIENT", "LIST"]).await.unwrap();
+        assert!(clients.lines().any(|one| one.contains("user=limits") && one.contains(&format!(" db={database} "))));
     }
+}
+
+#[tokio::test]
+async fn a_user_with_few_rights_is_enough_for_a_cluster() {
+    let cluster = Cluster::start(3).await.unwrap();
+    for node in &cluster.nodes {
+        allow(node, " +ping +cluster|slots +asking").await;
+    }
+    let first = cluster.nodes[0].address();
+    let service = start(&format!("    server: {{cluster: ['{first}'], username: limits, password: secret}}\n")).await;
+    for user in ["ann", "bob", "cid"] {
+        count_to_the_limit(&service, user).await;
+    }
+    count_to_the_limit_of("window", &service, "ann").await;
 }
 
 #[tokio::test]
