@@ -6,7 +6,7 @@ use envoy::service::ratelimit::RateLimitRequest;
 
 use super::fate::{Fate, Limited};
 use super::{Limiter, Live, PerDescriptor};
-use crate::algorithm::{Counting, Reading, is_over};
+use crate::algorithm::{Counting, Reading};
 use crate::limit::Millis;
 use crate::store::{Batch, Weight};
 
@@ -54,24 +54,10 @@ impl Limiter {
         if refused && batch.counting == Counting::AllOrNothing {
             batch.look_only();
         }
-        let fresh = self.ask_store(live, &batch).await;
-        let mut fresh = batch.charges().iter().zip(fresh);
-        let mut limits = fates.iter().filter_map(|fate| match fate {
-            Fate::Limited(limited) => Some(limited),
-            Fate::Free | Fate::Unlimited(_) => None,
-        });
-        let charged = known.into_iter().map(|known| {
-            let limited = limits.next().expect("one for each limit");
-            let Some(reading) = known else {
-                let (charge, reading) = fresh.next().expect("what is not known was asked");
-                let over = if charge.hits == limited.hits {
-                    reading.over
-                } else {
-                    is_over(&limited.limit, reading.used, limited.hits)
-                };
-                return Charged { reading: Reading { over, ..reading }, cached: false };
-            };
-            Charged { reading, cached: true }
+        let mut fresh = self.ask_store(live, &batch).await.into_iter();
+        let charged = known.into_iter().map(|known| match known {
+            Some(reading) => Charged { reading, cached: true },
+            None => Charged { reading: fresh.next().expect("what is not known was asked"), cached: false },
         });
         charged.collect()
     }

@@ -36,6 +36,8 @@ descriptors:
   hash_value: true
   value_to_metric: true
   rate_limit: {unit: 90s, requests_per_unit: 1}
+- key: bucket
+  rate_limit: {unit: minute, requests_per_unit: 60, algorithm: token_bucket, burst: 100}
 ";
 
 fn limiter(policy: Policy) -> Limiter {
@@ -310,6 +312,37 @@ async fn an_exhausted_window_is_forgotten_when_the_next_begins() {
     // In whole seconds, as the store tells them.
     assert_eq!(cached.statuses[0].duration_until_reset, Some(Duration { seconds: 1, nanos: 0 }));
     assert_eq!(at(NOW + 1000).await.overall_code(), Code::Ok);
+}
+
+fn bucket(hits: u64) -> RateLimitDescriptor {
+    RateLimitDescriptor { hits_addend: Some(hits), ..descriptor("bucket", "") }
+}
+
+#[tokio::test]
+async fn a_remembered_bucket_is_whole_when_it_was_said_to_be() {
+    let limiter = limiter(Policy { remembered: 100, ..usual() });
+    ask(&limiter, vec![bucket(100)]).await;
+    for (later, left) in [(0, (100, 0)), (300, (99, 700_000_000)), (900, (99, 100_000_000))] {
+        let over = ask_at(&limiter, vec![bucket(1)], NOW + later).await;
+        let (seconds, nanos) = left;
+        assert_eq!(over.statuses[0].duration_until_reset, Some(Duration { seconds, nanos }), "{later}");
+        assert_eq!((over.overall_code(), over.response_headers_to_add[0].value.as_str()), (Code::OverLimit, "1"));
+    }
+    assert_eq!(limiter.metrics.of_rules(&limiter.rules().rules)[8].over_cached.get(), 2);
+}
+
+#[tokio::test]
+async fn what_is_only_looked_at_says_when_its_own_hits_would_be_admitted() {
+    let limiter = limiter(Policy { remembered: 100, counting: Counting::AllOrNothing, ..usual() });
+    for _ in 0..2 {
+        ask(&limiter, vec![descriptor("quick", "")]).await;
+    }
+    ask(&limiter, vec![bucket(98)]).await;
+    // Two are left, and one comes each second.
+    let over = ask(&limiter, vec![descriptor("quick", ""), bucket(12)]).await;
+    assert_eq!([0, 1].map(|index: usize| over.statuses[index].code()), [Code::OverLimit; 2]);
+    assert_eq!(over.response_headers_to_add[0].value, "10");
+    assert_eq!(ask(&limiter, vec![bucket(0)]).await.statuses[0].limit_remaining, 2);
 }
 
 #[tokio::test]

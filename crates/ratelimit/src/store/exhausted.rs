@@ -7,15 +7,24 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::table::Table;
-use super::{Batch, Charge};
+use super::{Batch, Charge, Weight};
 use crate::algorithm::{Reading, fixed_times};
-use crate::limit::Algorithm;
+use crate::limit::{Algorithm, Millis};
 
-/// Exhausted limits by their key, with what they allow: a request may bring a larger limit for the same counter.
+/// Exhausted limits by their key.
 #[derive(Debug)]
 pub struct Exhausted {
-    table: Mutex<Table<u64>>,
+    table: Mutex<Table<Known>>,
     most: usize,
+}
+
+/// What is known of an exhausted limit; until something of it is left is when it expires.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// What it allows: a request may bring a larger limit for the same counter.
+    capacity: u64,
+    /// When it is whole again, as nothing that is refused from here counts.
+    whole: Millis,
 }
 
 impl Exhausted {
@@ -38,19 +47,19 @@ impl Exhausted {
         let known = table.at(table.find(batch.key(charge))?);
         let left = known.expires.checked_sub(batch.now).filter(|left| *left > 0)?;
         let capacity = charge.limit.capacity();
-        if capacity > known.value {
+        if capacity > known.value.capacity {
             return None;
         }
         let (reset, retry) = match charge.limit.algorithm {
             Algorithm::FixedWindow => fixed_times(&charge.limit, batch.now),
-            Algorithm::SlidingWindow | Algorithm::TokenBucket => (left, left),
+            Algorithm::SlidingWindow | Algorithm::TokenBucket => (known.value.whole.saturating_sub(batch.now), left),
         };
         Some(Reading { over: true, capacity, used: capacity, after: capacity, reset, retry })
     }
 
     /// Learns from what the store says.
     pub(crate) fn learn(&self, batch: &Batch, charge: &Charge, reading: &Reading) {
-        if charge.hits < 0 {
+        if charge.hits < 0 && charge.weight != Weight::Looks {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(place) = table.find(batch.key(charge)) {
                 table.at_mut(place).expires = 0;
@@ -62,11 +71,12 @@ impl Exhausted {
         let known = charge.hits == 1 || fixed;
         if reading.over && reading.after >= reading.capacity && known {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = table.place(batch.key(charge), batch.now, &[], || 0);
+            let place = table.place(batch.key(charge), batch.now, &[], Known::default);
             let slot = table.at_mut(place);
             // The times of fixed windows count from the second that `now` is in.
             let from = if fixed { batch.now - batch.now % 1000 } else { batch.now };
-            (slot.value, slot.expires) = (reading.capacity, from + reading.retry);
+            slot.value = Known { capacity: reading.capacity, whole: batch.now + reading.reset };
+            slot.expires = from + reading.retry;
         }
     }
 }

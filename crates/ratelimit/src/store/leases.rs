@@ -96,7 +96,7 @@ impl Leases {
     pub(crate) fn plan(&self, batch: &Batch) -> Plan {
         // Looks and refunds are the store's. Limits that are too small for a lease keep all others of the request from one:
         // the call that they need is the same with them.
-        if !batch.charges().iter().all(|charge| charge.hits > 0 && self.largest(charge) >= SMALLEST) {
+        if !batch.charges().iter().all(|charge| charge.adds() && self.largest(charge) >= SMALLEST) {
             return Plan::Ask(PerCharge::new());
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);

@@ -50,6 +50,8 @@ pub enum Weight {
     Counts,
     /// That it was not asked for: it counts only where all of it fits.
     Spare,
+    /// What it would mean: it counts nowhere.
+    Looks,
 }
 
 impl Charge {
@@ -60,8 +62,16 @@ impl Charge {
 
     /// How much of it is added when so much is in use.
     pub(crate) fn added(&self, used: u64, counting: Counting) -> i64 {
-        let counting = if self.weight == Weight::Spare { Counting::AllOrNothing } else { counting };
-        added(&self.limit, used, self.hits, counting)
+        match self.weight {
+            Weight::Looks => 0,
+            Weight::Spare => added(&self.limit, used, self.hits, Counting::AllOrNothing),
+            Weight::Refuses | Weight::Counts => added(&self.limit, used, self.hits, counting),
+        }
+    }
+
+    /// Whether it adds hits as they were asked for.
+    fn adds(&self) -> bool {
+        self.hits > 0 && matches!(self.weight, Weight::Refuses | Weight::Counts)
     }
 }
 
@@ -231,9 +241,9 @@ impl Batch {
         }
     }
 
-    /// Makes all charges looks, which count nothing.
+    /// Makes all charges looks, which count nothing and are answered as if they did.
     pub(crate) fn look_only(&mut self) {
-        self.charges.iter_mut().for_each(|charge| charge.hits = 0);
+        self.charges.iter_mut().for_each(|charge| charge.weight = Weight::Looks);
     }
 
     /// The charges.

@@ -3,7 +3,7 @@
 -- KEYS[i]  the counter of charge i; one key may come more than once
 -- ARGV     now, 1 for all-or-nothing else 0, then for each charge six values:
 --          algorithm (f, s, t), capacity, requests, unit, hits, and 1 if it refuses the request, 2 if it only counts
---          where all of it fits, else 0
+--          where all of it fits, 3 if it counts nowhere, else 0
 -- returns  how many values were no counters, then for each charge the hits in use before it,
 --          and for s and t: time until nothing is in use, time until the same hits would be admitted
 
@@ -130,6 +130,7 @@ local function charge_of(i)
     hits = tonumber(ARGV[at + 5]),
     enforced = ARGV[at + 6] == '1',
     spare = ARGV[at + 6] == '2',
+    looks = ARGV[at + 6] == '3',
   }
 end
 
@@ -156,7 +157,9 @@ for i, key in ipairs(KEYS) do
   end
   used[i] = charge.algorithm.used(state, charge) + state.pending
   local delta = charge.hits
-  if delta < 0 then
+  if charge.looks then
+    delta = 0
+  elseif delta < 0 then
     delta = math.max(delta, -used[i])
   elseif used[i] + delta > charge.capacity then
     refused = refused or charge.enforced

@@ -18,7 +18,7 @@ use super::groups::Group;
 use super::script::Raw;
 use crate::algorithm::Counting;
 use crate::limit::{Algorithm, Millis};
-use crate::store::{Batch, Charge, PerCharge, Weight};
+use crate::store::{Batch, Charge, PerCharge};
 
 /// How many counters are known to end. Where another takes the place of one, that one is told its end once more.
 const KNOWN: usize = 1 << 14;
@@ -75,8 +75,8 @@ impl<'a> Counts<'a> {
     /// The group as commands; none where it needs the script.
     pub(super) fn of(batch: &'a Batch, group: &'a Group, ends: &'a Ends) -> Option<Self> {
         let adds = |index: &usize| {
-            let Charge { limit, hits, weight, .. } = &batch.charges()[*index];
-            limit.algorithm == Algorithm::FixedWindow && *hits > 0 && *weight != Weight::Spare
+            let charge = &batch.charges()[*index];
+            charge.limit.algorithm == Algorithm::FixedWindow && charge.adds()
         };
         if batch.counting != Counting::CountAll || !group.charges.iter().all(adds) {
             return None;

@@ -96,6 +96,7 @@ impl Scripted for Call<'_> {
                 .arg(match charge.weight {
                     Weight::Refuses => b"1",
                     Weight::Spare => b"2",
+                    Weight::Looks => b"3",
                     Weight::Counts => b"0",
                 });
         }

@@ -14,7 +14,7 @@ use super::groups::Group;
 use super::script::{Raw, Scripted};
 use crate::algorithm::{Counter, Counting, PARTS, Sliding};
 use crate::limit::Algorithm;
-use crate::store::{Batch, Charge, PerCharge, Weight};
+use crate::store::{Batch, Charge, PerCharge};
 
 pub(super) const CODE: &str = include_str!("slide.lua");
 
@@ -56,8 +56,8 @@ impl<'a> Slides<'a> {
     /// The group as a call; none where it needs the whole script.
     pub(super) fn of(batch: &'a Batch, group: &'a Group) -> Option<Self> {
         let adds = |index: &usize| {
-            let Charge { limit, hits, weight, .. } = &batch.charges()[*index];
-            limit.algorithm == Algorithm::SlidingWindow && *hits > 0 && *weight != Weight::Spare
+            let charge = &batch.charges()[*index];
+            charge.limit.algorithm == Algorithm::SlidingWindow && charge.adds()
         };
         let each_for_itself = batch.counting == Counting::CountAll && group.charges.iter().all(adds);
         each_for_itself.then_some(Self { batch, group })

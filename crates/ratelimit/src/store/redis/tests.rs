@@ -45,7 +45,9 @@ type Charged = (u8, u8, i64, Weight);
 
 fn batches() -> impl Strategy<Value = Vec<(u64, Vec<Charged>)>> {
     let hits = prop_oneof![5 => Just(1_i64), 2 => 0_i64..8, 1 => -5_i64..0];
-    let weight = prop_oneof![6 => Just(Weight::Refuses), 1 => Just(Weight::Counts), 1 => Just(Weight::Spare)];
+    let weight = prop_oneof![
+        12 => Just(Weight::Refuses), 2 => Just(Weight::Counts), 2 => Just(Weight::Spare), 1 => Just(Weight::Looks)
+    ];
     let charge = (0_u8..5, 0_u8..3, hits, weight);
     let pause = prop_oneof![3 => 0_u64..40, 2 => 0_u64..900, 1 => 0_u64..4000];
     prop::collection::vec((pause, prop::collection::vec(charge, 1..5)), 1..30)
@@ -78,7 +80,7 @@ fn batch(run: u32, now: Millis, counting: Counting, charges: &[Charged]) -> Batc
 /// What the small script is for, on keys that the whole one writes too.
 fn only_slides((_, algorithm, hits, weight): &mut Charged) {
     (*algorithm, *hits) = (1, hits.abs().max(1));
-    if *weight == Weight::Spare {
+    if matches!(weight, Weight::Spare | Weight::Looks) {
         *weight = Weight::Counts;
     }
 }
