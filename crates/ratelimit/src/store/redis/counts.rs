@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A counter's end is told once, with the first hit that this service counts in it. A counter that is new all the same was
-//! lost by Redis, and is told its end again.
+//! lost by Redis, and is told its end again, with each hit until Redis has heard it.
 
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,8 +46,9 @@ pub(super) struct Counts<'a> {
 pub(super) struct Left {
     /// Charges whose counters are none.
     pub(super) odd: SmallVec<[usize; 4]>,
-    /// Commands that tell counters their ends, which had been told before.
-    pub(super) ends: Vec<Cmd>,
+    /// Commands that tell counters their ends, which had been told before, by the hashes of their keys. It is not known any
+    /// more that they end.
+    pub(super) ends: Vec<(u64, Cmd)>,
 }
 
 impl Default for Ends {
@@ -66,8 +67,12 @@ impl Ends {
         self.place(hash).load(Ordering::Relaxed) == hash
     }
 
-    fn learn(&self, hash: u64) {
+    pub(super) fn learn(&self, hash: u64) {
         self.place(hash).store(hash, Ordering::Relaxed);
+    }
+
+    fn forget(&self, hash: u64) {
+        self.place(hash).store(0, Ordering::Relaxed);
     }
 }
 
@@ -126,7 +131,10 @@ impl<'a> Counts<'a> {
                 _ => None,
             };
             match used {
-                Some(0) if !told => left.ends.push(self.end(charge)),
+                Some(0) if !told => {
+                    self.ends.forget(*hash);
+                    left.ends.push((*hash, self.end(charge)));
+                }
                 Some(_) => {}
                 None => left.odd.push(*index),
             }

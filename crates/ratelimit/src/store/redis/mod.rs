@@ -25,7 +25,7 @@ use kit::Kit;
 use kit::deadline::timeout_at;
 use kit::lanes::Lanes;
 use kit::redis::{Connection, Failure, Link, Terms};
-use redis::{ErrorKind, Pipeline, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, ServerErrorKind, Value};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -204,13 +204,23 @@ impl Redis {
         let answers = link.send_all(&counts.commands(), until).await?;
         let left = counts.read(&answers, raws).ok_or(Failure::Refused)?;
         if !left.ends.is_empty() {
-            let mut ends = Pipeline::with_capacity(left.ends.len());
-            for end in left.ends {
-                ends.add_command(end);
-            }
-            link.send_all(&ends, until).await?;
+            self.tell_ends(link, left.ends, until).await;
         }
         self.call_odd(batch, group, left.odd, until, raws).await
+    }
+
+    /// Tells counters their ends. What they count is known, whatever becomes of that; the next hit tells what was not heard.
+    async fn tell_ends(&self, link: &Link, ends: Vec<(u64, Cmd)>, until: Instant) {
+        let (hashes, mut commands) = (ends.iter().map(|(hash, _)| *hash).collect::<PerCharge<u64>>(), Pipeline::new());
+        for (_, end) in ends {
+            commands.add_command(end);
+        }
+        let answers = link.send_all(&commands, until).await.unwrap_or_default();
+        for (hash, answer) in hashes.iter().zip(answers) {
+            if answer == Value::Int(1) {
+                self.ends.learn(*hash);
+            }
+        }
     }
 
     /// Charges whose counters were found to be none: the script repairs them.

@@ -166,6 +166,23 @@ async fn counters_do_not_stay_for_ever() {
     kit.shutdown.force();
 }
 
+#[test]
+fn a_counter_is_told_its_end_until_redis_has_heard_it() {
+    let ends = Ends::default();
+    let batch = batch(0, NOW, Counting::CountAll, &[(1, 0, 1, Weight::Refuses)]);
+    let groups = groups::of(&batch, |_| 0, |_| false);
+    let hit = |answers: &[i64]| {
+        let counts = Counts::of(&batch, &groups[0], &ends).unwrap();
+        let answers: Vec<Value> = answers.iter().map(|answer| Value::Int(*answer)).collect();
+        let left = counts.read(&answers, &mut SmallVec::from_elem(Raw::default(), 1)).unwrap();
+        (counts.commands().len(), left.ends.len())
+    };
+    // It is told with the first hit, and not with the second.
+    assert_eq!([hit(&[1, 1]), hit(&[2])], [(2, 0), (1, 0)]);
+    // Redis has lost the counter; and nobody knows whether the end that it is told now arrives.
+    assert_eq!([hit(&[1]), hit(&[2, 1]), hit(&[3])], [(1, 1), (2, 0), (1, 0)]);
+}
+
 /// What the plain commands do has to be what the script does, also where Redis has lost or spoiled a counter.
 #[tokio::test]
 async fn plain_counts_end_and_are_repaired() {
@@ -191,8 +208,10 @@ async fn plain_counts_end_and_are_repaired() {
     let told = server.command(&["INFO", "commandstats"]).await.unwrap();
     assert!(told.contains("cmdstat_pexpire:calls=3,"), "{told}");
     server.command(&["FLUSHALL"]).await.unwrap();
-    assert_eq!(used().await, [0, 0, 1]);
+    assert_eq!((used().await, used().await), (vec![0, 0, 1], vec![3, 4, 4]));
     lasting().await;
+    let told = server.command(&["INFO", "commandstats"]).await.unwrap();
+    assert!(told.contains("cmdstat_pexpire:calls=5,"), "{told}");
     for (value, repaired) in [("many", 1), ("-7", 2), ("9007199254740993", 3)] {
         server.command(&["SET", &keys[1], value]).await.unwrap();
         assert_eq!((used().await[1], store.metrics.repaired.get()), (0, repaired), "{value}");
