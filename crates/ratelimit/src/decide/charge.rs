@@ -8,7 +8,7 @@ use super::fate::{Fate, Limited};
 use super::{Limiter, Live, PerDescriptor};
 use crate::algorithm::{Counting, Reading};
 use crate::limit::Millis;
-use crate::store::{Batch, Weight};
+use crate::store::{Batch, Exhausted, Weight};
 
 /// How a limited descriptor stands.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,7 @@ impl Limiter {
         if batch.charges().is_empty() {
             return crate::store::Readings::new();
         }
+        let refunds = self.exhausted.as_ref().map_or(0, Exhausted::refunds);
         let (readings, missing) = self.store.charge(batch).await;
         // What is learnt by rules that are not in force any more would outlive them.
         let current = || Arc::ptr_eq(live, &self.live.load());
@@ -73,7 +74,7 @@ impl Limiter {
             for (index, (charge, reading)) in batch.charges().iter().zip(&readings).enumerate() {
                 // What was answered without the store says nothing of it; a refund may have come there all the same.
                 if charge.hits < 0 || !missing.contains(&index) {
-                    exhausted.learn(batch, charge, reading);
+                    exhausted.learn(refunds, batch, charge, reading);
                 }
             }
         }

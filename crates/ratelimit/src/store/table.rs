@@ -65,9 +65,14 @@ impl<V> Table<V> {
         &mut self.slots[place]
     }
 
+    /// The hash of a key.
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     /// The place of a key.
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         self.index.find(hash, |place| *self.slots[*place as usize].key == *key).map(|place| *place as usize)
     }
 
