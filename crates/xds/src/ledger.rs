@@ -44,6 +44,8 @@ pub struct TypeRecord {
     pub acked_nonce: Option<Arc<str>>,
     /// The highest revision of which the client has everything of this type, none of it rejected.
     pub acked: Option<u64>,
+    /// The highest revision of which the client has taken or rejected everything of this type.
+    pub answered: Option<u64>,
     /// What the client rejects at present, by resource.
     pub rejected: BTreeMap<Name, Rejection>,
     /// What was said the last time the client rejected anything, when.
@@ -93,6 +95,14 @@ impl Ledger {
         self.group(group).map(|stream| stream.acked).min().flatten()
     }
 
+    /// The highest revision of which every connected Envoy of the group has taken or rejected all clusters, listeners and
+    /// routes, but for routes that only a rejected listener would ask for.
+    pub fn answered(&self, group: &str) -> Option<u64> {
+        let of_type = |stream: &StreamRecord, url: &str| stream.types.get(url).and_then(|record| record.answered);
+        let all = JUDGED.into_iter().chain([type_url::CLUSTER]);
+        self.group(group).flat_map(|stream| all.clone().map(move |url| of_type(stream, url))).min().flatten()
+    }
+
     /// What Envoys of the group reject at present: type, resource and why, once for each Envoy that rejects it.
     pub fn rejections<'a>(
         &'a self,
@@ -101,6 +111,12 @@ impl Ledger {
         self.group(group)
             .flat_map(|stream| &stream.types)
             .flat_map(|(url, record)| record.rejected.iter().map(move |(name, rejection)| (url, name, rejection)))
+    }
+}
+
+impl FromIterator<StreamRecord> for Ledger {
+    fn from_iter<T: IntoIterator<Item = StreamRecord>>(records: T) -> Self {
+        Self { streams: records.into_iter().map(|record| (record.id, Arc::new(record))).collect() }
     }
 }
 
@@ -190,13 +206,12 @@ impl LedgerBook {
     }
 }
 
+/// What a client is judged by.
+const JUDGED: [&str; 3] = [type_url::LISTENER, type_url::SCOPED_ROUTE, type_url::ROUTE];
+
 /// The highest revision of which all listeners and routes are acknowledged.
 pub(crate) fn acked_in_all(types: &BTreeMap<TypeUrl, TypeRecord>) -> Option<u64> {
-    [type_url::LISTENER, type_url::SCOPED_ROUTE, type_url::ROUTE]
-        .into_iter()
-        .map(|url| types.get(url).and_then(|record| record.acked))
-        .min()
-        .flatten()
+    JUDGED.iter().map(|url| types.get(*url).and_then(|record| record.acked)).min().flatten()
 }
 
 #[cfg(test)]

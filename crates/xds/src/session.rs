@@ -218,15 +218,23 @@ impl Session {
         Response { type_url: Arc::clone(&key.1), nonce, revision, resources, removed }
     }
 
-    /// Notes which types the client has in full; true when it has all of them.
+    /// Notes which types the client has answered, and which it has in full; true when it has all of them.
     fn settle(&mut self, snapshot: &Snapshot, plans: &BTreeMap<Key, Plan>) -> bool {
         let mut all = true;
+        // Nobody asks for the route table of a listener that is rejected.
+        let any_listener =
+            self.channels.iter().any(|((kind, _), channel)| *kind == Kind::Listener && channel.rejects());
         for (key, plan) in plans {
             let Some(channel) = self.channels.get_mut(key) else { continue };
             let target = snapshot.resources(&key.1);
-            let is_settled = !plan.is_due() && channel.is_settled(key.0, snapshot.revision(), &target);
+            let revision = snapshot.revision();
+            let is_answered = |excused| !plan.is_due() && channel.is_answered(key.0, revision, &target, excused);
+            let is_settled = is_answered(false) && !channel.rejects();
+            if is_answered(any_listener && key.0 == Kind::Route) {
+                channel.settle(revision);
+            }
             if is_settled {
-                channel.settle(snapshot.revision());
+                channel.take(revision);
             }
             all &= is_settled;
         }

@@ -58,3 +58,19 @@ fn rejections_are_listed_by_group() {
     assert_eq!(found, [(type_url::ROUTE, "r", "no")]);
     assert_eq!(ledger.rejections("h").count(), 0);
 }
+
+#[test]
+fn a_revision_is_answered_when_each_of_all_types_is() {
+    let answered = |revisions: [Option<u64>; 4]| {
+        let types = [type_url::CLUSTER, type_url::LISTENER, type_url::SCOPED_ROUTE, type_url::ROUTE];
+        let types = types.into_iter().zip(revisions);
+        let types = types.map(|(url, answered)| (TypeUrl::from(url), TypeRecord { answered, ..TypeRecord::default() }));
+        StreamRecord { types: types.collect(), ..record(StreamId(1), "g", None) }
+    };
+    let of = |records: Vec<StreamRecord>| records.into_iter().collect::<Ledger>().answered("g");
+    assert_eq!(of(vec![]), None);
+    assert_eq!(of(vec![answered([Some(4), Some(7), Some(5), Some(6)])]), Some(4));
+    assert_eq!(of(vec![answered([None, Some(7), Some(5), Some(6)])]), None);
+    let slow = StreamRecord { id: StreamId(2), ..answered([Some(9), Some(9), Some(9), Some(2)]) };
+    assert_eq!(of(vec![answered([Some(4), Some(7), Some(5), Some(6)]), slow]), Some(2));
+}

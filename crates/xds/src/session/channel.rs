@@ -271,20 +271,32 @@ impl Channel {
         }
     }
 
-    /// Whether the client has everything of the target, when nothing of it is due.
-    pub(super) fn is_settled(&self, kind: Kind, revision: u64, target: &Resources) -> bool {
+    /// Whether the client has taken or rejected everything of the target, when nothing of it is due. `excused`: it need
+    /// not ask for all of it.
+    pub(super) fn is_answered(&self, kind: Kind, revision: u64, target: &Resources, excused: bool) -> bool {
+        let is_answered = |name| self.sent.contains_key(name) || self.record.rejected.contains_key(name);
         let is_complete = || {
             !kind.is_asked_for_in_full()
                 || self.subscription.wildcard
                 || self.record.acked >= Some(revision)
-                || target.iter().all(|(name, _)| self.sent.contains_key(name))
+                || target.iter().all(|(name, _)| is_answered(name))
         };
-        self.flight.is_none() && self.record.rejected.is_empty() && is_complete()
+        self.flight.is_none() && (excused || is_complete())
+    }
+
+    /// The client has taken or rejected all of this revision.
+    pub(super) fn settle(&mut self, revision: u64) {
+        self.record.answered = self.record.answered.max(Some(revision));
     }
 
     /// The client has all of this revision.
-    pub(super) fn settle(&mut self, revision: u64) {
+    pub(super) fn take(&mut self, revision: u64) {
         self.record.acked = self.record.acked.max(Some(revision));
+    }
+
+    /// Whether the client rejects anything.
+    pub(super) fn rejects(&self) -> bool {
+        !self.record.rejected.is_empty()
     }
 
     /// What the ledger shows of it.

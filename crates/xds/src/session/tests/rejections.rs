@@ -89,3 +89,23 @@ fn what_was_let_go_of_before_it_was_rejected_is_no_rejection() {
     assert!(client.poll().is_empty());
     assert_eq!(client.acked(ROUTE), Some(3));
 }
+
+#[test]
+fn what_is_rejected_is_answered_and_nobody_waits_for_its_table() {
+    for protocol in [Protocol::Delta, Protocol::Sotw] {
+        let mut client = settled(protocol);
+        let answered = |client: &Client, url| client.session.records()[url].answered;
+        let next = full().next(2).set(LISTENER, [("l", "1"), ("bad", "1")]).set(ROUTE, [("r", "1"), ("of-bad", "1")]);
+        client.set(&next.build());
+        let listeners = client.one();
+        assert_eq!((answered(&client, LISTENER), answered(&client, ROUTE)), (Some(1), Some(1)), "not yet");
+        let words = Some("Error adding/updating listener(s) bad: cannot bind");
+        client.request(LISTENER, &listeners.nonce, words, client.names(&[])).expect("it answers");
+        client.ack_names(protocol);
+        assert_eq!((answered(&client, LISTENER), answered(&client, ROUTE)), (Some(2), Some(2)));
+        assert_eq!((client.acked(LISTENER), client.acked(ROUTE)), (Some(1), Some(1)));
+        client.set(&full().next(3).build());
+        client.ack_names(protocol);
+        assert_eq!((client.acked(LISTENER), client.acked(ROUTE)), (Some(3), Some(3)));
+    }
+}
