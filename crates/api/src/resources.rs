@@ -198,8 +198,8 @@ pub type Addresses = BTreeMap<Arc<str>, Vec<(String, String)>>;
 /// What was learned outside of the resources and goes into the next translation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// Resources that Envoy refused, with its words.
-    pub rejected: BTreeMap<ObjectRef, Rejection>,
+    /// By fleet: resources that its Envoys refused, with their words.
+    pub rejected: BTreeMap<Arc<str>, BTreeMap<ObjectRef, Rejection>>,
     /// Policies whose login the single sign-on service refused, with its words.
     pub refused_logins: BTreeMap<ObjectRef, Rejection>,
     /// Where each fleet of Envoys is reached; `None` where that is not for the cluster to say.

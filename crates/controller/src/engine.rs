@@ -47,6 +47,14 @@ impl Default for Outlets {
     }
 }
 
+/// Waits until then; for ever where there is nothing to wait for.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What has been waited for.
 enum Event {
     /// Something was read.
@@ -57,6 +65,8 @@ enum Event {
     Fleets,
     /// The single sign-on service refused something, or took what it had refused.
     Logins,
+    /// Something that Envoy refused gets another chance.
+    Due,
     /// Time went by: certificates come to their end.
     Time,
     /// A source came to its end.
@@ -135,22 +145,24 @@ impl Engine {
         let mut output = self.take(&seen.borrow_and_update().clone());
         loop {
             let answers = Arc::clone(&ledger.borrow_and_update());
-            while self.nacks.observe(&output, &answers) {
+            while self.nacks.observe(&output, &answers, Instant::now()) {
                 output = self.again(&output);
             }
             self.tell(&output, &answers);
+            let due = self.nacks.due();
             let event = runtime.block_on(async {
                 tokio::select! {
                     changed = seen.changed() => changed.map_or(Event::End, |()| Event::Seen),
                     changed = ledger.changed() => changed.map_or(Event::End, |()| Event::Answer),
                     () = changed(&mut self.fleets) => Event::Fleets,
                     () = changed(&mut self.refused_logins) => Event::Logins,
+                    () = at(due) => Event::Due,
                     () = tokio::time::sleep(PLAN_AGAIN) => Event::Time,
                 }
             });
             match event {
                 Event::Seen => output = self.take(&seen.borrow_and_update().clone()),
-                Event::Answer => {}
+                Event::Answer | Event::Due => {}
                 Event::Fleets => {
                     if self.look_at_fleets() {
                         output = self.again(&output);
@@ -242,7 +254,7 @@ impl Engine {
         let took = self.latency.acknowledged(|fleet| ledger.acked(fleet), is_connected, Instant::now());
         took.into_iter().for_each(|took| self.metrics.acknowledged(took));
         let now = now();
-        let mut refused = self.nacks.refused().clone();
+        let mut refused = self.nacks.refused();
         refused.extend(self.planner.iter().flat_map(Planner::errors));
         let there = self.fleets.as_ref().map(|fleets| Arc::clone(&fleets.borrow()));
         let programmed =

@@ -55,6 +55,8 @@ pub struct Source {
     pub rule: usize,
     /// The rule's name, if it has one.
     pub rule_name: Option<String>,
+    /// The filters of ours that it refers to.
+    pub filters: Vec<ObjectRef>,
     /// What the route promises, as it says by annotation: for those who watch it.
     pub objectives: Option<String>,
 }

@@ -1,6 +1,9 @@
 //! What comes out: encoded resources, and what each was made from.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use envoy::type_url;
@@ -53,6 +56,23 @@ impl Origin {
         sources.dedup();
         sources
     }
+
+    /// Of one of its sources: what the part was made from that the source has in it, and the source. Of a policy or
+    /// filter, which may be everywhere, only itself and the whole.
+    fn surroundings(&self, source: &ObjectRef) -> Vec<ObjectRef> {
+        let mut surroundings: Vec<ObjectRef> = match self {
+            Self::Listener(listener, _) => listener.sources.clone(),
+            Self::Table(table) => {
+                let routes = table.hosts.iter().flat_map(|host| &host.routes);
+                routes.filter(|route| route.source.route == *source).flat_map(|route| of_route(route)).collect()
+            }
+            Self::Cluster(_) | Self::Secret(_) => self.sources(),
+        };
+        surroundings.push(source.clone());
+        surroundings.sort();
+        surroundings.dedup();
+        surroundings
+    }
 }
 
 fn of_route(route: &ir::Route) -> impl Iterator<Item = ObjectRef> {
@@ -62,7 +82,7 @@ fn of_route(route: &ir::Route) -> impl Iterator<Item = ObjectRef> {
     let features = features.chain(ext_proc.iter().map(|processor| &processor.source));
     let features = features.chain(rate_limit.iter().map(|limit| &limit.source));
     let features = features.chain(credential.iter().map(|credential| &credential.source));
-    std::iter::once(&route.source.route).chain(features).cloned()
+    std::iter::once(&route.source.route).chain(&route.source.filters).chain(features).cloned()
 }
 
 impl Lowered {
@@ -79,8 +99,22 @@ impl Lowered {
     /// The user's resources that an Envoy resource was made from, for an error that Envoy has with it. Nothing for a
     /// resource that is not ours.
     pub fn sources(&self, type_url: &str, name: &str) -> Vec<ObjectRef> {
-        // Endpoints are named as their cluster.
-        let type_url = if type_url == type_url::ENDPOINT { type_url::CLUSTER } else { type_url };
-        self.get(type_url, name).map(|resource| resource.origin.sources()).unwrap_or_default()
+        self.get(holder(type_url), name).map(|resource| resource.origin.sources()).unwrap_or_default()
     }
+
+    /// The same for one of those sources: what else the part that is its own was made from, and itself.
+    pub fn surroundings(&self, type_url: &str, name: &str, source: &ObjectRef) -> Vec<ObjectRef> {
+        self.get(holder(type_url), name).map(|resource| resource.origin.surroundings(source)).unwrap_or_default()
+    }
+
+    /// The user's resources that all Envoy resources of a type were made from.
+    pub fn sources_of_type(&self, type_url: &str) -> BTreeSet<ObjectRef> {
+        let all = self.of_type(holder(type_url)).into_iter().flat_map(|resources| resources.values());
+        all.flat_map(|resource| resource.origin.sources()).collect()
+    }
+}
+
+/// Endpoints are named as their cluster.
+fn holder(type_url: &str) -> &str {
+    if type_url == type_url::ENDPOINT { type_url::CLUSTER } else { type_url }
 }

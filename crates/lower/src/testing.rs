@@ -39,6 +39,7 @@ pub(crate) fn route(name: &str, matcher: Matcher, action: Action) -> Route {
             route: http_route(name),
             rule: 0,
             rule_name: None,
+            filters: Vec::new(),
             objectives: None,
         }),
         matcher,

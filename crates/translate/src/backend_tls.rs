@@ -20,7 +20,6 @@ use crate::{
     certificates::{Reasons, authorities, bundle},
     grants::Referrer,
     problem::{Problem, condition},
-    rejections::rejection,
     report::Condition,
     tls_options,
 };
@@ -107,10 +106,7 @@ impl BackendTlsIndex {
             }
         }
         let (mut checked, problems) = check(resources, policy);
-        let options = match rejection(resources, &**policy) {
-            Some(problem) => Err(problem),
-            None => tls_options::judge(policy.spec.options.as_ref(), "options"),
-        };
+        let options = tls_options::judge(policy.spec.options.as_ref(), "options");
         if let Err(problem) = &options {
             checked = Err(problem.clone());
         }
@@ -164,12 +160,12 @@ impl TlsPolicy {
         self.held.iter().copied().chain(self.lost.iter().map(|(number, _)| *number))
     }
 
-    /// What its status says where these of its targets are used. One condition has to do for all of them: it is refused where
-    /// it holds for none, and otherwise the message names those that it lost.
-    pub(crate) fn conditions(&self, used: &BTreeSet<usize>) -> Vec<Condition> {
+    /// What its status says where these of its targets are used, and Envoys take it or `rejected` it. One condition has to do
+    /// for all of them: it is refused where it holds for none, and otherwise the message names those that it lost.
+    pub(crate) fn conditions(&self, used: &BTreeSet<usize>, rejected: Option<Problem>) -> Vec<Condition> {
         let lost = self.lost.iter().filter(|(number, _)| used.contains(number)).map(|(_, problem)| problem);
         let holds = self.held.iter().any(|number| used.contains(number));
-        let unusable = self.unusable().filter(|_| holds);
+        let unusable = rejected.or_else(|| self.unusable()).filter(|_| holds);
         let accepted = if holds && unusable.is_none() {
             let note = self.options.as_ref().ok().and_then(Option::as_deref);
             let notes = note.into_iter().chain(lost.map(|problem| problem.message.as_str()));

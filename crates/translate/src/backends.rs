@@ -171,12 +171,13 @@ struct Parts {
     discovery: Discovery,
     protocol: UpstreamProtocol,
     tls: Option<UpstreamTls>,
-    source: ObjectRef,
+    /// The back end, and what says how TLS is spoken to it.
+    sources: Vec<ObjectRef>,
 }
 
 /// Makes a cluster and names it by its content: the usual settings have the plain name, others a hash of what differs.
 fn cluster(parts: Parts) -> Arc<Cluster> {
-    let Parts { base, discovery, protocol, tls, source } = parts;
+    let Parts { base, discovery, protocol, tls, sources } = parts;
     let near = matches!(&discovery, Discovery::Delivered(groups) if groups.iter().any(EndpointGroup::prefers_near));
     let usual = tls.is_none() && protocol == UpstreamProtocol::Http1;
     let name = if usual { base } else { format!("{base}~{:08x}", fingerprint(&format!("{protocol:?} {tls:?}"))) };
@@ -189,6 +190,6 @@ fn cluster(parts: Parts) -> Arc<Cluster> {
         tls,
         connect_timeout: CONNECT_TIMEOUT,
         ejects_failing: false,
-        sources: vec![source],
+        sources,
     })
 }

@@ -96,6 +96,13 @@ impl Proxy {
     }
 }
 
+impl Plan {
+    /// The name of a gateway's fleet.
+    pub(crate) fn fleet_of(&self, gateway: usize) -> &str {
+        &self.fleets[self.gateways[gateway].fleet].name
+    }
+}
+
 impl Fleet {
     /// What its Envoys are started with.
     pub(crate) fn without_listeners(&self) -> ir::Gateway {

@@ -204,16 +204,14 @@ impl<P: Policy> Index<P> {
         targets.iter().filter_map(|target| self.about(resources, *target).first().copied()).collect()
     }
 
-    /// What part in what holds at the head of a chain is refused: the first policy, or one that it is merged into.
-    fn refused(&self, resources: &Resources, chain: &[usize]) -> Option<Problem> {
+    /// What is refused of what the policy at the head of a chain is merged into.
+    fn refused_above(&self, resources: &Resources, fleet: &str, chain: &[usize]) -> Option<Problem> {
         let (first, rest) = chain.split_first()?;
-        let policy = &self.policies[*first];
-        rejection(resources, &**policy).or_else(|| {
-            policy.spec().merge_type()?;
-            let above = self.refused(resources, rest)?;
-            let words = format!("{} {}: {}", P::KIND, self.policies[*rest.first()?].name(), above.message);
-            Some(Problem::new(above.reason, format!("it is merged into {words}")))
-        })
+        self.policies[*first].spec().merge_type()?;
+        let above = &self.policies[*rest.first()?];
+        let problem = rejection(resources, fleet, &**above).or_else(|| self.refused_above(resources, fleet, rest))?;
+        let words = format!("it is merged into {} {}: {}", P::KIND, above.name(), problem.message);
+        Some(Problem::new(problem.reason, words))
     }
 
     /// What holds at the head of a chain: the first policy, merged into the rest where it asks for that.
@@ -307,7 +305,15 @@ impl<'a> Effective<'a> {
         let Some(first) = chain.first() else { return };
         let policy = &index.policies[*first];
         out.policies.note(policy.reference(), chain[1..].iter().map(|other| index.policies[*other].reference()));
-        let refused = index.refused(rule.scope.resources, &chain).map_or(Ok(()), Err);
+        let fleet = &*rule.scope.fleet().name;
+        // Its status says so by itself.
+        if rejection(rule.scope.resources, fleet, &**policy).is_some() {
+            if P::GUARDS {
+                out.fail(rule);
+            }
+            return;
+        }
+        let refused = index.refused_above(rule.scope.resources, fleet, &chain).map_or(Ok(()), Err);
         let spec = refused.and_then(|()| index.merged(&chain).transpose());
         if P::GUARDS && spec.is_err() {
             out.fail(rule);

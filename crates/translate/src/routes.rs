@@ -78,7 +78,6 @@ pub(crate) struct RouteScope<'a> {
 
 /// What becomes of a route.
 pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>, shared: &mut Shared) -> Outcome {
-    let rejected = rejection(scope.resources, &**route);
     let mut compiled = Vec::new();
     let named = route.spec.parent_refs.as_deref().unwrap_or_default();
     let asks_for_default = route.spec.use_default_gateways == Some(UseDefaultGateways::All);
@@ -87,6 +86,7 @@ pub(crate) fn outcome(scope: RouteScope<'_>, route: &Arc<Route>, shared: &mut Sh
     let mut parents = Vec::with_capacity(named.len());
     for reference in named.iter().chain(also) {
         let Some(parent) = find_parent(scope.plan, route, reference) else { continue };
+        let rejected = rejection(scope.resources, scope.plan.fleet_of(parent.gateway), &**route);
         let mut outcome = ParentOutcome {
             reference: reference.clone(),
             gateway: parent.gateway,

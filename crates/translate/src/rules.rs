@@ -172,8 +172,8 @@ fn compile_rule(
     effective.apply(rule, &mut filters.features, out);
     filters.fail |= out.failing == Some(rule.index);
     let features = shared.features(std::mem::take(&mut filters.features));
+    let source = source(rule, std::mem::take(&mut filters.extensions));
     let action = Arc::new(action::of_rule(rule, filters, out)?);
-    let source = source(rule);
     let kind = rule.route.kind.as_str().to_lowercase();
     let prefix = format!("{kind}/{}/{}/rule/{}", rule.route.namespace(), rule.route.name(), rule.index);
     out.entries.reserve_exact(matchers.len());
@@ -190,12 +190,13 @@ fn compile_rule(
     Ok(())
 }
 
-fn source(rule: RuleScope<'_>) -> Arc<Source> {
+fn source(rule: RuleScope<'_>, filters: Vec<ObjectRef>) -> Arc<Source> {
     Arc::new(Source {
         kind: rule.route.kind,
         route: rule.route.reference(),
         rule: rule.index,
         rule_name: rule.rule.name.clone(),
+        filters,
         objectives: rule.route.annotation(OBJECTIVES).map(str::to_owned),
     })
 }
@@ -212,6 +213,8 @@ pub(crate) struct RuleFilters {
     pub(crate) mirrors: Vec<ir::route::Mirror>,
     /// Each is a list of cookies that a request must have all of; a request must fit one of the lists.
     pub(crate) cookies: Vec<Vec<(String, ir::route::ValueMatch)>>,
+    /// The `HTTPRouteFilter`s among them.
+    pub(crate) extensions: Vec<ObjectRef>,
     /// A filter does not resolve: requests must fail rather than pass without it.
     pub(crate) fail: bool,
 }

@@ -11,7 +11,7 @@ use crate::{
     Options, backends,
     plan::{GatewayPlan, ListenerPlan, Parent, Plan},
     problem::{Problem, condition},
-    rejections::rejection,
+    rejections::{rejection, rejection_anywhere},
     report::{Condition, ListenerStatus, Report, Status},
     routes::Outcome,
     standing::Change,
@@ -111,7 +111,7 @@ fn of_gateway(resources: &Resources, plan: &Plan, gateway: &GatewayPlan, parent:
         conditions.push(Condition::yes("InsecureFrontendValidationMode", "ConfigurationChanged", message));
     }
     if !conditions.iter().any(|item| item.r#type == "Programmed") {
-        let rejected = rejection(resources, &*gateway.resource);
+        let rejected = rejection(resources, &plan.fleets[gateway.fleet].name, &*gateway.resource);
         conditions.push(match gateway.accepted {
             true => programmed(rejected, none.then_some("Invalid")),
             false => Condition::no("Programmed", "Invalid", "the gateway is not accepted"),
@@ -192,7 +192,7 @@ fn of_listener(listener: &ListenerPlan, attached_routes: i32, accepted: bool) ->
 /// The reports of `Backend` resources.
 pub(crate) fn of_backends(resources: &Resources, options: &Options) -> Vec<(Arc<ObjectRef>, Arc<Report>)> {
     let report = |backend: &Arc<Backend>| {
-        let problem = rejection(resources, &**backend).or_else(|| backends::problem(options, backend));
+        let problem = rejection_anywhere(resources, &**backend).or_else(|| backends::problem(options, backend));
         let conditions = vec![condition("Accepted", "Accepted", &problem)];
         let status = Status::Plain { conditions, supported_features: Vec::new() };
         let report = Report { generation: backend.generation(), status, fleet: None };

@@ -1,5 +1,8 @@
 //! The hunt for culprits, with Envoy's part played.
 
+mod blame;
+mod play;
+
 use super::*;
 
 fn route(name: &str) -> ObjectRef {
@@ -7,7 +10,7 @@ fn route(name: &str) -> ObjectRef {
 }
 
 fn bad() -> Verdict {
-    Verdict::Bad { type_url: "t".into(), name: "n".into(), words: "no".into() }
+    Verdict::Bad { resource: ("t".into(), "n".into()), words: "no".into() }
 }
 
 /// Hunts among `count` suspects, of which these are bad; the rounds and what was found.

@@ -21,6 +21,11 @@ pub(super) fn named(suspects: &[ObjectRef], resources: &Resources, words: &str) 
     suspects.iter().filter(holds).cloned().collect()
 }
 
+/// Whether it is no resource's doing: a socket that the machine does not give.
+pub(super) fn blame_the_machine(words: &str) -> bool {
+    words.contains("cannot bind '")
+}
+
 /// The texts in quotes, and the last word after a colon.
 fn quoted(words: &str) -> Vec<&str> {
     let in_quotes = ['\'', '"', '`'].into_iter().flat_map(|quote| words.split(quote).skip(1).step_by(2));

@@ -1,5 +1,6 @@
 //! What breaks breaks alone: bad files, resources that Envoy refuses, and processes that are killed under load.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use anyhow::Result;
@@ -10,7 +11,10 @@ use testbed::echo::Echo;
 use testbed::load::Load;
 
 use crate::harness::{Case, free_port, local};
-use crate::objects::{backend, backend_at, class, gateway, http_route, listener, route, to_backend};
+use crate::objects::{
+    USES_PROXY, backend, backend_at, class, gateway, gateway_with, http_route, listener, proxy, route, service,
+    to_backend, to_service,
+};
 
 fn get(host: &str, port: u16) -> Request {
     Request::get(&format!("http://{host}/")).to(local(port))
@@ -89,6 +93,98 @@ async fn a_backend_that_envoy_refuses_is_out_alone() -> Result<()> {
     answers(&case, "strange.org", port, 503).await?;
     case.condition("Backend", "strange", "Accepted", "True").await?;
     answers(&case, "good.org", port, 200).await
+}
+
+/// An HTTPRouteFilter that rewrites paths, and a route that uses it beside a rule that does not.
+fn rewriting(pattern: &str) -> String {
+    let filter =
+        "filters: [{type: ExtensionRef, extensionRef: {group: gateway.envoyproxy.io, kind: HTTPRouteFilter, name: f}}]";
+    let to = format!("backendRefs: [{}]", to_backend("echo", ""));
+    let rules = format!("[{{matches: [{{path: {{value: /plain}}}}], {to}}}, {{{filter}, {to}}}]");
+    format!(
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: HTTPRouteFilter\nmetadata: {{name: f}}\nspec: {{urlRewrite: \
+         {{path: {{type: ReplaceRegexMatch, replaceRegexMatch: {{pattern: '{pattern}', substitution: /b}}}}}}}}\n"
+    ) + &route(
+        "HTTPRoute",
+        "default",
+        "rewriting",
+        "{name: gw}",
+        &format!("hostnames: [rewriting.org]\n  rules: {rules}"),
+    )
+}
+
+#[tokio::test]
+async fn a_filter_that_envoy_refuses_is_out_alone_and_mended_where_it_stands() -> Result<()> {
+    let (case, _echo, port) = serving("").await?;
+    case.write("rewriting", &(rewriting("/a{2000}") + &plain("beside")))?;
+    answers(&case, "beside.org", port, 200).await?;
+    answers(&case, "rewriting.org", port, 500).await?;
+    let beside = Request::get("http://rewriting.org/plain").to(local(port));
+    case.until("the rule without it", async || Ok(beside.clone().send().await?.status == 200)).await?;
+    case.condition("HTTPRoute", "rewriting", "ResolvedRefs", "False").await?;
+    let status = case.status("HTTPRoute", "rewriting").await?.to_string();
+    assert!(status.contains("repetition"), "Envoy's own words: {status}");
+    // The route itself stays as it was.
+    case.write("rewriting", &(rewriting("/a") + &plain("beside")))?;
+    answers(&case, "rewriting.org", port, 200).await?;
+    case.condition("HTTPRoute", "rewriting", "ResolvedRefs", "True").await?;
+    case.programmed("gw").await
+}
+
+#[tokio::test]
+async fn ciphers_of_one_gateway_harm_no_other_and_are_forgiven_when_mended() -> Result<()> {
+    let (echo, port, other) = (Echo::http().spawn().await?, free_port(), free_port());
+    let tls = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: p}\nspec: {targetRefs: \
+               [{group: '', kind: Service, name: s}], validation: {hostname: s, wellKnownCACertificates: System}}\n";
+    let case = Case::start(&[
+        class(),
+        gateway_with("gw", &[listener("http", "HTTP", port, "")], USES_PROXY),
+        gateway_with("other", &[listener("http", "HTTP", other, "")], ""),
+        backend_at("echo", echo.address(), "") + &plain("good"),
+        service("default", "s", &[echo.address()]) + tls,
+        http_route("r", "{name: gw}, {name: other}", &["r.org"], &to_service("s", "")),
+    ])
+    .await?;
+    case.write("proxy", &proxy("  backendTLS: {ciphers: [a]}\n"))?;
+    answers(&case, "r.org", port, 500).await?;
+    answers(&case, "good.org", port, 200).await?;
+    // The back end speaks no TLS, so 503 is the right answer.
+    answers(&case, "r.org", other, 503).await?;
+    case.write("after", &http_route("after", "{name: other}", &["after.org"], &to_backend("echo", "")))?;
+    answers(&case, "after.org", other, 200).await?;
+    assert_eq!(get("r.org", other).send().await?.status, 503);
+    case.write("proxy", &proxy("  backendTLS: {ciphers: [ECDHE-RSA-AES128-GCM-SHA256]}\n"))?;
+    answers(&case, "r.org", port, 503).await?;
+    case.programmed("gw").await
+}
+
+#[tokio::test]
+async fn a_port_in_use_blames_no_policy_and_holds_up_no_other_port() -> Result<()> {
+    let (echo, port) = (Echo::http().spawn().await?, free_port());
+    let taken = TcpListener::bind("0.0.0.0:0")?;
+    let with = |other: u16| gateway(&[listener("http", "HTTP", port, ""), listener("other", "HTTP", other, "")]);
+    // Nobody is there to be asked.
+    let policy = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: {name: p}\nspec: {targetRefs: \
+                  [{group: gateway.networking.k8s.io, kind: Gateway, name: gw}], extAuth: {failOpen: true, grpc: \
+                  {backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: nobody}]}}}\n";
+    let nobody = backend_at("nobody", local(free_port()), "") + policy;
+    let rest = backend_at("echo", echo.address(), "") + &plain("good") + &nobody;
+    let case = Case::start(&[class(), with(taken.local_addr()?.port()), rest.clone()]).await?;
+    answers(&case, "good.org", port, 200).await?;
+    let condition = async |wanted: &str| case.condition("Gateway", "gw", "Programmed", wanted).await;
+    condition("False").await?;
+    case.condition("SecurityPolicy", "p", "Accepted", "True").await?;
+    assert_eq!(get("good.org", port).send().await?.status, 200);
+    // Whoever else is refused meanwhile is found as ever.
+    for name in ["one", "two"] {
+        case.write(name, &(by_expression(name, "/(ab){2000}") + &plain(&format!("beside-{name}"))))?;
+        answers(&case, &format!("beside-{name}.org"), port, 200).await?;
+        case.condition("HTTPRoute", name, "Accepted", "False").await?;
+    }
+    case.write("main", &[class(), with(free_port()), rest].concat())?;
+    condition("True").await?;
+    assert_eq!(get("good.org", port).send().await?.status, 200);
+    Ok(())
 }
 
 #[tokio::test]

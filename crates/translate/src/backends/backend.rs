@@ -25,7 +25,7 @@ pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Resul
     }
     let backend = scope.resources.backends.get(to.namespace, to.name);
     let backend = backend.ok_or_else(|| Problem::new("BackendNotFound", format!("{name} does not exist")))?;
-    if let Some(problem) = rejection(scope.resources, &**backend) {
+    if let Some(problem) = rejection(scope.resources, &scope.fleet().name, &**backend) {
         return Err(problem);
     }
     let discovery = discovery(scope, backend)?;
@@ -41,7 +41,8 @@ pub(super) fn resolve(scope: Scope<'_>, to: Referent<'_>, usage: Usage) -> Resul
         Err(problem) => return Err(problem),
     };
     let base = format!("backend/{}/{}", to.namespace, to.name);
-    let cluster = cluster(Parts { base, discovery, protocol: speaks, tls, source: backend.reference() });
+    let sources = tls::sources(scope, target, backend.reference(), tls.as_ref());
+    let cluster = cluster(Parts { base, discovery, protocol: speaks, tls, sources });
     Ok(Resolved { cluster: Some(cluster), secrets, tls_target: target, fallback, authority })
 }
 

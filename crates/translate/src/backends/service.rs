@@ -43,9 +43,10 @@ pub(super) fn resolve(
     let base = format!("{}/{}/{}/{number}", to.kind.to_ascii_lowercase(), to.namespace, to.name);
     let discovery = discovery(scope, to, owner, &spec, port, nearness);
     let (tls, secrets) = tls.map_or_else(Default::default, |(tls, secrets)| (Some(tls), secrets));
-    let source = api::ObjectRef::new(to.group, to.kind, to.namespace, to.name);
+    let service = api::ObjectRef::new(to.group, to.kind, to.namespace, to.name);
+    let sources = tls::sources(scope, target, service, tls.as_ref());
     Ok(Resolved {
-        cluster: Some(cluster(Parts { base, discovery, protocol: speaks, tls, source })),
+        cluster: Some(cluster(Parts { base, discovery, protocol: speaks, tls, sources })),
         secrets,
         tls_target: target,
         fallback: false,
@@ -62,16 +63,17 @@ fn found<'a>(
     let missing =
         |what: &str| Problem::new("BackendNotFound", format!("{} {}/{} {what}", to.kind, to.namespace, to.name));
     let Resources { services, service_imports, .. } = scope.resources;
+    let fleet = &*scope.fleet().name;
     let (refused, spec, mode) = match owner {
         SliceOwner::Service => {
             let service = services.get(to.namespace, to.name).ok_or_else(|| missing("does not exist"))?;
             let spec = service.spec.as_ref().ok_or_else(|| missing("has no spec"))?;
-            (rejection(scope.resources, &**service), Cow::Borrowed(spec), service.annotation(TOPOLOGY_MODE))
+            (rejection(scope.resources, fleet, &**service), Cow::Borrowed(spec), service.annotation(TOPOLOGY_MODE))
         }
         SliceOwner::ServiceImport => {
             let import = service_imports.get(to.namespace, to.name).ok_or_else(|| missing("does not exist"))?;
             let spec = Cow::Owned(import.spec.as_service());
-            (rejection(scope.resources, &**import), spec, import.annotation(TOPOLOGY_MODE))
+            (rejection(scope.resources, fleet, &**import), spec, import.annotation(TOPOLOGY_MODE))
         }
     };
     let nearness = nearness(mode, spec.traffic_distribution.as_deref());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{
-    Stored,
+    ObjectRef, Stored,
     ext::{Backend, EnvoyProxy, backend::BackendTls, common::SecretObjectReference, tls::TlsVersion as ApiVersion},
     gateway::{CaCertificateRef, SecretRef},
 };
@@ -17,6 +17,7 @@ use crate::{
     certificates::{Reasons, authorities, bundle, certificate},
     grants::Referrer,
     problem::Problem,
+    rejections::rejection,
 };
 
 /// TLS and the key material it uses; nothing when it is spoken in clear.
@@ -37,6 +38,7 @@ pub(super) fn upstream(
         (None, None) => return Ok(None),
         (None, Some((backend, settings))) => of_backend(scope, backend, settings)?,
         (Some(policy), own) => {
+            rejection(scope.resources, &scope.fleet().name, &*policy.resource).map_or(Ok(()), Err)?;
             let (trust, secret) = policy.checked.clone()?;
             let mut base = match own {
                 Some((backend, settings)) => parameters_of_backend(scope, backend, settings)?,
@@ -59,6 +61,19 @@ pub(super) fn upstream(
         };
     }
     Ok(Some(found))
+}
+
+/// What a cluster is made from: the back end, and where TLS is spoken the policy and the proxy's settings.
+pub(super) fn sources(
+    scope: Scope<'_>,
+    target: Option<usize>,
+    backend: ObjectRef,
+    tls: Option<&UpstreamTls>,
+) -> Vec<ObjectRef> {
+    let policy = target.map(|target| scope.plan.backend_tls.holder(target).resource.reference());
+    let proxy = scope.fleet().proxy.source.as_ref().map(|proxy| proxy.reference());
+    let ways = policy.into_iter().chain(proxy).filter(|_| tls.is_some());
+    std::iter::once(backend).chain(ways).collect()
 }
 
 /// What nobody closer says, the gateway's client certificate and the proxy's settings say.

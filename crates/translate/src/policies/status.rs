@@ -14,6 +14,7 @@ use super::{Index, Policy, Target, all_reports};
 use crate::{
     plan::Plan,
     problem::{Problem, condition},
+    rejections::{refused_login, rejection},
     report::{AncestorStatus, Condition, Report, Status},
     routes::Outcome,
     standing::Change,
@@ -103,7 +104,10 @@ pub(crate) fn reports(ancestry: &Ancestry<'_>) -> Vec<Row> {
         }
         let ancestors = used.iter().map(|(gateway, targets)| AncestorStatus {
             ancestor: parent_of(&ancestry.plan.gateways[*gateway].resource, None),
-            conditions: policy.conditions(targets),
+            conditions: policy.conditions(
+                targets,
+                rejection(ancestry.resources, ancestry.plan.fleet_of(*gateway), &*policy.resource),
+            ),
         });
         let ancestors: Vec<_> = ancestors.take(MOST_ANCESTORS).collect();
         insert::<BackendTlsPolicy>(&policy.resource, ancestors, into);
@@ -116,9 +120,9 @@ pub(super) fn of_kind<P: Policy>(index: &Index<P>, ancestry: &Ancestry<'_>, into
     for (number, policy) in index.policies.iter().enumerate() {
         let mut ancestors: Vec<AncestorStatus> = Vec::new();
         for target in targets(&**policy, ancestry) {
-            for ancestor in ancestors_of(&target, ancestry) {
+            for (ancestor, gateway) in ancestors_of(&target, ancestry) {
                 if ancestors.iter().all(|known| known.ancestor != ancestor) && ancestors.len() < MOST_ANCESTORS {
-                    let conditions = conditions(index, number, &target, ancestry);
+                    let conditions = conditions(index, number, (&target, gateway), ancestry);
                     ancestors.push(AncestorStatus { ancestor, conditions });
                 }
             }
@@ -181,22 +185,26 @@ impl<T: Stored> Labelled for T {
     }
 }
 
-/// The ancestors of a target: the gateway, or the route's parents. None when nobody of ours serves it.
-fn ancestors_of(target: &Named, ancestry: &Ancestry<'_>) -> Vec<ParentRef> {
+/// The ancestors of a target, with the gateway of each: the gateway itself, or the route's parents. None when nobody of ours
+/// serves it.
+fn ancestors_of(target: &Named, ancestry: &Ancestry<'_>) -> Vec<(ParentRef, usize)> {
     let reference = ObjectRef::new(GROUP, &target.kind, &target.namespace, &target.name);
     if let Some(parent) = ancestry.plan.parents.get(&reference) {
         let gateway = &*ancestry.plan.gateways[parent.gateway].resource;
         let section = if target.kind == Gateway::KIND { target.section.clone() } else { None };
-        return vec![parent_of(gateway, section)];
+        return vec![(parent_of(gateway, section), parent.gateway)];
     }
     let Some(outcome) = ancestry.routes.get(&reference) else { return Vec::new() };
     let served = outcome.parents.iter().filter(|parent| parent.refused.is_none());
     served
-        .map(|parent| ParentRef {
-            group: Some(GROUP.to_owned()),
-            kind: Some(parent.reference.kind.clone().unwrap_or_else(|| Gateway::KIND.to_owned())),
-            namespace: Some(parent.reference.namespace.clone().unwrap_or_else(|| target.namespace.clone())),
-            ..parent.reference.clone()
+        .map(|parent| {
+            let reference = ParentRef {
+                group: Some(GROUP.to_owned()),
+                kind: Some(parent.reference.kind.clone().unwrap_or_else(|| Gateway::KIND.to_owned())),
+                namespace: Some(parent.reference.namespace.clone().unwrap_or_else(|| target.namespace.clone())),
+                ..parent.reference.clone()
+            };
+            (reference, parent.gateway)
         })
         .collect()
 }
@@ -212,14 +220,19 @@ fn parent_of(gateway: &Gateway, section_name: Option<String>) -> ParentRef {
     }
 }
 
-/// The conditions of a policy for one of its targets.
-fn conditions<P: Policy>(index: &Index<P>, number: usize, target: &Named, ancestry: &Ancestry<'_>) -> Vec<Condition> {
+/// The conditions of a policy for one of its targets at one gateway.
+fn conditions<P: Policy>(
+    index: &Index<P>,
+    number: usize,
+    (target, gateway): (&Named, usize),
+    ancestry: &Ancestry<'_>,
+) -> Vec<Condition> {
     let policy = &index.policies[number];
     let reference = policy.reference();
     let conflict = conflict(index, number, target, ancestry);
     let missing = section_missing(target, ancestry);
-    let rejected = crate::rejections::rejection(ancestry.resources, &**policy);
-    let refused = crate::rejections::refused_login(ancestry.resources, &**policy);
+    let rejected = rejection(ancestry.resources, ancestry.plan.fleet_of(gateway), &**policy);
+    let refused = refused_login(ancestry.resources, &**policy);
     let own: Vec<Problem> = conflict.into_iter().chain(missing).chain(rejected).chain(refused).collect();
     let problems: Vec<Problem> = ancestry
         .problems

@@ -23,6 +23,7 @@ use crate::{
     certificates::Reasons,
     grants::{Referent, Referrer},
     problem::Problem,
+    rejections::rejection,
     secrets,
 };
 
@@ -52,7 +53,12 @@ pub(super) fn apply(
                 format!("{kind} of group {:?} is not a filter; use an HTTPRouteFilter", reference.group),
             ))
         };
-    match found.and_then(|filter| of_filter(rule, filter, into, out)) {
+    let taken = found.and_then(|filter| {
+        rejection(rule.scope.resources, &rule.scope.fleet().name, &**filter).map_or(Ok(()), Err)?;
+        into.extensions.push(filter.reference());
+        of_filter(rule, filter, into, out)
+    });
+    match taken {
         Ok(()) => {}
         Err(problem) => {
             into.fail = true;

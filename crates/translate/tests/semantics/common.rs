@@ -1,6 +1,8 @@
 //! Resources from YAML, and questions to a translation.
 
-use api::{ObjectRef, Resources};
+use std::sync::Arc;
+
+use api::{ObjectRef, Rejection, Resources};
 use serde_json::Value;
 use translate::{Options, Translation, Translator};
 
@@ -25,6 +27,12 @@ pub(crate) fn resources(yaml: &str) -> Resources {
         resources.insert(parsed.object);
     }
     resources
+}
+
+/// Notes what a fleet's Envoys refused.
+pub(crate) fn refuse(resources: &mut Resources, fleet: &str, reference: &ObjectRef, rejection: Rejection) {
+    let facts = Arc::make_mut(&mut resources.facts);
+    facts.rejected.entry(fleet.into()).or_default().insert(reference.clone(), rejection);
 }
 
 /// The options of all tests.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{ObjectRef, Rejection};
 use translate::Translator;
 
-use crate::common::{BASE, conditions, options, problems, resources, status, translate};
+use crate::common::{BASE, conditions, options, problems, refuse, resources, status, translate};
 
 const GATEWAY: &str = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g}, spec: {gatewayClassName: c, listeners: [
@@ -163,7 +163,7 @@ fn nobody_passes_where_a_policy_was_refused() {
     let mut resources = resources(&format!("{BASE}{yaml}"));
     let policy = ObjectRef::new("gateway.envoyproxy.io", "SecurityPolicy", "default", "p");
     let rejection = Rejection { generation: 0, message: "no good".to_owned() };
-    Arc::make_mut(&mut resources.facts).rejected.insert(policy.clone(), rejection.clone());
+    refuse(&mut resources, "default/g", &policy, rejection.clone());
     let translation = Translator::new(options()).translate(&resources);
     assert!(status(&translation, "SecurityPolicy", "p").to_string().contains("Envoy refused it: no good"));
     let answers = |route: &ir::Route| matches!(&*route.action, ir::Action::Respond(respond) if respond.status == 500);

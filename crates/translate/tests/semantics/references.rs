@@ -1,6 +1,6 @@
 //! References: every kind of them, within and across namespaces.
 
-use crate::common::{BASE, options, problems, resources, status, translate};
+use crate::common::{BASE, options, problems, refuse, resources, status, translate};
 use api::{ObjectRef, Rejection};
 use translate::{Options, Translator};
 
@@ -92,12 +92,82 @@ fn what_envoy_refused_is_left_out_until_it_changes() {
     let mut translator = Translator::new(options());
     assert_eq!(problems(&translator.translate(&resources), "HTTPRoute", "r"), Vec::<String>::new());
 
-    std::sync::Arc::make_mut(&mut resources.facts).rejected.insert(reference.clone(), rejection(0));
+    refuse(&mut resources, "default/g", &reference, rejection(0));
     let translation = translator.translate(&resources);
     assert_eq!(problems(&translation, "HTTPRoute", "r"), ["Accepted=False/UnsupportedValue"]);
     assert!(status(&translation, "HTTPRoute", "r").to_string().contains("Envoy refused it: no good"));
 
     // A rejection of another generation says nothing about this one.
-    std::sync::Arc::make_mut(&mut resources.facts).rejected.insert(reference, rejection(7));
+    refuse(&mut resources, "default/g", &reference, rejection(7));
     assert_eq!(problems(&translator.translate(&resources), "HTTPRoute", "r"), Vec::<String>::new());
+}
+
+/// For each gateway, by name: whether its only route answers 500.
+fn fails(resources: &api::Resources) -> Vec<bool> {
+    let translation = Translator::new(options()).translate(resources);
+    let is_failure =
+        |route: &ir::Route| matches!(&*route.action, ir::Action::Respond(respond) if respond.status == 500);
+    translation.gateways.iter().map(|gateway| gateway.routes().all(is_failure)).collect()
+}
+
+#[test]
+fn what_one_fleet_refused_is_left_out_of_that_one_only() {
+    let more = "
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: h}, spec: {gatewayClassName: c, listeners: [
+  {name: http, port: 80, protocol: HTTP}]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: p}, spec: {
+  targetRefs: [{group: '', kind: Service, name: s}], validation: {hostname: s, wellKnownCACertificates: System}}}
+---
+{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: HTTPRouteFilter, metadata: {name: f}, spec: {
+  urlRewrite: {path: {type: ReplaceRegexMatch, replaceRegexMatch: {pattern: /a, substitution: /b}}}}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {
+  parentRefs: [{name: g}, {name: h}], rules: [{backendRefs: [{name: s, port: 80}], filters: [
+    {type: ExtensionRef, extensionRef: {group: gateway.envoyproxy.io, kind: HTTPRouteFilter, name: f}}]}]}}
+";
+    let all = resources(&format!("{BASE}{GATEWAY}{more}"));
+    assert_eq!(fails(&all), [false, false]);
+    let kinds = [
+        ("", "Service", "s"),
+        ("gateway.networking.k8s.io", "BackendTLSPolicy", "p"),
+        ("gateway.envoyproxy.io", "HTTPRouteFilter", "f"),
+    ];
+    for (group, kind, name) in kinds {
+        let mut resources = all.clone();
+        let reference = ObjectRef::new(group, kind, "default", name);
+        refuse(&mut resources, "default/h", &reference, Rejection { generation: 0, message: "no good".to_owned() });
+        assert_eq!(fails(&resources), [false, true], "{kind}");
+        let translation = Translator::new(options()).translate(&resources);
+        let teller = if kind == "BackendTLSPolicy" { (kind, name) } else { ("HTTPRoute", "r") };
+        let status = status(&translation, teller.0, teller.1).to_string();
+        assert_eq!(status.matches("Envoy refused it: no good").count(), 1, "{kind}: {status}");
+    }
+}
+
+#[test]
+fn a_cluster_knows_what_says_how_tls_is_spoken() {
+    let yaml = "
+{apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: p}, spec: {
+  targetRefs: [{group: '', kind: Service, name: s}], validation: {hostname: s, wellKnownCACertificates: System}}}
+---
+{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {name: e}, spec: {}}
+";
+    let gateway = GATEWAY.replacen(
+        "gatewayClassName: c,",
+        "gatewayClassName: c, infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: e}},",
+        1,
+    );
+    let route = route("{name: s, port: 80}").replace(GATEWAY, &gateway);
+    let sources = |yaml: &str| {
+        let translation = translate(yaml);
+        let clusters = translation.gateways[0].clusters.values();
+        let sources = clusters
+            .filter(|cluster| cluster.name.starts_with("service/default/s/"))
+            .map(|cluster| cluster.sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        sources.collect::<Vec<_>>()
+    };
+    assert_eq!(sources(&route), ["Service default/s"]);
+    let all = "Service default/s, BackendTLSPolicy default/p, EnvoyProxy default/e";
+    assert_eq!(sources(&format!("{route}{yaml}")), [all]);
 }
