@@ -147,12 +147,12 @@ fn what_one_fleet_refused_is_left_out_of_that_one_only() {
 
 #[test]
 fn a_cluster_knows_what_says_how_tls_is_spoken() {
-    let yaml = "
+    let policy = "
 {apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: {name: p}, spec: {
   targetRefs: [{group: '', kind: Service, name: s}], validation: {hostname: s, wellKnownCACertificates: System}}}
 ---
-{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {name: e}, spec: {}}
 ";
+    let proxy = "{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {name: e}, spec: {}}";
     let gateway = GATEWAY.replacen(
         "gatewayClassName: c,",
         "gatewayClassName: c, infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: e}},",
@@ -167,7 +167,7 @@ fn a_cluster_knows_what_says_how_tls_is_spoken() {
             .map(|cluster| cluster.sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         sources.collect::<Vec<_>>()
     };
-    assert_eq!(sources(&route), ["Service default/s"]);
+    assert_eq!(sources(&format!("{route}{proxy}")), ["Service default/s"]);
     let all = "Service default/s, BackendTLSPolicy default/p, EnvoyProxy default/e";
-    assert_eq!(sources(&format!("{route}{yaml}")), [all]);
+    assert_eq!(sources(&format!("{route}{policy}{proxy}")), [all]);
 }
