@@ -175,30 +175,27 @@ impl Jar {
         self.set(&format!("{}-{part}", self.session), "", 0, self.domain.as_deref())
     }
 
-    /// The name of a login's cookie.
-    pub fn login_name(&self, slot: usize) -> String {
-        format!("{}{slot}", self.login)
+    /// The name of a login's cookie: of one that is bound to a host, or to a domain. What is sealed for one does not open as the
+    /// other, which any host of the domain may set.
+    pub fn login_name(&self, slot: usize, away: bool) -> String {
+        format!("{}{slot}", if away { &self.away } else { &self.login })
     }
 
     /// The values of a login's cookie: one, but where somebody else has set one.
-    pub fn logins<'a>(&'a self, header: &'a str, slot: usize) -> SmallVec<[&'a str; 2]> {
-        let mut values = self.values(header, &self.login_name(slot));
-        values.extend(self.values(header, &format!("{}{slot}", self.away)));
-        values
+    pub fn logins<'a>(&'a self, header: &'a str, slot: usize, away: bool) -> SmallVec<[&'a str; 2]> {
+        self.values(header, &self.login_name(slot, away))
     }
 
     /// A cookie that keeps a login that has begun; it is bound to this host, but for one whose callback is at another host of
     /// this domain.
     pub fn set_login(&self, slot: usize, value: &str, seconds: u64, domain: Option<&str>) -> String {
-        match domain {
-            None => self.set(&self.login_name(slot), value, seconds, None),
-            domain => self.set(&format!("{}{slot}", self.away), value, seconds, domain),
-        }
+        self.set(&self.login_name(slot, domain.is_some()), value, seconds, domain)
     }
 
     /// A slot for another login: a free one, by chance so that tabs that are opened at once do not meet, else any.
     pub fn free_slot(&self, header: &str, chance: usize) -> usize {
-        let free: Vec<usize> = (0..SLOTS).filter(|slot| self.logins(header, *slot).is_empty()).collect();
+        let is_free = |slot: &usize| [false, true].iter().all(|away| self.logins(header, *slot, *away).is_empty());
+        let free: Vec<usize> = (0..SLOTS).filter(is_free).collect();
         if free.is_empty() { chance % SLOTS } else { free[chance % free.len()] }
     }
 

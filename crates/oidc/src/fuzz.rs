@@ -27,7 +27,7 @@ pub fn cookies(bytes: &[u8]) {
     for domain in [None, Some("example.com".to_owned())] {
         let jar = Jar::new(&Settings { domain, ..Settings::default() });
         let opens = |purpose, value: &str| KEYS.open_text::<Session>(purpose, jar.session_name(), value).is_some();
-        for value in (0..SLOTS).flat_map(|slot| jar.logins(&header, slot)) {
+        for value in (0..SLOTS).flat_map(|slot| [false, true].map(|away| jar.logins(&header, slot, away))).flatten() {
             assert!(!opens(Purpose::Login, value), "it opened: {value}");
         }
         for value in jar.sessions(&header) {

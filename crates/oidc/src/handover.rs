@@ -139,7 +139,7 @@ impl Service {
             )
         };
         let state = ask.parameter("state").unwrap_or_default();
-        let away = self.begun(ask, &state, |away: &Away| &away.state).filter(|(_, away)| now < away.until);
+        let away = self.begun(ask, &state, false, |away: &Away| &away.state).filter(|(_, away)| now < away.until);
         let Some((slot, away)) = away else { return refused("the state belongs to no login of this browser") };
         let code = ask.parameter("code").unwrap_or_default();
         let parcel = match self.sessions.take(&name(&code), now).await {

@@ -150,7 +150,8 @@ impl Service {
         domain: Option<&str>,
     ) -> String {
         let jar = &self.sessions.jar;
-        let sealed = self.sessions.keys().seal_text(Purpose::Login, &jar.login_name(slot), begun);
+        let name = jar.login_name(slot, domain.is_some());
+        let sealed = self.sessions.keys().seal_text(Purpose::Login, &name, begun);
         jar.set_login(slot, &sealed, lasts, domain)
     }
 
@@ -175,26 +176,31 @@ impl Service {
         self.begin_login(visit, profile, &Wish { provider, ..wish })
     }
 
-    /// The login that a state belongs to, in this browser. It is of use once.
+    /// The login that a state belongs to, in this browser. It is of use once. Of one that was begun for a whole domain any host
+    /// of it may have set the cookie, so that it counts only where such are begun (`away`).
     pub(crate) fn begun<T: for<'de> Deserialize<'de>>(
         &self,
         ask: &Ask,
         state: &str,
+        away: bool,
         state_of: impl Fn(&T) -> &str,
     ) -> Option<(usize, T)> {
         let slot = state.split_once('.')?.0.parse().ok().filter(|slot| *slot < SLOTS)?;
-        let (jar, keys) = (&self.sessions.jar, self.sessions.keys());
-        let sealed = jar.logins(ask.header("cookie")?, slot);
-        let opened = sealed.iter().filter_map(|sealed| keys.open_text(Purpose::Login, &jar.login_name(slot), sealed));
-        let mut own = opened.filter(|begun| random::equal(state_of(begun), state));
-        own.next().map(|begun| (slot, begun))
+        let (jar, keys, header) = (&self.sessions.jar, self.sessions.keys(), ask.header("cookie")?);
+        let open = |away: bool| {
+            let name = jar.login_name(slot, away);
+            let opened = jar.logins(header, slot, away).into_iter();
+            let mut opened = opened.filter_map(|sealed| keys.open_text(Purpose::Login, &name, sealed));
+            opened.find(|begun| random::equal(state_of(begun), state))
+        };
+        open(false).or_else(|| if away { open(true) } else { None }).map(|begun| (slot, begun))
     }
 
     /// `/callback`: the provider sends a person back.
     pub(crate) async fn callback(self: &Arc<Self>, visit: Visit<'_>) -> Answer {
         let Visit { runtime, ask, now } = visit;
         let state = ask.parameter("state").unwrap_or_default();
-        let begun = self.begun(ask, &state, |begun: &Begun| &begun.state);
+        let begun = self.begun(ask, &state, runtime.has_shared_logins(), |begun: &Begun| &begun.state);
         let Some((slot, begun)) = begun.filter(|(_, begun)| now < begun.until) else {
             self.metrics.logins.with_label_values(&["", "state"]).inc();
             audit::login_failed(ask, "", "the state belongs to no login of this browser");

@@ -112,6 +112,11 @@ impl Runtime {
         self.profiles.get(name)
     }
 
+    /// Whether logins may come back to another host than where they began: a domain has them then.
+    pub fn has_shared_logins(&self) -> bool {
+        self.profiles.values().any(|profile| profile.settings.cookies.domain.is_some())
+    }
+
     /// The providers of an issuer: one may be configured with several clients.
     pub fn providers_of(&self, issuer: &str) -> impl Iterator<Item = &Arc<Provider>> {
         self.providers.values().filter(move |provider| provider.settings.issuer == issuer)

@@ -22,7 +22,8 @@ fn cookies_are_bound_to_host_and_tls() {
     assert!(login.starts_with("__Host-portcullis-login-1=x; Path=/; Max-Age=60; HttpOnly"), "{login}");
     let away = shared.set_login(1, "x", 60, Some("example.com"));
     assert!(away.starts_with("__Secure-portcullis-away-1=x; Path=/; Max-Age=60; Domain=example.com;"), "{away}");
-    assert_eq!(shared.logins("__Secure-portcullis-away-1=x", 1).as_slice(), ["x"]);
+    let header = "__Secure-portcullis-away-1=x; __Host-portcullis-login-1=y";
+    assert_eq!([false, true].map(|away| shared.logins(header, 1, away).to_vec()), [["y"], ["x"]]);
     assert!(jar().is_ours("__Secure-portcullis-away-1") && jar().is_ours("__Host-portcullis-finished"));
 }
 
@@ -98,7 +99,7 @@ fn a_profile_has_cookies_of_its_own() {
         cookie,
         "__Secure-portcullis_1a2b3c4d=x; Path=/; Max-Age=60; Domain=example.com; HttpOnly; SameSite=None; Secure"
     );
-    assert_eq!(own.login_name(1), jar.login_name(1));
+    assert_eq!(own.login_name(1, false), jar.login_name(1, false));
     assert!(own.is_ours("__Host-portcullis") && jar.is_ours(own.session_name()));
     assert!(matches!(jar.of(&Cookies::default()), Cow::Borrowed(_)));
 }
@@ -109,8 +110,8 @@ fn logins_take_free_slots_and_at_most_six() {
     let mut header = String::new();
     for round in 0..SLOTS {
         let slot = jar.free_slot(&header, round * 7);
-        assert!(jar.logins(&header, slot).is_empty());
-        header = format!("{header}; {}=x", jar.login_name(slot));
+        assert!([false, true].iter().all(|away| jar.logins(&header, slot, *away).is_empty()));
+        header = format!("{header}; {}=x", jar.login_name(slot, round % 2 == 0));
     }
     assert!(jar.free_slot(&header, 1234) < SLOTS);
 }

@@ -1,13 +1,12 @@
 //! Attacks, each by its name.
 
 use serde_json::json;
-use testbed::client::Response;
+use testbed::client::{Browser, Response, target};
 use testbed::idp::Event;
 use url::Url;
 
 use crate::edge::raw;
 use crate::house::{House, WEB};
-use testbed::client::target;
 
 /// The answer of our callback when a browser comes with these parameters.
 async fn call_back(
@@ -57,6 +56,56 @@ async fn login_csrf_with_the_state_of_another_browser() {
     victim.until("https://app.example/", &house.provider.issuer()).await;
     assert_eq!(victim.get(&url).await.status, 400, "with a login of its own");
     assert!(!victim.names("app.example").contains(&"__Host-portcullis"));
+}
+
+/// A profile beside others whose logins come back by another host of their domain.
+pub(crate) const SHARED: &str =
+    "  open: {providers: [main], callback: 'https://app.example/oauth2/callback', cookies: {domain: example}}\n";
+
+/// What a sibling subdomain sets in a victim's browser: the login that it began itself, for all hosts of the domain.
+pub(crate) fn toss(thief: &Browser, host: &str, victim: &mut Browser) {
+    let own = thief.cookies.iter().filter(|((at, name), _)| at == host && name.contains("-login-"));
+    let tossed = own.map(|((_, name), value)| {
+        let name = name.replacen("__Host-", "__Secure-", 1).replacen("-login-", "-away-", 1);
+        ((".example".to_owned(), name), value.clone())
+    });
+    let before = victim.cookies.len();
+    victim.cookies.extend(tossed);
+    assert!(victim.cookies.len() > before, "nothing to toss: {:?}", thief.cookies);
+}
+
+#[tokio::test]
+async fn login_csrf_by_a_cookie_of_a_sibling_subdomain() {
+    for more in ["", SHARED] {
+        let house = House::start(&format!("{WEB}{more}")).await;
+        let (mut thief, mut victim) = (house.browser(), house.browser());
+        let url = thief.until("https://app.example/", "https://app.example/oauth2/callback").await;
+        toss(&thief, "app.example", &mut victim);
+        let answer = victim.get(&url).await;
+        assert_eq!(answer.status, 400, "{more}: {}", answer.text());
+        assert!(!victim.names("app.example").contains(&"__Host-portcullis"), "{more}");
+        assert_eq!(house.provider.count(Event::Code), 0, "{more}: no code was redeemed");
+        assert_eq!(thief.get(&url).await.status, 302, "{more}: where it began it is one");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_comes_back_by_another_host_is_bound_to_that_domain_alone() {
+    let house = House::start(&format!("{WEB}{SHARED}")).await;
+    let mut browser = house.browser();
+    let url = browser.until("https://open.example/", "https://app.example/oauth2/callback").await;
+    // Under the name of one that is bound to a host it is none.
+    let (mut thief, away) = (house.browser(), browser.cookies.clone());
+    let bound = away.iter().map(|((_, name), value)| {
+        let name = name.replacen("__Secure-", "__Host-", 1).replacen("-away-", "-login-", 1);
+        (("app.example".to_owned(), name), value.clone())
+    });
+    thief.cookies.extend(bound);
+    assert_eq!(thief.get(&url).await.status, 400);
+    assert_eq!(browser.get(&url).await.status, 302);
+    let answer = browser.get("https://open.example/").await;
+    assert_eq!(answer.status, 200, "{:?}", browser.cookies);
+    assert!(browser.cookies.keys().all(|(_, name)| !name.contains("-away-")), "{:?}", browser.cookies);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use testbed::idp::Event;
 use url::Url;
 
+use crate::attacks::{SHARED, toss};
 use crate::house::{House, WEB};
 use testbed::client::Browser;
 
@@ -59,6 +60,20 @@ async fn a_code_is_good_once_in_one_browser_and_at_one_host() {
     let state = changed.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     changed.query_pairs_mut().clear().append_pair("code", "AAAA").append_pair("state", &state);
     assert_eq!(browser.get(changed.as_str()).await.status, 400, "a made up code");
+}
+
+#[tokio::test]
+async fn a_way_back_that_a_sibling_subdomain_sets_is_none() {
+    for more in ["", SHARED] {
+        let house = House::start(&format!("{WEB}{more}loginHost: login.example\nreturnHosts: [one.example]\n")).await;
+        let (mut thief, url) = about_to(&house).await;
+        let mut victim = house.browser();
+        toss(&thief, "one.example", &mut victim);
+        let answer = victim.get(&url).await;
+        assert_eq!(answer.status, 400, "{more}: {}", answer.text());
+        assert!(!victim.names("one.example").contains(&"__Host-portcullis"), "{more}");
+        assert_eq!(thief.get(&url).await.status, 302, "{more}: where it began it is one");
+    }
 }
 
 #[tokio::test]
