@@ -99,7 +99,7 @@ impl Service {
         };
         let good = |found: &Found| {
             let (session, step) = (&found.session, errand.wish.step.as_ref());
-            profile.provider(&session.provider).is_some()
+            profile.provider_of(&session.provider, &session.origin).is_some()
                 && step.is_none_or(|step| fulfils(step, &session.claims, session.authenticated, now))
         };
         match (found.as_slice(), &errand.wish.home) {

@@ -56,6 +56,8 @@ pub(crate) struct Begun {
     redirect: String,
     profile: String,
     provider: String,
+    /// What the provider was: its answer is not for another one that has its name by now.
+    origin: Arc<str>,
     pub(crate) wish: Wish,
     pub(crate) until: Seconds,
     /// The domain of its cookie, when it comes back to another host of it.
@@ -134,6 +136,7 @@ impl Service {
             redirect,
             profile: profile.name.clone(),
             provider: provider.name.to_string(),
+            origin: Arc::clone(&provider.origin),
             wish: wish.clone(),
             domain: domain.clone(),
             until: now + lasts,
@@ -218,7 +221,7 @@ impl Service {
     async fn finish(self: &Arc<Self>, visit: Visit<'_>, begun: &Begun) -> Result<Answer, Failed> {
         let Visit { runtime, ask, now } = visit;
         let profile = runtime.profile_named(&begun.profile).ok_or(Failed::Gone)?;
-        let provider = profile.provider(&begun.provider).ok_or(Failed::Gone)?;
+        let provider = profile.provider_of(&begun.provider, &begun.origin).ok_or(Failed::Gone)?;
         if !provider.is_issuer_of(ask.parameter("iss").as_deref()) {
             return Err(Failed::Issuer);
         }
@@ -277,6 +280,7 @@ impl Service {
         Ok(Session {
             id: random::token()[..16].to_owned(),
             provider: Arc::clone(&provider.name),
+            origin: Arc::clone(&provider.origin),
             sid,
             authenticated,
             subject,

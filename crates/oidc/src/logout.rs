@@ -64,6 +64,7 @@ impl Service {
             self.metrics.logouts.with_label_values(&["local"]).inc();
             audit::logout("local", &session.provider, &session.id, &session.subject);
             let provider = runtime.providers.get(&*session.provider);
+            let provider = provider.filter(|provider| provider.origin == session.origin);
             if let Some(url) = provider.and_then(|provider| provider.end_session(session.tokens.id.as_deref(), &back)) {
                 answer = Answer::redirect(302, url);
             }

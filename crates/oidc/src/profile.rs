@@ -86,6 +86,11 @@ impl Profile {
         self.providers.iter().find(|provider| *provider.name == *name)
     }
 
+    /// The provider of this profile that something was given by. One that only has its name now is another one.
+    pub fn provider_of(&self, name: &str, origin: &str) -> Option<&Arc<Provider>> {
+        self.provider(name).filter(|provider| *provider.origin == *origin)
+    }
+
     /// Whether a request needs no login.
     pub fn is_anonymous(&self, method: &str, path: Path<'_>) -> bool {
         let open = |(pattern, methods): &(Pattern, Vec<String>)| {

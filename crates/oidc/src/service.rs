@@ -157,7 +157,8 @@ impl Service {
             self.sessions.find(&jar, cookies, now).await.map_err(|error| Box::new(self.no_store(ask, error)))?;
         let Some(found) = found else { return Ok(None) };
         // A login at a provider that this route does not trust counts for nothing here.
-        let Some(provider) = profile.provider(&found.session.provider) else { return Ok(None) };
+        let session = &found.session;
+        let Some(provider) = profile.provider_of(&session.provider, &session.origin) else { return Ok(None) };
         match self.refreshed(provider, found, now).await {
             Refreshed::Goes(found, _) if profile.settings.tokens.bind_session && found.has_ended(now) => Ok(None),
             Refreshed::Goes(found, true) => {

@@ -102,6 +102,7 @@ fn memory() -> Result<f64> {
         let session = Session {
             id: format!("session-{number:08}"),
             provider: Arc::from("main"),
+            origin: Arc::from("0123456789abcdefghijkl"),
             subject: format!("person-{number}"),
             sid: Some(format!("sid-{number}")),
             claims: claims.as_object().cloned().unwrap_or_default(),

@@ -25,6 +25,7 @@ use url::Url;
 use crate::clock::Seconds;
 use crate::jwt;
 use crate::metrics::Metrics;
+use crate::session::Key;
 use crate::settings;
 
 pub use tokens::{Authorization, Granted};
@@ -36,6 +37,9 @@ const LONGEST_HINT: usize = 6 << 10;
 pub struct Provider {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// Which client of which issuer this is, in short. What people were given by another one that had the name is not for this
+    /// one, and does not count here.
+    pub origin: Arc<str>,
     /// How it is configured.
     pub settings: settings::Provider,
     http: Client,
@@ -117,6 +121,7 @@ impl Provider {
         let algorithms = settings.algorithms.iter().filter_map(|name| jwt::algorithm(name)).collect();
         Ok(Self {
             name: Arc::from(name),
+            origin: origin(&settings),
             settings,
             http,
             known: ArcSwapOption::empty(),
@@ -180,6 +185,12 @@ impl Provider {
             _ => tracing::warn!(provider = %self.name, what, "{error}"),
         }
     }
+}
+
+/// 132 bits of a SHA-256: nobody finds two that have the same.
+fn origin(settings: &settings::Provider) -> Arc<str> {
+    let hash = Key::of(&format!("{}\0{}", settings.issuer, settings.client_id)).text();
+    Arc::from(&hash[..22])
 }
 
 fn plain(error: &http_client::Error) -> String {

@@ -36,6 +36,10 @@ pub struct Session {
     pub id: String,
     /// At which provider the person logged in.
     pub provider: Arc<str>,
+    /// What that provider was ([`crate::provider::Provider::origin`]): another one may have its name by now. A session of which
+    /// it is not known is nobody's.
+    #[serde(default)]
+    pub origin: Arc<str>,
     /// Who it is there.
     pub subject: String,
     /// The provider's own session.

@@ -16,6 +16,7 @@ fn session(subject: &str) -> Session {
     Session {
         id: random::token(),
         provider: Arc::from("main"),
+        origin: Arc::from("origin"),
         subject: subject.to_owned(),
         sid: Some(format!("sid-{subject}")),
         claims: claims.as_object().unwrap().clone(),

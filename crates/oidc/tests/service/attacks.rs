@@ -1,12 +1,16 @@
 //! Attacks, each by its name.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use testbed::PATIENCE;
 use testbed::client::{Browser, Response, target};
-use testbed::idp::Event;
+use testbed::idp::{Client, Event, Provider};
+use testbed::wait::wait_until;
 use url::Url;
 
 use crate::edge::raw;
-use crate::house::{House, WEB};
+use crate::house::{House, WEB, ann, client, main_provider, provider};
 
 /// The answer of our callback when a browser comes with these parameters.
 async fn call_back(
@@ -170,6 +174,40 @@ async fn session_fixation_with_a_planted_cookie() {
         assert_eq!(browser.open("https://app.example/").await.status, 200, "{planted}");
         let value = &browser.cookies[&("app.example".to_owned(), "__Host-portcullis".to_owned())];
         assert!(!value.contains(planted) || planted.len() < 3, "{planted}");
+    }
+}
+
+/// The provider `main` is another one from now on, and all tokens are due.
+async fn moved(house: &House, main: &str) {
+    let web = WEB.replace("    upstream", "    anonymous: [{path: /moved}]\n    upstream");
+    house.service.configure(&format!("{main}defaultProfile: web\n{web}sessions: {{refreshAhead: 3h}}\n"));
+    let taken = async || house.browser().get("https://app.example/moved").await.status == 200;
+    wait_until("the new configuration", PATIENCE, taken).await.unwrap();
+    house.backend.clear();
+}
+
+#[tokio::test]
+async fn a_session_of_what_had_the_providers_name_before() {
+    for other_issuer in [true, false] {
+        let one = Provider::start(vec![client(), Client { id: "other".into(), ..client() }]).await.unwrap();
+        one.log_in_as(&ann());
+        let (one, two) = (Arc::new(one), provider().await);
+        let main = main_provider(&one);
+        let house = House::with(Arc::clone(&one), &format!("{main}defaultProfile: web\n{WEB}")).await;
+        let (mut browser, mut late) = (house.logged_in().await, house.browser());
+        let callback = late.until("https://app.example/", "https://app.example/oauth2/callback").await;
+        let codes = one.count(Event::Code);
+        let other_client = main.replace("clientId: edge", "clientId: other");
+        moved(&house, &if other_issuer { main_provider(&two) } else { other_client }).await;
+        assert_eq!(browser.get("https://app.example/").await.status, 302, "another issuer: {other_issuer}");
+        assert_eq!(late.get(&callback).await.status, 400, "another issuer: {other_issuer}");
+        let answer = browser.get("https://app.example/oauth2/logout").await;
+        assert!(!answer.header("location").unwrap().contains("id_token_hint"), "{:?}", answer.header("location"));
+        // Nobody is given what another one gave.
+        for provider in [&one, &two] {
+            assert_eq!(provider.count(Event::Refresh), 0, "another issuer: {other_issuer}");
+        }
+        assert_eq!((one.count(Event::Code), two.count(Event::Code), house.backend.count()), (codes, 0, 0));
     }
 }
 

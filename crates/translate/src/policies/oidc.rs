@@ -22,8 +22,8 @@ use api::{
 use ir::{
     Features,
     features::{Hidden, Login},
-    names::fingerprint,
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     certificates::Reasons,
@@ -105,7 +105,7 @@ fn login(policy: &SecurityPolicy, settings: &Oidc, rule: RuleScope<'_>, out: &mu
 fn profile_name(policy: &SecurityPolicy, settings: &Oidc) -> String {
     let name = format!("{}/{}", policy.namespace(), policy.name());
     match policy.spec.merge_type {
-        Some(_) => format!("{name}/{:08x}", fingerprint(&format!("{settings:?}"))),
+        Some(_) => format!("{name}/{}", digest(&format!("{settings:?}"))),
         None => name,
     }
 }
@@ -117,7 +117,12 @@ fn provider_name(policy: &SecurityPolicy, settings: &Oidc, client_id: &str) -> S
     let rest = (issuer, client_id, endpoints, &settings.scopes, &settings.resources);
     let SecretObjectReference { namespace, name, .. } = &settings.client_secret;
     let namespace = namespace.as_deref().unwrap_or(policy.namespace());
-    format!("{namespace}/{name}/{:08x}", fingerprint(&format!("{rest:?}")))
+    format!("{namespace}/{name}/{}", digest(&format!("{rest:?}")))
+}
+
+/// 128 bits of a SHA-256: whoever writes policies finds no other words that have the same, and so the logins of others.
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The value of a key of a Secret.
@@ -146,4 +151,19 @@ fn secret(
         )));
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use ir::names::fingerprint;
+
+    use super::*;
+
+    #[test]
+    fn whoever_finds_words_of_one_fingerprint_has_not_found_the_name_of_anothers_provider() {
+        let [one, other] = ["client-10692", "client-60003"].map(|id| format!("{:?}", ("https://id.example", id)));
+        assert_eq!(fingerprint(&one), fingerprint(&other), "such are found in a second");
+        assert_ne!(digest(&one), digest(&other));
+        assert_eq!(digest(&one).len(), 32);
+    }
 }
