@@ -89,10 +89,16 @@ impl Ask {
         }
     }
 
-    /// The token of `Authorization: Bearer`.
+    /// The token of `Authorization: Bearer`. Servers behind may read it where it is spelled in another way, or one of several
+    /// such headers: that is an empty one, which holds nowhere.
     pub fn bearer(&self) -> Option<&str> {
-        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        let is_bearer = |text: &str| text.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
+        let value = self.header("authorization")?;
+        if !value.split(',').any(|one| is_bearer(one.trim_start())) {
+            return None;
+        }
+        let (scheme, token) = value.trim_start().split_once(char::is_whitespace).unwrap_or_default();
+        Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
     }
 
     /// The request's id, as Envoy gives it; what is too long is none.
@@ -172,7 +178,23 @@ mod tests {
 
     #[test]
     fn bearer_tokens() {
-        assert_eq!(get(&[("authorization", "bearer abc")]).bearer(), Some("abc"));
-        assert_eq!(get(&[("authorization", "Basic abc")]).bearer(), None);
+        for (value, token) in [
+            ("bearer abc", Some("abc")),
+            ("BEARER \t abc ", Some("abc")),
+            ("Bearer\tabc", Some("abc")),
+            ("Bearer", Some("")),
+            ("Bearer:abc", Some("")),
+            ("Bearerabc", Some("")),
+            ("Basic abc,Bearer abc", Some("")),
+            ("Basic abc, bearer\tabc", Some("")),
+            ("Bearer abc,Bearer def", Some("abc,Bearer def")),
+            ("Basic abc", None),
+            ("Digest realm=\"a\", nonce=\"bearer\"", None),
+            ("Bear er", None),
+            ("b\u{e9}\u{e9}\u{e9}\u{e9}", None),
+            ("", None),
+        ] {
+            assert_eq!(get(&[("authorization", value)]).bearer(), token, "{value:?}");
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Service {
                 Ok(()) => self.let_pass(profile, ask, &who, cookies).await,
                 Err(refused) => *refused,
             },
-            // Whoever is not known gets what all get.
+            // Whoever is not known gets what all get, and a token that does not hold stays here.
             Ok(None) | Err(_) if anonymous => {
                 ("anonymous", Verdict::Pass(Box::new(upstream::pass(ask, profile, &self.jar(Some(profile)), None))))
             }

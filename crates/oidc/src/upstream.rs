@@ -46,9 +46,11 @@ pub(crate) fn pass(ask: &Ask, profile: &Profile, jar: &Jar, told: Option<Told<'_
         }
         pass.metadata = metadata(profile, told);
     }
-    let forwards = upstream.access_token || upstream.exchange.is_some();
+    // A token that does not hold is not for the server behind either, which may look less closely.
+    let refused = told.is_none() && profile.settings.bearer.is_some() && ask.bearer().is_some();
+    let takes = refused || upstream.access_token || upstream.exchange.is_some();
     let ours = upstream.headers.keys().chain(&upstream.id_token_header).map(String::as_str);
-    let ours: Vec<&str> = ours.chain(forwards.then_some("authorization")).collect();
+    let ours: Vec<&str> = ours.chain(takes.then_some("authorization")).collect();
     let is_set = |name: &str| pass.set.iter().any(|(set, _)| set == name);
     let mut remove: Vec<String> = ours.iter().map(|name| (*name).to_owned()).collect();
     remove.extend(ours.iter().filter(|name| name.contains('-')).map(|name| name.replace('-', "_")));
@@ -215,6 +217,17 @@ mod tests {
         assert_eq!(pass.set, []);
         let wanted = "authorization x-city x-email x-groups x-user x_city x_email x_groups x_user cookie";
         assert_eq!(pass.remove.join(" "), wanted);
+    }
+
+    #[test]
+    fn a_token_that_does_not_hold_goes_no_further_and_other_credentials_do() {
+        let mut profile = Profile::new("api", &settings::Profile::default(), |_| None).unwrap();
+        let removed =
+            |profile: &Profile, value: &str| pass(&ask(&[("authorization", value)]), profile, &jar(), None).remove;
+        assert!(removed(&profile, "Bearer x").is_empty(), "where no tokens are taken they are the server's business");
+        profile.settings.bearer = Some(settings::Bearer::default());
+        assert_eq!(["Bearer x", "bearer\tx", "Basic x,Bearer x"].map(|value| removed(&profile, value).len()), [1; 3]);
+        assert!(removed(&profile, "Basic x").is_empty());
     }
 
     #[test]

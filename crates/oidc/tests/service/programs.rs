@@ -103,6 +103,57 @@ async fn forged_tokens_do_not_pass() {
     }
 }
 
+/// A profile that takes tokens, with paths that are open to all.
+const OPEN: &str = "
+profiles:
+  web: {providers: [main]}
+  open: {providers: [main], bearer: {audiences: [api]}, anonymous: [{path: /public/*}], upstream: {headers: {x-user: sub}}}
+";
+
+#[tokio::test]
+async fn no_server_behind_reads_a_token_that_does_not_hold() {
+    let house = House::start(OPEN).await;
+    let kid = house.provider.published()["keys"][0]["kid"].clone();
+    let none = json!({ "alg": "none", "kid": kid, "typ": "at+jwt" });
+    let forged = house.provider.sign_with(&none, &claims(&house, &json!({ "sub": "admin" }))).unwrap();
+    let mut browser = house.browser();
+    assert_eq!(browser.open("https://open.example/").await.status, 200);
+    let ask = async |path: &str, values: &[&str]| {
+        let request = browser.request("GET", &format!("https://open.example{path}"));
+        let request = values.iter().fold(request, |request, value| request.header("authorization", value));
+        request.send().await.unwrap()
+    };
+    let scheme = |separator: &str| format!("Bearer{separator}{forged}");
+    for spelling in [
+        scheme(" "),
+        scheme("  "),
+        scheme("\t"),
+        scheme(" \t"),
+        scheme(":"),
+        scheme(" ").to_lowercase(),
+        scheme("\t").to_uppercase(),
+        "Bearer".to_owned(),
+        format!("Basic YTpi, {}", scheme(" ")),
+    ] {
+        let answer = ask("/private", &[&spelling]).await;
+        assert_eq!(answer.status, 401, "{spelling:?}: whatever else the request brings");
+        let seen = ask("/public/page", &[&spelling]).await.echoed().unwrap();
+        assert_eq!((seen.header("authorization"), seen.header("x-user")), (None, None), "{spelling:?}");
+    }
+    let both: &[&str] = &["Basic YTpi", &scheme(" ")];
+    assert_eq!(ask("/private", both).await.status, 401);
+    assert_eq!(ask("/public/page", both).await.echoed().unwrap().all("authorization"), Vec::<&str>::new());
+    // What is no token is the server's own business, and one that holds goes on.
+    let seen = ask("/public/page", &["Basic YTpi"]).await.echoed().unwrap();
+    assert_eq!((seen.header("authorization"), seen.header("x-user")), (Some("Basic YTpi"), Some("ann")));
+    let stranger = house.browser().request("GET", "https://open.example/public/page");
+    let seen = stranger.header("authorization", "Basic YTpi").send().await.unwrap().echoed().unwrap();
+    assert_eq!((seen.header("authorization"), seen.header("x-user")), (Some("Basic YTpi"), None));
+    let good = format!("Bearer\t{}", house.provider.sign(Some("at+jwt"), &claims(&house, &json!({}))).unwrap());
+    let seen = ask("/public/page", &[&good]).await.echoed().unwrap();
+    assert_eq!((seen.header("authorization"), seen.header("x-user")), (Some(&*good), Some("robot")));
+}
+
 #[tokio::test]
 async fn tokens_pass_without_a_session() {
     let house = House::start(API).await;
