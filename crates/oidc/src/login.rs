@@ -267,7 +267,7 @@ impl Service {
     ) -> Result<Session, Error> {
         let wanted = &profile.settings.tokens;
         granted.tokens.refresh = granted.tokens.refresh.filter(|_| wanted.refresh);
-        granted.tokens.expires = granted.tokens.expires.or(wanted.lifetime.map(|lasts| now + lasts.0.as_secs()));
+        granted.tokens.expires = wanted.end(granted.tokens.expires, now);
         let mut claims = granted.claims.unwrap_or_default();
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         let subject = text("sub").filter(|subject| !subject.is_empty());

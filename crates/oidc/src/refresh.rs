@@ -19,6 +19,7 @@ use crate::claims;
 use crate::clock::{self, Seconds};
 use crate::fading::Fading;
 use crate::jwt::{self, Claims};
+use crate::profile::Profile;
 use crate::provider::{Error, Granted, Provider, is_due};
 use crate::random;
 use crate::service::Service;
@@ -52,6 +53,13 @@ enum Outcome {
     Ended,
 }
 
+/// By whom tokens are renewed, and for which profile.
+#[derive(Debug, Clone)]
+struct Renewal {
+    profile: Arc<Profile>,
+    provider: Arc<Provider>,
+}
+
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 
 /// What is being renewed and what was.
@@ -72,6 +80,18 @@ impl Refreshing {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(id, now).cloned()
     }
 
+    /// What came of the last renewal, when that is the answer for somebody with this session.
+    fn known(&self, session: &Session, now: Seconds) -> Option<Outcome> {
+        let end = session.tokens.expires;
+        let is_old = |last: &Session| last.tokens.expires.is_some_and(|last| end.is_some_and(|end| last <= end));
+        match self.recent(&session.id, now)? {
+            // What was read is newer than that, and due again; but where tokens last no longer than they are renewed ahead, the
+            // provider is not asked at each request.
+            Outcome::Renewed(last) if is_old(&last) => end.filter(|end| *end > now).map(|_| Outcome::Kept),
+            outcome => Some(outcome),
+        }
+    }
+
     fn remember(&self, id: &str, outcome: &Outcome, now: Seconds) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.insert(id.to_owned(), outcome.clone(), now + GRACE, now);
@@ -80,23 +100,19 @@ impl Refreshing {
 
 impl Service {
     /// The session with tokens that are good, as far as that can be had.
-    pub(crate) async fn refreshed(self: &Arc<Self>, provider: &Arc<Provider>, found: Found, now: Seconds) -> Refreshed {
+    pub(crate) async fn refreshed(
+        self: &Arc<Self>,
+        profile: &Arc<Profile>,
+        provider: &Arc<Provider>,
+        found: Found,
+        now: Seconds,
+    ) -> Refreshed {
         let tokens = &found.session.tokens;
         let ahead = self.runtime.load().settings.sessions.refresh_ahead.as_secs();
         if tokens.refresh.is_none() || !is_due(tokens.expires, ahead, now) {
             return Refreshed::Goes(found, false);
         }
-        let outcome = match self.refreshing.recent(&found.session.id, now) {
-            // What was read is newer than that, and due again; but where tokens last no longer than they are renewed ahead, the
-            // provider is not asked at each request.
-            Some(Outcome::Renewed(last)) if last.tokens.expires <= tokens.expires => match tokens.expires {
-                Some(end) if end > now => Outcome::Kept,
-                _ => self.fly(provider, &found, now).await,
-            },
-            Some(outcome) => outcome,
-            None => self.fly(provider, &found, now).await,
-        };
-        match outcome {
+        match self.fly(&Renewal { profile: Arc::clone(profile), provider: Arc::clone(provider) }, &found, now).await {
             Outcome::Renewed(session) => {
                 let changed = matches!(found.place, Place::Cookie { .. });
                 Refreshed::Goes(Found { session, place: found.place }, changed)
@@ -106,15 +122,20 @@ impl Service {
         }
     }
 
-    /// Joins the flight of this session or starts it. Who still has a good token and a store does not wait for it.
-    async fn fly(self: &Arc<Self>, provider: &Arc<Provider>, found: &Found, now: Seconds) -> Outcome {
+    /// What came of it lately, or else of the flight of this session, which is joined or started. Who still has a good token
+    /// and a store does not wait for it.
+    async fn fly(self: &Arc<Self>, renewal: &Renewal, found: &Found, now: Seconds) -> Outcome {
         let flight = {
             let mut flights = self.refreshing.flights.lock().unwrap_or_else(PoisonError::into_inner);
-            let (service, provider, found) = (Arc::clone(self), Arc::clone(provider), found.clone());
+            // Under the lock: what has landed is remembered by then, and its refresh token is not used again.
+            if let Some(outcome) = self.refreshing.known(&found.session, now) {
+                return outcome;
+            }
+            let (service, renewal, found) = (Arc::clone(self), renewal.clone(), found.clone());
             let (id, key) = (found.session.id.clone(), found.session.id.clone());
             let start = || {
                 let flight = async move {
-                    let outcome = service.renew(&provider, &found).await;
+                    let outcome = service.renew(&renewal, &found).await;
                     service.refreshing.remember(&id, &outcome, clock::now());
                     service.refreshing.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                     outcome
@@ -130,9 +151,9 @@ impl Service {
         if alive && matches!(found.place, Place::Stored(_)) { Outcome::Kept } else { flight.await }
     }
 
-    async fn renew(self: &Arc<Self>, provider: &Provider, found: &Found) -> Outcome {
-        let Place::Stored(key) = found.place else { return self.ask(provider, found).await };
-        let Store::Redis(redis, _) = &self.sessions.store else { return self.ask_anew(provider, found, &key).await };
+    async fn renew(self: &Arc<Self>, renewal: &Renewal, found: &Found) -> Outcome {
+        let Place::Stored(key) = found.place else { return self.ask(renewal, found).await };
+        let Store::Redis(redis, _) = &self.sessions.store else { return self.ask_anew(renewal, found, &key).await };
         let holder = random::token();
         let millis = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
         let end = tokio::time::Instant::now() + PATIENCE;
@@ -145,7 +166,7 @@ impl Service {
             }
         }
         let outcome = {
-            let mut asking = std::pin::pin!(self.ask_anew(provider, found, &key));
+            let mut asking = std::pin::pin!(self.ask_anew(renewal, found, &key));
             loop {
                 tokio::select! {
                     outcome = &mut asking => break outcome,
@@ -159,21 +180,21 @@ impl Service {
     }
 
     /// Asks the provider unless somebody was faster since the session was read.
-    async fn ask_anew(&self, provider: &Provider, found: &Found, key: &Key) -> Outcome {
+    async fn ask_anew(&self, renewal: &Renewal, found: &Found, key: &Key) -> Outcome {
         match self.sessions.load(key, clock::now()).await {
             Ok(Some(current)) if current.tokens != found.session.tokens => Outcome::Renewed(current),
-            Ok(Some(current)) => self.ask(provider, &Found { session: current, place: found.place }).await,
+            Ok(Some(current)) => self.ask(renewal, &Found { session: current, place: found.place }).await,
             Ok(None) => Outcome::Ended,
             Err(_) => Outcome::Kept,
         }
     }
 
-    async fn ask(&self, provider: &Provider, found: &Found) -> Outcome {
-        let session = &found.session;
+    async fn ask(&self, renewal: &Renewal, found: &Found) -> Outcome {
+        let (session, provider) = (&found.session, &renewal.provider);
         let label = |outcome: &str| self.metrics.refreshes.with_label_values(&[&*provider.name, outcome]).inc();
         let granted = provider.refresh(&session.tokens).await.and_then(|granted| same_person(session, granted));
         let renewed = match granted {
-            Ok(granted) => self.renewed(provider, session, granted).await,
+            Ok(granted) => self.renewed(renewal, session, granted).await,
             Err(error) => Err(error),
         };
         match renewed {
@@ -212,8 +233,9 @@ impl Service {
     }
 
     /// The session with new tokens, and with what the provider says of the person now.
-    async fn renewed(&self, provider: &Provider, session: &Session, granted: Granted) -> Result<Session, Error> {
-        let Granted { tokens, claims: new } = granted;
+    async fn renewed(&self, renewal: &Renewal, session: &Session, granted: Granted) -> Result<Session, Error> {
+        let (Renewal { profile, provider }, Granted { mut tokens, claims: new }) = (renewal, granted);
+        tokens.expires = profile.settings.tokens.end(tokens.expires, clock::now());
         let asks = provider.settings.user_info;
         let said = new.or_else(|| jwt::claims_of(tokens.id.as_deref()?).filter(|_| asks));
         let claims = match said {
@@ -249,3 +271,6 @@ fn same_person(session: &Session, granted: Granted) -> Result<Granted, Error> {
         _ => Ok(granted),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,7 +159,7 @@ impl Service {
         // A login at a provider that this route does not trust counts for nothing here.
         let session = &found.session;
         let Some(provider) = profile.provider_of(&session.provider, &session.origin) else { return Ok(None) };
-        match self.refreshed(provider, found, now).await {
+        match self.refreshed(profile, provider, found, now).await {
             Refreshed::Goes(found, _) if profile.settings.tokens.bind_session && found.has_ended(now) => Ok(None),
             Refreshed::Goes(found, true) => {
                 let kept = self.sessions.replace(&jar, found.place, &found.session, cookies, now).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, known};
+use crate::clock::Seconds;
 use crate::path::Pattern;
 
 /// What a route wants.
@@ -114,6 +115,13 @@ pub struct Tokens {
 impl Default for Tokens {
     fn default() -> Self {
         Self { refresh: true, lifetime: None, bind_session: false }
+    }
+}
+
+impl Tokens {
+    /// When tokens end that were given now, given what the provider says.
+    pub(crate) fn end(&self, said: Option<Seconds>, now: Seconds) -> Option<Seconds> {
+        said.or_else(|| Some(now.saturating_add(self.lifetime?.0.as_secs())))
     }
 }
 

@@ -128,6 +128,18 @@ async fn tokens_of_which_the_provider_says_no_end_last_as_long_as_the_profile_sa
 }
 
 #[tokio::test]
+async fn renewed_tokens_of_which_the_provider_says_no_end_are_renewed_again() {
+    let house = House::start(&format!("{}sessions: {{refreshAhead: 1s}}\n", web("tokens: {lifetime: 3s}"))).await;
+    house.provider.turn(|knobs| knobs.says_lifetime = false);
+    let mut browser = house.logged_in().await;
+    let again = async || {
+        assert_eq!(browser.get("https://app.example/").await.status, 200);
+        house.provider.count(Event::Refresh) >= 2
+    };
+    wait_until("a second renewal", PATIENCE, again).await.unwrap();
+}
+
+#[tokio::test]
 async fn every_page_is_plain_says_its_request_and_follows_the_template() {
     let template =
         "<!doctype html><html lang=en><title>{{title}}</title><main id=house>{{text}}{{content}}</main>{{request}}";
