@@ -166,7 +166,9 @@ impl Sessions {
                 if kept.is_err() && *in_cookies {
                     return self.carry(jar, session, cookies, now);
                 }
-                kept?;
+                if !kept? {
+                    return Err(Error::Ended);
+                }
             }
             Store::Cookie => return self.carry(jar, session, cookies, now),
         }

@@ -145,6 +145,9 @@ pub enum Error {
     /// There is no room for more.
     #[error("there are as many sessions as are allowed (sessions.store.memory.maxSessions)")]
     Full,
+    /// The provider ended it while it began.
+    #[error("the provider has ended the session while it began")]
+    Ended,
     /// The tokens and claims do not fit into cookies.
     #[error("the session is too large for cookies: it needs a store, or fewer claims and scopes")]
     TooLarge,
@@ -156,6 +159,7 @@ impl Error {
         match self {
             Self::Store(failure) => failure.reason(),
             Self::Full => "full",
+            Self::Ended => "ended",
             Self::TooLarge => "too_large",
         }
     }

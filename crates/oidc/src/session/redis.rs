@@ -135,7 +135,7 @@ impl Redis {
         keys.seal(Purpose::Session, &key.text(), &plain)
     }
 
-    /// Keeps a new session.
+    /// Keeps a new session. False when its provider has ended all sessions of one of its names meanwhile, and so this one.
     pub async fn create(
         &self,
         key: &Key,
@@ -143,7 +143,7 @@ impl Redis {
         keys: &Keys,
         (idle, lifetime): (Seconds, Seconds),
         now: Seconds,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         // The index comes first: no session is there that cannot be ended.
         for name in session.ended_by() {
             let index = self.name("i", &name.text());
@@ -154,7 +154,15 @@ impl Redis {
         let sealed = Self::sealed(key, session, keys);
         let name = self.name("s", &key.text());
         self.call("create", cmd("SET").arg(&name).arg(sealed).arg("EX").arg(idle.min(lifetime)).arg("NX")).await?;
-        Ok(())
+        // Whoever ends sessions takes them out of the index, and then away: either we see that here, or the session is gone.
+        for name in session.ended_by() {
+            let index = self.name("i", &name.text());
+            if self.call("index", cmd("ZSCORE").arg(&index).arg(key.text())).await? == Value::Nil {
+                self.remove(key, session).await?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Puts renewed tokens in place, unless the session has ended meanwhile.
@@ -194,11 +202,15 @@ impl Redis {
         for member in members {
             let Value::BulkString(key) = member else { continue };
             let name = self.name("s", &String::from_utf8_lossy(&key));
-            if let Value::Int(1) = self.call("end", cmd("DEL").arg(name)).await? {
+            let end = async || self.call("end", cmd("DEL").arg(&name)).await;
+            // The session first: when Redis fails in between, whoever tries again finds it. Once more afterwards: a login that
+            // put it there meanwhile may have seen itself in the index. Who has logged in since stays there.
+            let first = end().await?;
+            self.call("end", cmd("ZREM").arg(&index).arg(&key)).await?;
+            if first == Value::Int(1) || end().await? == Value::Int(1) {
                 ended += 1;
             }
         }
-        self.call("end", cmd("DEL").arg(&index)).await?;
         Ok(ended)
     }
 

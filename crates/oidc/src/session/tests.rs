@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
+use kit::lanes::Lanes;
 use kit::reload::Reloading;
+use kit::testing::{eventually, kit};
 use serde_json::json;
 
 use super::*;
 use crate::cookie::{Jar, Settings};
+use crate::metrics::Metrics;
 use crate::seal::Keys;
 
 const TIMES: (Seconds, Seconds) = (100, 1000);
@@ -157,4 +161,65 @@ async fn what_may_be_used_once_is() {
 #[test]
 fn tokens_do_not_show() {
     assert!(!format!("{:?}", session("ann")).contains("\"at\""));
+}
+
+/// A replica on a Redis.
+async fn replica(kit: &kit::Kit, redis: &testbed::redis::Redis) -> Sessions {
+    let settings = format!("{{deadline: 5s, server: {{address: '{}'}}}}", redis.address());
+    let settings = kit::config::parse("redis.yaml", &settings).unwrap();
+    let metrics = Arc::new(Metrics::register(&prometheus::Registry::new()));
+    let store = Redis::start(kit, &settings, &metrics, &Lanes::start().unwrap());
+    eventually("a connection", async || store.has("nothing").await.is_ok().then_some(())).await;
+    sessions(Store::Redis(Box::new(store), true))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_at_the_time_of_a_logout_is_ended_or_can_be() {
+    let (redis, kit) = (testbed::redis::Spec::new().start().await.unwrap(), kit());
+    let (all, other) = (replica(&kit, &redis).await, Arc::new(replica(&kit, &redis).await));
+    let ann = session("ann");
+    let whose = Whose::Sid { provider: Arc::from("main"), sid: "sid-ann".into() };
+    let (mut rounds, mut refused) = (0, 0);
+    // Some of them have met when one was refused.
+    while rounds < 20 || refused == 0 {
+        // With many sessions a logout takes long; those after it are many and short.
+        for began in join_all((0..30).map(|_| all.begin(&all.jar, &ann, "", 1000))).await {
+            began.unwrap();
+        }
+        let (ending, all_of_hers) = (Arc::clone(&other), whose.clone());
+        let logouts = tokio::spawn(async move {
+            for _ in 0..20 {
+                ending.end_all(&all_of_hers, true, 1000).await.unwrap();
+            }
+        });
+        // One begins after the other, each by a call later, so that they meet at every step.
+        let began = join_all((0..30).map(async |number| {
+            for _ in 0..number {
+                all.is_used("nothing", 1000).await.unwrap();
+            }
+            all.begin(&all.jar, &ann, "", 1000).await
+        }));
+        for began in began.await {
+            match began {
+                Ok((value, _)) => assert!(value.starts_with('s'), "{value}"),
+                Err(error) => {
+                    assert_eq!(error, Error::Ended);
+                    refused += 1;
+                }
+            }
+        }
+        logouts.await.unwrap();
+        other.end_all(&whose, true, 1001).await.unwrap();
+        let left = redis.command(&["KEYS", "portcullis:s:*"]).await.unwrap();
+        assert_eq!(left, "", "round {rounds}: they are out of the provider's reach");
+        rounds += 1;
+    }
+}
+
+#[test]
+fn a_session_of_before_sessions_said_whose_they_are_is_nobodys() {
+    let mut text = serde_json::to_value(session("ann")).unwrap();
+    text.as_object_mut().unwrap().remove("origin");
+    let old: Session = serde_json::from_value(text).unwrap();
+    assert_eq!(&*old.origin, "");
 }
