@@ -19,6 +19,9 @@ use super::settings::{Sentinel, Server, Tls};
 
 /// How long connecting may take, and an answer while connecting.
 const CONNECT: Duration = Duration::from_secs(2);
+/// The same for a node of a cluster. Connecting to a cluster waits for a node that keeps silent twice, as a seed and as a node;
+/// and looking up the slots anew does once, which keeps all calls waiting: no longer than a cluster may be silent.
+const CONNECT_NODE: Duration = Duration::from_millis(500);
 /// Calls that wait to be written.
 const BUFFER: usize = 1024;
 
@@ -141,7 +144,7 @@ async fn to_cluster(server: &Server, certificates: Option<TlsCertificates>) -> R
     let encrypted = server.tls.is_some();
     let nodes = server.cluster.iter().map(|address| address_of(address, encrypted)?.into_connection_info());
     let mut builder = ClusterClientBuilder::new(nodes.collect::<RedisResult<Vec<_>>>()?)
-        .connection_timeout(CONNECT)
+        .connection_timeout(CONNECT_NODE)
         .retries(3)
         .min_retry_wait(1)
         .max_retry_wait(10);

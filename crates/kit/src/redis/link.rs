@@ -21,6 +21,7 @@ use arc_swap::ArcSwapOption;
 use prometheus::IntGauge;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{Connection, connect};
@@ -33,7 +34,7 @@ use crate::pauses::Pauses;
 
 /// The first pause before trying again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How long Redis may take to answer while it is being connected to.
+/// How long Redis may take to answer while it is being connected to; a cluster with nodes that keep silent, too.
 const HELLO: Duration = Duration::from_secs(2);
 /// How long a connection has to be of use before the pause after it is the first one again.
 const STEADY: Duration = Duration::from_secs(5);
@@ -236,38 +237,44 @@ impl Link {
     }
 
     async fn connect(self: &Arc<Self>) -> RedisResult<Vec<Vec<Connection>>> {
-        let Some(lanes) = &self.terms.lanes else { return Ok(vec![self.connect_lane().await?]) };
+        let Some(lanes) = &self.terms.lanes else { return Ok(vec![Arc::clone(self).connect_lane().await?]) };
         let mut connecting = Vec::new();
         for runtime in lanes.runtimes() {
-            let link = Arc::clone(self);
-            connecting.push(runtime.spawn(async move { link.connect_lane().await }));
+            connecting.push(runtime.spawn(Arc::clone(self).connect_lane()));
         }
         let mut connections = Vec::new();
         for lane in connecting {
-            let lost = |_| Err((ErrorKind::Client, "the process ends").into());
-            connections.push(lane.await.unwrap_or_else(lost)?);
+            connections.push(lane.await.unwrap_or_else(|_| ends())?);
         }
         Ok(connections)
     }
 
-    /// The connections of one lane.
-    async fn connect_lane(&self) -> RedisResult<Vec<Connection>> {
-        let all = async {
-            if self.is_cluster() {
-                return Ok(vec![connect(&self.server).await?]);
+    /// The connections of one lane, made all at once: on the way to each there may be somebody who keeps silent.
+    async fn connect_lane(self: Arc<Self>) -> RedisResult<Vec<Connection>> {
+        let mut connecting = JoinSet::new();
+        // A cluster's is one to each node.
+        for _ in 0..if self.is_cluster() { 1 } else { self.server.connections } {
+            let link = Arc::clone(&self);
+            connecting.spawn(async move {
+                let late = || Err((ErrorKind::Io, "no answer in time").into());
+                timeout(HELLO, link.connect_one()).await.unwrap_or_else(|_| late())
+            });
+        }
+        let mut connections = Vec::new();
+        while let Some(connection) = connecting.join_next().await {
+            connections.push(connection.unwrap_or_else(|_| ends())?);
+        }
+        Ok(connections)
+    }
+
+    async fn connect_one(&self) -> RedisResult<Connection> {
+        let mut connection = connect(&self.server).await?;
+        if !self.is_cluster() {
+            for command in &self.terms.greeting {
+                connection.send(command).await?;
             }
-            let mut connections = Vec::new();
-            for _ in 0..self.server.connections {
-                let mut connection = connect(&self.server).await?;
-                for command in &self.terms.greeting {
-                    connection.send(command).await?;
-                }
-                connections.push(connection);
-            }
-            Ok(connections)
-        };
-        let late = || Err((ErrorKind::Io, "no answer in time").into());
-        timeout(HELLO, all).await.unwrap_or_else(|_| late())
+        }
+        Ok(connection)
     }
 
     fn up(&self, connections: Vec<Vec<Connection>>) {
@@ -284,6 +291,11 @@ impl Link {
             self.gate.close(why);
         }
     }
+}
+
+/// What whoever is connecting learns when its thread is gone.
+fn ends<T>() -> RedisResult<T> {
+    Err((ErrorKind::Client, "the process ends").into())
 }
 
 impl Live {
@@ -328,23 +340,61 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
-    use testbed::redis::Spec;
+    use testbed::redis::{Cluster, Spec, sentinel};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use super::*;
-    use crate::testing::{eventually, kit};
+    use crate::net::Address;
+    use crate::redis::Sentinel;
+    use crate::testing::{DEADLINE, eventually, kit};
 
-    #[tokio::test]
-    async fn what_old_connections_learn_late_is_not_held_against_new_ones() {
-        let (server, kit) = (Spec::new().start().await.unwrap(), kit());
-        let address = Some(server.address().to_string().parse().unwrap());
-        let terms = Terms {
+    fn terms() -> Terms {
+        Terms {
             greeting: Vec::new(),
             lanes: None,
             most_failures: 1,
             open: IntGauge::new("open", "1 while it is left alone.").unwrap(),
             closes_gate: false,
-        };
-        let link = Link::start(&kit, "redis", Server { address, ..Server::default() }, terms);
+        }
+    }
+
+    fn address(server: &testbed::redis::Redis) -> Address {
+        Address::Tcp(server.address().to_string())
+    }
+
+    /// A port from which nothing comes, not even a refusal: no connection has room in its queue any more.
+    struct Hole(TcpListener, Vec<TcpStream>);
+
+    impl Hole {
+        async fn new() -> Self {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let mut hole = Self(socket.listen(0).unwrap(), Vec::new());
+            let address = hole.0.local_addr().unwrap();
+            while let Ok(stream) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+                hole.1.push(stream.unwrap());
+            }
+            hole
+        }
+
+        fn address(&self) -> Address {
+            Address::Tcp(self.0.local_addr().unwrap().to_string())
+        }
+    }
+
+    /// Waits until it is connected and these keys, which are not there, can be read.
+    async fn reads(link: &Link, keys: &[String]) {
+        eventually("a connection", async || link.live.load_full()).await;
+        for key in keys {
+            let read = async || link.call(redis::cmd("GET").arg(key), Instant::now() + DEADLINE).await.ok();
+            assert_eq!(eventually("an answer", read).await, Value::Nil);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_old_connections_learn_late_is_not_held_against_new_ones() {
+        let (server, kit) = (Spec::new().start().await.unwrap(), kit());
+        let link = Link::start(&kit, "redis", Server { address: Some(address(&server)), ..Server::default() }, terms());
         let old = eventually("a connection", async || link.live.load_full()).await;
         link.give_up(&old);
         let new = eventually("another connection", async || link.live.load_full()).await;
@@ -353,6 +403,37 @@ mod tests {
         assert!(link.live.load_full().is_some_and(|live| Arc::ptr_eq(&live, &new)));
         link.failed(&new);
         assert!(link.live.load().is_none());
+        kit.shutdown.force();
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_connected_to_past_nodes_that_keep_silent() {
+        let (cluster, kit, hole) = (Cluster::start(3).await.unwrap(), kit(), Hole::new().await);
+        let mut keys = Vec::new();
+        for node in &cluster.nodes {
+            node.command(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]).await.unwrap();
+        }
+        for key in (0..32).map(|number| number.to_string()) {
+            let slot: usize = cluster.nodes[1].command(&["CLUSTER", "KEYSLOT", &key]).await.unwrap().parse().unwrap();
+            // The first node's are the first third.
+            keys.extend(Some(key).filter(|_| slot > 16_384 / 3));
+        }
+        cluster.nodes[0].pause().unwrap();
+        let seeds = [hole.address()].into_iter().chain(cluster.nodes.iter().map(address)).collect();
+        let link = Link::start(&kit, "redis", Server { cluster: seeds, ..Server::default() }, terms());
+        reads(&link, &keys).await;
+        kit.shutdown.force();
+    }
+
+    #[tokio::test]
+    async fn several_connections_are_made_past_a_sentinel_that_keeps_silent() {
+        let (master, kit, hole) = (Spec::new().start().await.unwrap(), kit(), Hole::new().await);
+        let watcher = sentinel("main", &master, 0).await.unwrap();
+        let addresses = vec![hole.address(), address(&watcher)];
+        let sentinel = Some(Sentinel { master: "main".to_owned(), addresses, ..Sentinel::default() });
+        let link = Link::start(&kit, "redis", Server { sentinel, connections: 3, ..Server::default() }, terms());
+        reads(&link, &["key".to_owned()]).await;
+        assert_eq!(link.live.load_full().unwrap().connections[0].len(), 3);
         kit.shutdown.force();
     }
 }
