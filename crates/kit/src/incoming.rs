@@ -12,10 +12,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 
 use crate::drain::Shutdown;
 use crate::net::{Address, Listener, Socket};
@@ -134,14 +135,12 @@ impl Door {
             }
         };
         let Some(tls) = &self.tls else { return self.ready.send(connection).await.is_ok() };
-        let permit = Arc::clone(&self.handshakes).acquire_owned().await;
-        let (acceptor, ready) = (TlsAcceptor::from(tls.get()), self.ready.clone());
+        let (tls, handshakes, ready) = (tls.get(), Arc::clone(&self.handshakes), self.ready.clone());
         tokio::spawn(async move {
-            if let Some(connection) = handshake(&acceptor, connection).await {
+            if let Some(connection) = handshake(tls, &handshakes, connection).await {
                 // An error means that the server is gone.
                 let _ = ready.send(connection).await;
             }
-            drop(permit);
         });
         true
     }
@@ -173,9 +172,15 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn handshake(acceptor: &TlsAcceptor, connection: Connection) -> Option<Connection> {
+async fn handshake(tls: Arc<ServerConfig>, handshakes: &Semaphore, connection: Connection) -> Option<Connection> {
     let Connection { io, mut peer } = connection;
-    match tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await {
+    let all = async {
+        // Who says nothing keeps nobody else waiting.
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        let _permit = handshakes.acquire().await;
+        begun.into_stream(tls).await
+    };
+    match tokio::time::timeout(HANDSHAKE, all).await {
         Ok(Ok(stream)) => {
             let certificates = stream.get_ref().1.peer_certificates();
             let leaf = certificates.and_then(<[_]>::first);

@@ -13,6 +13,7 @@ use kit::tls::{ClientSettings, PeerPolicy, Protocols, ServerSettings, client_con
 use kit::{Kit, testing};
 use prost_types::FileDescriptorSet;
 use rustls::ServerConfig;
+use tokio::io::AsyncReadExt as _;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -118,4 +119,50 @@ async fn a_drain_tells_watchers_and_an_endless_stream_ends_by_force() {
     assert!(tokio::time::timeout(Duration::from_millis(100), kit.tasks.finished()).await.is_err());
     kit.shutdown.force();
     tokio::time::timeout(testing::DEADLINE, kit.tasks.finished()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_who_has_said_nothing() {
+    let kit = testing::kit();
+    kit.gates.gate("test").open();
+    let address = start(&kit, loopback(), None).await;
+    let Address::Tcp(port) = &address else { unreachable!("it is TCP") };
+    let mut silent = tokio::net::TcpStream::connect(port).await.unwrap();
+    // Connections are taken in their order: the silent one is served.
+    assert_eq!(status(&channel(&address, None).unwrap(), "").await.unwrap(), ServingStatus::Serving);
+    kit.shutdown.stop();
+    tokio::time::timeout(testing::DEADLINE, kit.tasks.finished()).await.unwrap();
+    silent.read_to_end(&mut Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_says_nothing_keeps_nobody_from_a_handshake() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.crt");
+    let authority = Authority::new("test");
+    authority.write(&ca);
+    let server = authority.issue(dir.path(), "server", &["spiffe://test/server"]);
+    let settings =
+        ServerSettings { cert: server.cert, key: server.key, client_ca: None, allowed_clients: PeerPolicy::default() };
+    let kit = testing::kit();
+    kit.gates.gate("test").open();
+    let tls = Reloading::fixed(server_config(&settings, Protocols::Http2).unwrap());
+    let address = start(&kit, loopback(), Some(tls)).await;
+    let Address::Tcp(port) = &address else { unreachable!("it is TCP") };
+    // As many as there are handshakes at a time.
+    let silent = futures::future::join_all((0..256).map(|_| tokio::net::TcpStream::connect(port))).await;
+    let client = ClientSettings {
+        ca: ca.clone(),
+        cert: None,
+        key: None,
+        allowed_servers: PeerPolicy { uris: vec!["spiffe://test/server".to_owned()], dns: vec![] },
+    };
+    let tls = Reloading::fixed(client_config(&client, Protocols::Http2).unwrap());
+    let answer = status(&channel(&address, Some(tls)).unwrap(), "").await;
+    assert_eq!(answer.unwrap(), ServingStatus::Serving);
+    // Nobody's time was up meanwhile.
+    for silent in silent {
+        let still_there = silent.unwrap().try_read(&mut [0]).unwrap_err();
+        assert_eq!(still_there.kind(), std::io::ErrorKind::WouldBlock);
+    }
 }

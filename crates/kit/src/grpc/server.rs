@@ -30,6 +30,9 @@ use crate::drain::Shutdown;
 use crate::incoming::{Connection, Incoming, Peer};
 use crate::lanes::Lanes;
 
+/// A client that has not greeted by then is dropped.
+const GREETING: Duration = Duration::from_secs(10);
+
 type Answering = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What answers the calls of a port. Clones share it.
@@ -46,6 +49,8 @@ trait Answers: Send + Sync {
 struct First<S> {
     service: S,
     others: tonic::service::Routes,
+    /// How long a greeting is waited for.
+    patience: Duration,
 }
 
 impl fmt::Debug for Routes {
@@ -62,7 +67,7 @@ impl Routes {
         S: Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
     {
-        Self(Arc::new(First { service, others: others.prepare() }))
+        Self(Arc::new(First { service, others: others.prepare(), patience: GREETING }))
     }
 }
 
@@ -72,8 +77,8 @@ where
     S: Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    fn answer(&self, connection: Connection, end: Answering) -> Answering {
-        let (service, others) = (self.service.clone(), self.others.clone());
+    fn answer(&self, connection: Connection, mut end: Answering) -> Answering {
+        let (service, others, patience) = (self.service.clone(), self.others.clone(), self.patience);
         // Of a plain socket there is nothing to say.
         let peer = Some(connection.peer.clone()).filter(|peer| *peer != Peer::default());
         let call = service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -96,6 +101,13 @@ where
             let io = TokioIo::new(wire.clone());
             let serve = async {
                 let mut connection = pin!(http.serve_connection(io, call));
+                // Of a client that has not greeted yet, hyper would await that at the end, too.
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => return ended,
+                    () = wire.greeted() => {}
+                    _ = tokio::time::timeout(patience, end.as_mut()) => return Ok(()),
+                }
                 tokio::select! {
                     biased;
                     ended = connection.as_mut() => ended,
@@ -152,7 +164,63 @@ pub(super) async fn run(
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
+    use hyper::client::conn::http2::handshake;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::testing::DEADLINE;
+
+    /// What answers a connection until that end, with so much patience, and the connection's other end.
+    fn answering(patience: Duration, end: impl Future<Output = ()> + Send + 'static) -> (Answering, DuplexStream) {
+        let (near, far) = duplex(1 << 16);
+        let (_, service) = tonic_health::server::health_reporter();
+        let routes = First { service, others: tonic::service::Routes::default(), patience };
+        (routes.answer(Connection::to_server(near), Box::pin(end)), far)
+    }
+
+    #[tokio::test]
+    async fn who_does_not_greet_is_given_up() {
+        for (patience, ends) in [(Duration::from_millis(10), false), (GREETING, true)] {
+            for said in [&b""[..], b"PRI * HTTP/2.0"] {
+                let (answers, mut far) = answering(patience, async move {
+                    if !ends {
+                        pending().await
+                    }
+                });
+                far.write_all(said).await.unwrap();
+                timeout(GREETING / 2, answers).await.expect("it is given up");
+                // Our settings are all there is to read.
+                far.read_to_end(&mut Vec::new()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_greeted_may_take_time_and_is_asked_to_end() {
+        let patience = Duration::from_millis(100);
+        let (end, ended) = oneshot::channel::<()>();
+        let (answers, far) = answering(patience, async move { drop(ended.await) });
+        let answers = tokio::spawn(answers);
+        let (mut client, connection) = handshake(TokioExecutor::new(), TokioIo::new(far)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut check = async || {
+            client.ready().await.unwrap();
+            let request = Request::post("http://localhost/grpc.health.v1.Health/Check").body(Body::empty()).unwrap();
+            assert_eq!(client.send_request(request).await.unwrap().status(), http::StatusCode::OK);
+        };
+        check().await;
+        // Another one, which says nothing, has been waited for in vain when this ends.
+        let (silent, _far) = answering(patience, pending());
+        timeout(DEADLINE, silent).await.expect("it is given up");
+        check().await;
+        drop(end);
+        timeout(DEADLINE, answers).await.expect("it ends").unwrap();
+        connection.await.unwrap().unwrap();
+    }
 
     #[test]
     fn a_path_names_its_service() {

@@ -17,6 +17,8 @@ use crate::incoming::Connection;
 
 /// The most that waits for the end of a turn.
 const MOST: usize = 64 << 10;
+/// What each client says first.
+const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection. Clones share it.
 #[derive(Clone)]
@@ -24,6 +26,8 @@ pub(super) struct Wire(Arc<Mutex<Inner>>);
 
 struct Inner {
     connection: Connection,
+    /// How many bytes have been read, as long as they are fewer than those of a greeting.
+    heard: usize,
     waiting: BytesMut,
     /// Whether there is something to write, or to flush.
     dirty: bool,
@@ -39,7 +43,8 @@ impl fmt::Debug for Wire {
 
 impl Wire {
     pub(super) fn new(connection: Connection) -> Self {
-        Self(Arc::new(Mutex::new(Inner { connection, waiting: BytesMut::new(), dirty: false, broken: None })))
+        let waiting = BytesMut::new();
+        Self(Arc::new(Mutex::new(Inner { connection, heard: 0, waiting, dirty: false, broken: None })))
     }
 
     /// Does what is done with this connection, to its end. Each time it is polled is a turn.
@@ -51,6 +56,11 @@ impl Wire {
             done
         })
         .await
+    }
+
+    /// Waits until a greeting has been read; in the task that reads, after what reads: it is not woken for itself.
+    pub(super) async fn greeted(&self) {
+        poll_fn(|_| if self.lock().heard < GREETING.len() { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -108,7 +118,12 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.lock();
         inner.whole()?;
-        Pin::new(&mut inner.connection).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut inner.connection).poll_read(context, buffer);
+        if inner.heard < GREETING.len() {
+            inner.heard += buffer.filled().len() - before;
+        }
+        read
     }
 }
 
