@@ -11,11 +11,13 @@
 mod plan;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
 
@@ -84,8 +86,9 @@ struct Watching {
     roots: Vec<PathBuf>,
     plan: Plan,
     notifier: Option<RecommendedWatcher>,
-    /// Watched directories with device and inode, so that one made anew under the same name is watched anew.
-    watched: BTreeMap<PathBuf, (u64, u64)>,
+    /// Watched directories with device and inode, so that one made anew under the same name is watched anew; none where the watch
+    /// may have gone with a directory that went away.
+    watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
     poll: Option<Duration>,
     fingerprint: u64,
 }
@@ -112,7 +115,7 @@ impl Watching {
             if !changed {
                 continue;
             }
-            if !settle(inbox) {
+            if !self.settle(inbox) {
                 return;
             }
             self.sync();
@@ -135,31 +138,60 @@ impl Watching {
 
     fn matters(&mut self, event: notify::Result<notify::Event>) -> bool {
         let event = match event {
-            Ok(event) => event,
+            Ok(event) if event.need_rescan() => None,
+            Ok(event) => Some(event),
             Err(error) => {
                 tracing::warn!(%error, "watching files: an event was lost, looking at all of them");
-                return true;
+                None
             }
         };
-        if event.need_rescan() {
+        let Some(event) = event else {
+            self.watched.values_mut().for_each(|id| *id = None);
             return true;
-        }
+        };
         if matches!(event.kind, EventKind::Access(_)) {
             return false;
         }
         let mut matters = false;
         for path in &event.paths {
-            // A directory that went away, or was replaced, has to be watched anew when it comes back.
-            let was_watched =
-                !matches!(event.kind, EventKind::Modify(notify::event::ModifyKind::Metadata(_))) && self.forget(path);
-            matters |= was_watched || self.plan.concerns(path);
+            matters |= self.doubt(path, event.kind) || self.plan.concerns(path);
         }
         matters
     }
 
-    fn forget(&mut self, path: &Path) -> bool {
-        let gone = self.watched.contains_key(path) && identity(path) != self.watched.get(path).copied();
-        gone && self.watched.remove(path).is_some()
+    /// A directory that went away, or was replaced, has to be watched anew when it comes back; even as the same one, with the
+    /// inode that it had. The watches of those below it went with its own.
+    fn doubt(&mut self, path: &Path, kind: EventKind) -> bool {
+        match kind {
+            EventKind::Modify(ModifyKind::Metadata(_)) => false,
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+                let from = self.watched.range_mut::<Path, _>((Bound::Included(path), Bound::Unbounded));
+                from.take_while(|(dir, _)| dir.starts_with(path)).map(|(_, id)| *id = None).count() > 0
+            }
+            _ => match self.watched.get_mut(path) {
+                Some(id) if *id != identity(path) => {
+                    *id = None;
+                    true
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// Takes in events until it is quiet. False when watching shall stop.
+    fn settle(&mut self, inbox: &Receiver<Message>) -> bool {
+        let end = Instant::now() + LATEST;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match inbox.recv_timeout(QUIET.min(left)) {
+                Ok(Message::Event(event)) => drop(self.matters(event)),
+                Ok(Message::Stop) => return false,
+                Err(_) => return true,
+            }
+            if left.is_zero() {
+                return true;
+            }
+        }
     }
 
     /// Makes the watched directories those that matter now. Repeats while new ones turn up, because a file may have
@@ -185,14 +217,14 @@ impl Watching {
         for dir in self.plan.directories() {
             let Some(id) = identity(dir) else { continue };
             match self.watched.get(dir) {
-                Some(known) if *known == id => continue,
+                Some(known) if *known == Some(id) => continue,
                 // Its watch went with the directory that had this name before: an error says just that.
                 Some(_) => drop(notifier.unwatch(dir)),
                 None => {}
             }
             match notifier.watch(dir, RecursiveMode::NonRecursive) {
                 Ok(()) => {
-                    self.watched.insert(dir.to_owned(), id);
+                    self.watched.insert(dir.to_owned(), Some(id));
                     grew = true;
                 }
                 // It went away between planning and watching; its parent is watched and tells when it is back.
@@ -231,23 +263,6 @@ impl Watching {
         self.notifier = None;
         self.watched.clear();
         self.poll = Some(POLL);
-    }
-}
-
-/// Swallows events until it is quiet. False when watching shall stop.
-fn settle(inbox: &Receiver<Message>) -> bool {
-    let end = Instant::now() + LATEST;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match inbox.recv_timeout(QUIET.min(left)) {
-            Ok(Message::Event(Ok(event))) if matches!(event.kind, EventKind::Access(_)) => {}
-            Ok(Message::Event(_)) if !left.is_zero() => {}
-            Ok(Message::Stop) => return false,
-            _ => return true,
-        }
-        if left.is_zero() {
-            return true;
-        }
     }
 }
 

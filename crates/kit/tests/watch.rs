@@ -123,6 +123,43 @@ async fn a_root_that_comes_later_and_comes_back_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_removed_and_made_again_in_a_burst_is_still_watched() {
+    let (_dir, path) = scratch();
+    let inner = path.join("inner");
+    fs::create_dir(&inner).unwrap();
+    let mut changes = start(&path);
+    for round in 0..10 {
+        after(&mut changes, || {
+            // The burst begins with another change.
+            fs::write(path.join("a.yaml"), round.to_string()).unwrap();
+            fs::remove_dir_all(&inner).unwrap();
+            // Often with the inode that it had.
+            fs::create_dir(&inner).unwrap();
+        })
+        .await;
+        after(&mut changes, || fs::write(inner.join("b.yaml"), round.to_string()).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_renamed_away_and_back_is_still_watched() {
+    let (_dir, path) = scratch();
+    let (root, aside) = (path.join("rules"), path.join("aside"));
+    let inner = root.join("inner");
+    fs::create_dir_all(&inner).unwrap();
+    let mut changes = start(&root);
+    for round in 0..5 {
+        after(&mut changes, || {
+            fs::rename(&root, &aside).unwrap();
+            fs::rename(&aside, &root).unwrap();
+        })
+        .await;
+        after(&mut changes, || fs::write(root.join("a.yaml"), round.to_string()).unwrap()).await;
+        after(&mut changes, || fs::write(inner.join("b.yaml"), round.to_string()).unwrap()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_burst_is_few_signals_and_the_first_comes_soon() {
     let (_dir, path) = scratch();
     let mut changes = start(&path);
