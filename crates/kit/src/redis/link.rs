@@ -36,6 +36,8 @@ use crate::pauses::Pauses;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long Redis may take to answer while it is being connected to; a cluster with nodes that keep silent, too.
 const HELLO: Duration = Duration::from_secs(2);
+/// How often connections get a sign of life: servers, and what is between, close those of which they hear nothing for long.
+const PING: Duration = Duration::from_secs(15);
 /// How long a connection has to be of use before the pause after it is the first one again.
 const STEADY: Duration = Duration::from_secs(5);
 /// For how long no node of a cluster has answered when the cluster is left alone.
@@ -95,6 +97,8 @@ pub struct Link {
     /// None while Redis is left alone.
     live: ArcSwapOption<Live>,
     trouble: Notify,
+    /// Between two signs of life.
+    pings: Duration,
     gate: Gate,
     was_up: AtomicBool,
 }
@@ -121,12 +125,17 @@ impl Link {
     /// Starts the task that connects and keeps connected, and returns at once. The gate of this name opens when Redis can be
     /// asked.
     pub fn start(kit: &Kit, name: &'static str, server: Server, terms: Terms) -> Arc<Self> {
+        Self::start_pinging(kit, name, server, terms, PING)
+    }
+
+    fn start_pinging(kit: &Kit, name: &'static str, server: Server, terms: Terms, pings: Duration) -> Arc<Self> {
         let link = Arc::new(Self {
             name,
             server,
             terms,
             live: ArcSwapOption::empty(),
             trouble: Notify::new(),
+            pings,
             gate: kit.gates.gate(name),
             was_up: AtomicBool::new(false),
         });
@@ -190,13 +199,12 @@ impl Link {
     }
 
     fn judge(&self, live: &Arc<Live>, error: &RedisError) -> Failure {
-        let lost = error.is_io_error() || error.is_connection_dropped();
         let (unusable, failure) = match error.kind() {
             // Another server is the master now, or this one is not up yet: whoever connects anew finds out.
             ErrorKind::Server(
                 ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading,
             ) => (true, Failure::Refused),
-            _ if lost => (true, Failure::Connection),
+            _ if is_lost(error) => (true, Failure::Connection),
             _ => (false, Failure::Refused),
         };
         tracing::debug!(redis = self.name, %error, "failed");
@@ -217,7 +225,10 @@ impl Link {
                     reported = None;
                     self.up(connections);
                     let begun = Instant::now();
-                    self.trouble.notified().await;
+                    tokio::select! {
+                        () = self.trouble.notified() => {}
+                        () = self.refresh() => {}
+                    }
                     self.down("does not answer");
                     if begun.elapsed() >= STEADY {
                         pauses.restart();
@@ -233,6 +244,27 @@ impl Link {
                 }
             }
             pauses.pause().await;
+        }
+    }
+
+    /// Gives all connections a sign of life now and then. Those that nobody uses break unnoticed, and the first call on one would
+    /// give up all: so where one is broken, others are made before these are let go. The client of a cluster does so itself.
+    async fn refresh(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.pings).await;
+            let Some(live) = self.live.load_full() else { continue };
+            if self.is_cluster() || live.answers().await {
+                continue;
+            }
+            match self.connect().await {
+                Ok(connections) => {
+                    tracing::info!(redis = self.name, "a connection was lost, all are made anew");
+                    // Not if there was trouble meanwhile.
+                    self.live.compare_and_swap(&live, Some(Arc::new(Live::new(connections))));
+                }
+                // If it is needed, calls find out.
+                Err(error) => tracing::debug!(redis = self.name, %error, "a connection was lost, cannot connect"),
+            }
         }
     }
 
@@ -293,6 +325,11 @@ impl Link {
     }
 }
 
+/// Whether a connection is of no use any more.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped()
+}
+
 /// What whoever is connecting learns when its thread is gone.
 fn ends<T>() -> RedisResult<T> {
     Err((ErrorKind::Client, "the process ends").into())
@@ -319,6 +356,20 @@ impl Live {
         connections[index].clone()
     }
 
+    /// Whether there is an answer on each, whatever it says: this user may not be allowed to ask.
+    async fn answers(&self) -> bool {
+        let ping = redis::cmd("PING");
+        let all = async {
+            for connection in self.connections.iter().flatten() {
+                if connection.clone().send(&ping).await.is_err_and(|error| is_lost(&error)) {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(HELLO, all).await.unwrap_or(false)
+    }
+
     fn age(&self) -> u64 {
         u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -341,6 +392,7 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use testbed::redis::{Cluster, Spec, sentinel};
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use super::*;
@@ -434,6 +486,44 @@ mod tests {
         let link = Link::start(&kit, "redis", Server { sentinel, connections: 3, ..Server::default() }, terms());
         reads(&link, &["key".to_owned()]).await;
         assert_eq!(link.live.load_full().unwrap().connections[0].len(), 3);
+        kit.shutdown.force();
+    }
+
+    #[tokio::test]
+    async fn connections_that_nobody_uses_stay() {
+        let server = Spec::new().args(["--timeout", "1"]).start().await.unwrap();
+        let (kit, settings) = (kit(), Server { address: Some(address(&server)), connections: 3, ..Server::default() });
+        let link = Link::start_pinging(&kit, "redis", settings, terms(), Duration::from_millis(100));
+        let live = eventually("a connection", async || link.live.load_full()).await;
+        // One that is not ours is closed before long.
+        let mut silent = TcpStream::connect(server.address()).await.unwrap();
+        silent.read_to_end(&mut Vec::new()).await.unwrap();
+        for _ in 0..3 {
+            link.call(&redis::cmd("DBSIZE"), Instant::now() + DEADLINE).await.unwrap();
+        }
+        assert!(link.live.load_full().is_some_and(|now| Arc::ptr_eq(&now, &live)));
+        kit.shutdown.force();
+    }
+
+    #[tokio::test]
+    async fn connections_are_replaced_before_a_broken_one_is_used() {
+        let server = Spec::new().start().await.unwrap();
+        let (kit, settings) = (kit(), Server { address: Some(address(&server)), connections: 2, ..Server::default() });
+        let link = Link::start_pinging(&kit, "redis", settings, terms(), Duration::from_millis(50));
+        let old = eventually("a connection", async || link.live.load_full()).await;
+        let clients = server.command(&["CLIENT", "LIST"]).await.unwrap();
+        let ours = clients.lines().find(|client| !client.contains("cmd=client|list")).unwrap();
+        let id = ours.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+        server.command(&["CLIENT", "KILL", "ID", id]).await.unwrap();
+        let others = async || {
+            let live = link.live.load_full().expect("there are connections all the time");
+            Some(live).filter(|live| !Arc::ptr_eq(live, &old))
+        };
+        eventually("other connections", others).await;
+        for _ in 0..2 {
+            link.call(&redis::cmd("DBSIZE"), Instant::now() + DEADLINE).await.unwrap();
+        }
+        assert_eq!(link.terms.open.get(), 0);
         kit.shutdown.force();
     }
 }
