@@ -33,6 +33,9 @@ const LARGE: u64 = 16 << 10;
 /// How long a job that nobody waits for may wait itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// How many of them may wait: each has what is needed for it, up to two bodies.
+const MOST_BESIDE: usize = 64;
+
 /// Why a job has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoResult {
@@ -92,7 +95,7 @@ impl Pool {
             Ok(runtime) => {
                 let pool = self.clone();
                 drop(runtime.spawn(async move {
-                    match pool.beside.take(Instant::now() + LONGEST_WAIT, pool.most_waiting).await {
+                    match pool.beside.take(Instant::now() + LONGEST_WAIT, MOST_BESIDE.min(pool.most_waiting)).await {
                         Ok(seat) => drop(tokio::task::spawn_blocking(move || {
                             let _seat = seat;
                             job(true);

@@ -117,7 +117,7 @@ impl Entry {
         };
         let answered = outcome.response.map(Head::status);
         Self {
-            time: jiff::Timestamp::now().to_string(),
+            time: jiff::Timestamp::try_from(outcome.over).unwrap_or_default().to_string(),
             id: exchange.id.clone(),
             client: exchange.client.0.clone(),
             method: exchange.head.text(":method"),

@@ -11,8 +11,6 @@ mod native;
 mod otlp;
 mod redact;
 
-use std::time::SystemTime;
-
 use kit::journal::{self, Journal, Owner, Target};
 use kit::otlp::Record;
 use prometheus::IntCounter;
@@ -163,7 +161,7 @@ impl Log {
             Format::Json => serde_json::to_string(&entry).unwrap_or_default(),
             Format::Native => native::write(&entry),
         };
-        let (time, severity) = (SystemTime::now(), otlp::severity(&entry));
+        let (time, severity) = (outcome.over, otlp::severity(&entry));
         let attributes = if self.settings.otlp.is_some() { otlp::attributes(entry) } else { Vec::new() };
         let record = Record { time, severity, event: "waf.audit", trace: None, body, attributes };
         Some(if self.journal.write(record) { Written::Queued } else { Written::Dropped })

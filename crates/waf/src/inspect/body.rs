@@ -132,7 +132,12 @@ impl Body {
                 self.kept = None;
                 return Next::TooLate;
             }
-            State::Done | State::CutShort => return Next::Nothing,
+            State::Done | State::CutShort => {
+                if let Some(kept) = self.kept.as_mut().filter(|_| !chunk.is_empty()) {
+                    kept.whole = false;
+                }
+                return Next::Nothing;
+            }
         }
         self.collected.add(chunk);
         // One byte over tells a longer one.

@@ -14,7 +14,7 @@ mod outcome;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use coraza::{Broken, Match, Step, Transaction};
@@ -47,6 +47,8 @@ pub struct Inspection {
     response_ended: bool,
     /// Kept for who looks on.
     trailers: Option<Head>,
+    /// How long it took, and when it was over, if that is not now.
+    over: Option<(Duration, SystemTime)>,
     /// The request's body as it was judged, as long as trailers may follow.
     judged_body: Bytes,
     /// Why it was refused, or would have been.
@@ -93,6 +95,7 @@ impl Inspection {
             response: None,
             response_ended: false,
             trailers: None,
+            over: None,
             judged_body: Bytes::new(),
             refused: None,
             failed: None,
@@ -207,7 +210,8 @@ impl Inspection {
         self.ends_without_trailers();
         if !self.request_body.is_done() {
             let verdict = self.request_body(Bytes::new(), End::Last);
-            if self.refuses_longer(true) {
+            // Where a profile that only detects does not stream, the one that blocks would have had all of it before.
+            if self.refuses_longer(true) && (self.profile.plan.blocks() || self.profile.plan.request_body.stream) {
                 self.request_body.cut_short();
             }
             if verdict != Verdict::Pass {
@@ -243,6 +247,11 @@ impl Inspection {
     /// Whether there is a profile that looks on.
     pub(crate) fn has_shadow(&self) -> bool {
         self.shadow.is_some()
+    }
+
+    /// The request is over: what still comes does not count as its time.
+    pub(crate) fn ends(&mut self) {
+        self.over = Some((self.begun.elapsed(), SystemTime::now()));
     }
 
     /// Lets a profile look on at what has been, once all is over.

@@ -1,6 +1,6 @@
 //! What is told of a request once it is over.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use coraza::Match;
 
@@ -28,8 +28,10 @@ pub struct Outcome<'a> {
     pub failed: Option<Reason>,
     /// Bytes of its body and of the response's.
     pub bodies: (u64, u64),
-    /// From its beginning until now.
+    /// From its beginning to its end.
     pub took: Duration,
+    /// When that was.
+    pub over: SystemTime,
     /// What looked on.
     pub shadow: Option<Shadow<'a>>,
 }
@@ -58,6 +60,7 @@ impl Shadow<'_> {
 
 impl<'a> Outcome<'a> {
     pub(super) fn of(inspection: &'a Inspection) -> Self {
+        let (took, over) = inspection.over.unwrap_or_else(|| (inspection.begun.elapsed(), SystemTime::now()));
         let step = inspection.step();
         let found = step.is_none_or(|step| step.matches > 0);
         Self {
@@ -69,7 +72,8 @@ impl<'a> Outcome<'a> {
             refused: inspection.refused.as_ref(),
             failed: inspection.failed,
             bodies: (inspection.request_body.received(), inspection.response_body.received()),
-            took: inspection.begun.elapsed(),
+            took,
+            over,
             shadow: inspection.shadow.as_ref().map(|shadow| Shadow {
                 plan: &shadow.profile.plan,
                 matches: &shadow.found.matches,

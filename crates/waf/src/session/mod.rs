@@ -366,6 +366,7 @@ impl Drop for Session {
         self.note_missed_body();
         let State::Judging(mut inspection) = std::mem::replace(&mut self.state, State::Passing) else { return };
         if inspection.has_shadow() {
+            inspection.ends();
             self.firewall.pool.beside(move |has_seat| {
                 if has_seat {
                     inspection.look_on();
