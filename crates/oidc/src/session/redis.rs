@@ -158,7 +158,8 @@ impl Redis {
         for name in session.ended_by() {
             let index = self.name("i", &name.text());
             if self.call("index", cmd("ZSCORE").arg(&index).arg(key.text())).await? == Value::Nil {
-                self.remove(key, session).await?;
+                // Whoever ended it takes it away, too.
+                let _ = self.remove(key, session).await;
                 return Ok(false);
             }
         }
