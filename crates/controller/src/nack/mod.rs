@@ -24,7 +24,7 @@ use std::{
 use api::{Addresses, Facts, ObjectRef, Rejection, Resources, RouteKind};
 use convicts::{Case, Convicts};
 use hunt::Hunt;
-use xds::Ledger;
+use xds::{Ledger, Version};
 
 use crate::pipeline::{Fleet, Output};
 
@@ -40,9 +40,12 @@ pub struct Nacks {
     good: BTreeMap<Arc<str>, Good>,
     hunts: BTreeMap<Arc<str>, Search>,
     /// By fleet: what Envoy refuses of which no single resource is to blame, and its words.
-    refused: BTreeMap<Arc<str>, BTreeMap<EnvoyResource, String>>,
+    refused: BTreeMap<Arc<str>, Refused>,
     facts: Arc<Facts>,
 }
+
+/// What is refused, in which version and why.
+type Refused = BTreeMap<EnvoyResource, (Version, String)>;
 
 /// The type and the name of a resource of Envoy.
 type EnvoyResource = (Arc<str>, Arc<str>);
@@ -61,6 +64,10 @@ struct Search {
     /// Whom to try when it was none of these.
     others: Vec<ObjectRef>,
     resource: EnvoyResource,
+    /// Its version that was refused last.
+    version: Version,
+    /// What else was refused when it began: its turn comes when this is over.
+    beside: BTreeSet<EnvoyResource>,
     fleet: Arc<Fleet>,
     resources: Resources,
 }
@@ -70,6 +77,7 @@ struct Search {
 struct Bad<'a> {
     fleet: &'a Arc<str>,
     resource: &'a EnvoyResource,
+    version: Version,
     words: &'a str,
 }
 
@@ -79,7 +87,7 @@ enum Verdict {
     /// They have it all.
     Good,
     /// They refuse a resource, and why.
-    Bad { resource: EnvoyResource, words: Arc<str> },
+    Bad { resource: EnvoyResource, version: Version, words: Arc<str> },
     /// They have not answered yet.
     Open,
 }
@@ -120,8 +128,8 @@ impl Nacks {
 
     /// Why, by fleet, where Envoy refuses something that no single resource can be blamed for.
     pub fn refused(&self) -> BTreeMap<Arc<str>, String> {
-        let words = |words: &BTreeMap<_, String>| {
-            let each: BTreeSet<&str> = words.values().map(String::as_str).collect();
+        let words = |refused: &Refused| {
+            let each: BTreeSet<&str> = refused.values().map(|(_, words)| words.as_str()).collect();
             format!("Envoy refused it: {}", Vec::from_iter(each).join("; "))
         };
         self.refused.iter().map(|(fleet, refused)| (Arc::clone(fleet), words(refused))).collect()
@@ -154,8 +162,14 @@ impl Nacks {
         let refused = self.refused.get(name);
         let Some(mut search) = self.hunts.remove(name) else { return };
         // Leaving things out may change names, but not types.
-        let is_of_hunt = |resource: &EnvoyResource| resource.0 == search.resource.0 && !is_in(refused, resource);
-        match search.hunt.judge(&verdict(name, fleet, ledger, is_of_hunt)) {
+        let is_of_hunt = |resource: &EnvoyResource| {
+            resource.0 == search.resource.0 && !is_in(refused, resource) && !search.beside.contains(resource)
+        };
+        let found = verdict(name, fleet, ledger, is_of_hunt);
+        if let Verdict::Bad { version, .. } = &found {
+            search.version = *version;
+        }
+        match search.hunt.judge(&found) {
             hunt::Step::Wait | hunt::Step::Try => drop(self.hunts.insert(Arc::clone(name), search)),
             hunt::Step::Found(culprit) => self.reject(name, search.case(culprit, resources), now),
             hunt::Step::Lost if !search.others.is_empty() => {
@@ -165,7 +179,8 @@ impl Nacks {
             // Something else that came meanwhile may be it.
             hunt::Step::Lost if !is_same_input(&search.resources, resources) => {}
             hunt::Step::Lost => {
-                self.refuse(Bad { fleet: name, resource: &search.resource, words: search.hunt.words() });
+                let (resource, version, words) = (&search.resource, search.version, search.hunt.words());
+                self.refuse(Bad { fleet: name, resource, version, words });
             }
         }
     }
@@ -181,8 +196,15 @@ impl Nacks {
                     self.good.insert(Arc::clone(name), good);
                     return;
                 }
-                Verdict::Bad { resource, words } => {
-                    self.blame(Bad { fleet: name, resource: &resource, words: &words }, fleet, resources);
+                Verdict::Bad { resource, version, words } => {
+                    let all = rejections(name, fleet, ledger).map(|(resource, ..)| resource);
+                    let beside = all.filter(|other| *other != resource).collect();
+                    self.blame(
+                        Bad { fleet: name, resource: &resource, version, words: &words },
+                        beside,
+                        fleet,
+                        resources,
+                    );
                     // Where nothing can be left out, the next one is looked at.
                     if !is_in(self.refused.get(name), &resource) {
                         return;
@@ -192,8 +214,8 @@ impl Nacks {
         }
     }
 
-    fn blame(&mut self, bad: Bad<'_>, fleet: &Arc<Fleet>, resources: &Resources) {
-        let Bad { fleet: name, resource, words } = bad;
+    fn blame(&mut self, bad: Bad<'_>, beside: BTreeSet<EnvoyResource>, fleet: &Arc<Fleet>, resources: &Resources) {
+        let Bad { fleet: name, resource, version, words } = bad;
         let (url, own_name) = resource;
         tracing::error!(
             component = "xds-server",
@@ -227,7 +249,8 @@ impl Nacks {
             list.sort_by_key(|suspect| RouteKind::parse(&suspect.kind).is_none());
         }
         let (resource, fleet, resources) = (resource.clone(), Arc::clone(fleet), resources.clone());
-        let search = Search { hunt: Hunt::new(suspects, words), others, resource, fleet, resources };
+        let hunt = Hunt::new(suspects, words);
+        let search = Search { hunt, others, resource, version, beside, fleet, resources };
         self.hunts.insert(Arc::clone(name), search);
     }
 
@@ -252,24 +275,33 @@ impl Nacks {
     }
 
     fn refuse(&mut self, bad: Bad<'_>) {
-        let Bad { fleet, resource, words } = bad;
+        let Bad { fleet, resource, version, words } = bad;
         tracing::error!(
             component = "xds-server",
             fleet = &**fleet,
             words,
             "Envoy refused it, and no single resource can be left out"
         );
-        self.refused.entry(Arc::clone(fleet)).or_default().insert(resource.clone(), words.to_owned());
+        self.refused.entry(Arc::clone(fleet)).or_default().insert(resource.clone(), (version, words.to_owned()));
     }
 
     /// Forgets what of a fleet is no longer refused.
     fn clear(&mut self, name: &Arc<str>, fleet: &Fleet, ledger: &Ledger) {
         let Some(refused) = self.refused.get_mut(name) else { return };
         let is_answered = ledger.answered(name) >= Some(fleet.snapshot.revision());
-        let still: BTreeSet<_> = rejections(name, fleet, ledger).map(|(resource, _)| resource).collect();
-        refused.retain(|resource, _| {
+        let still = rejections(name, fleet, ledger).map(|(resource, version, words)| (resource, (version, words)));
+        let still: BTreeMap<_, _> = still.collect();
+        refused.retain(|resource, (version, words)| {
             let is_there = fleet.snapshot.resources(&resource.0).get(&resource.1).is_some();
-            is_there && (!is_answered || still.contains(resource))
+            match still.get(resource) {
+                // Another version, for another reason: that is somebody else's doing.
+                Some((now, why)) if now != version && ***why != **words => false,
+                Some((now, _)) => {
+                    *version = *now;
+                    is_there
+                }
+                None => is_there && !is_answered,
+            }
         });
         if refused.is_empty() {
             self.refused.remove(name);
@@ -314,28 +346,31 @@ fn is_same_input(before: &Resources, now: &Resources) -> bool {
     before.same_surroundings(now) && RouteKind::ALL.into_iter().all(|kind| before.routes(kind).same(now.routes(kind)))
 }
 
-fn is_in(refused: Option<&BTreeMap<EnvoyResource, String>>, resource: &EnvoyResource) -> bool {
+fn is_in(refused: Option<&Refused>, resource: &EnvoyResource) -> bool {
     refused.is_some_and(|refused| refused.contains_key(resource))
 }
 
-/// What a fleet's Envoys refuse of what is current, and why.
+/// What a fleet's Envoys refuse of what is current, in which version and why.
 fn rejections<'a>(
     name: &'a str,
     fleet: &'a Fleet,
     ledger: &'a Ledger,
-) -> impl Iterator<Item = (EnvoyResource, &'a Arc<str>)> {
+) -> impl Iterator<Item = (EnvoyResource, Version, &'a Arc<str>)> {
     let current = |(url, resource, rejection): &(&Arc<str>, &Arc<str>, &xds::Rejection)| {
         let known = fleet.snapshot.resources(url);
         known.get(resource).is_some_and(|known| known.version() == rejection.version)
     };
     let all = ledger.rejections(name).filter(current);
-    all.map(|(url, resource, rejection)| ((Arc::clone(url), Arc::clone(resource)), &rejection.message))
+    all.map(|(url, resource, rejection)| {
+        ((Arc::clone(url), Arc::clone(resource)), rejection.version, &rejection.message)
+    })
 }
 
 /// What Envoys say, of rejections only those that count.
 fn verdict(name: &str, fleet: &Fleet, ledger: &Ledger, counts: impl Fn(&EnvoyResource) -> bool) -> Verdict {
-    if let Some((resource, words)) = rejections(name, fleet, ledger).find(|(resource, _)| counts(resource)) {
-        return Verdict::Bad { resource, words: Arc::clone(words) };
+    let mut counting = rejections(name, fleet, ledger).filter(|(resource, ..)| counts(resource));
+    if let Some((resource, version, words)) = counting.next() {
+        return Verdict::Bad { resource, version, words: Arc::clone(words) };
     }
     match ledger.answered(name) {
         Some(answered) if answered >= fleet.snapshot.revision() => Verdict::Good,

@@ -10,7 +10,7 @@ fn route(name: &str) -> ObjectRef {
 }
 
 fn bad() -> Verdict {
-    Verdict::Bad { resource: ("t".into(), "n".into()), words: "no".into() }
+    Verdict::Bad { resource: ("t".into(), "n".into()), version: Version::of(b""), words: "no".into() }
 }
 
 /// Hunts among `count` suspects, of which these are bad; the rounds and what was found.

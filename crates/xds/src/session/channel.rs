@@ -265,7 +265,9 @@ impl Channel {
             _ => {}
         }
         for (name, version, _) in updates().filter(|(name, ..)| culprits.contains(name)) {
-            let (message, revision) = (Arc::clone(message), flight.revision);
+            let own = nack::words_of(message, name, &culprits);
+            let message = if own.len() == message.len() { Arc::clone(message) } else { Arc::from(own) };
+            let revision = flight.revision;
             let rejection = Rejection { version: *version, revision, message, at: now.wall };
             self.record.rejected.insert(name.clone(), rejection);
         }

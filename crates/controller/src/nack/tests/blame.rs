@@ -288,3 +288,31 @@ fn nobody_has_another_chance_while_others_are_looked_into() {
     assert_eq!(play.left_out(), ["default/gw: HTTPRoute default/b", "default/gw: HTTPRoute default/r"]);
     assert!(play.has("default/gw", "a.org"));
 }
+
+#[test]
+fn two_culprits_at_once_that_have_nothing_in_common_are_both_found() {
+    let on = |name: &str, listener: &str| {
+        route(name, 1, "bad-path").replace("{name: gw}", &format!("{{name: gw, sectionName: {listener}}}"))
+    };
+    let mut play = disliking("bad-path", NO);
+    play.write(&[&two_ports(1), SERVICE, &route("good", 1, "")]);
+    play.write(&[&on("one", "http"), &on("two", "other"), &route("beside", 1, "")]);
+    assert_eq!(play.left_out(), ["default/gw: HTTPRoute default/one", "default/gw: HTTPRoute default/two"]);
+    assert!(play.has("default/gw", "beside.org") && play.nacks.refused().is_empty());
+}
+
+#[test]
+fn what_is_refused_for_another_reason_by_now_is_looked_into() {
+    let mut play = Play::new(|_, _, text| match text {
+        _ if text.contains("no-such") => Some("no such cipher"),
+        _ if text.contains("bad.example") => Some("no such name"),
+        _ => None,
+    });
+    play.write(&[&gateway("gw", 1, USES_PROXY), SERVICE, TLS, &route("r", 1, ""), &proxy(1, "fine")]);
+    play.write(&[&proxy(2, "no-such")]);
+    assert_eq!((play.left_out(), play.nacks.refused().len()), (Vec::new(), 1));
+    let tls = TLS.replace("generation: 1", "generation: 2").replace("hostname: s", "hostname: bad.example");
+    play.write(&[&proxy(3, "fine"), &tls]);
+    assert_eq!(play.left_out(), ["default/gw: BackendTLSPolicy default/p"]);
+    assert!(play.nacks.refused().is_empty());
+}
