@@ -37,6 +37,16 @@ impl Moved {
         Self(moved)
     }
 
+    /// Without those of which nothing is there: what nobody refers to is kept aside, and may be in use by a fleet that stays as
+    /// it is.
+    pub(super) fn but_aside(&self, now: &Resources) -> Self {
+        let is_there = |(owner, namespace, name): &&(SliceOwner, String, String)| match owner {
+            SliceOwner::Service => now.services.get(namespace, name).is_some(),
+            SliceOwner::ServiceImport => now.service_imports.get(namespace, name).is_some(),
+        };
+        Self(self.0.iter().filter(is_there).cloned().collect())
+    }
+
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -112,9 +112,11 @@ pub fn compile(resources: &Resources, state: &mut State) -> Output {
     let lowered = lower_all(&gateways, state);
     let done = Instant::now();
     let revision = state.last.as_ref().map_or(1, |last| last.revision + 1);
+    let seen_by_staying = if staying.is_empty() { Moved::default() } else { moved.but_aside(resources) };
     let fleets = gateways.iter().zip(lowered);
     let fleets = fleets.map(|(gateway, lowered)| {
-        (Arc::clone(&gateway.name), fleet(gateway, lowered, (resources, &moved), revision, state))
+        let moved = if staying.contains(&gateway.name) { &seen_by_staying } else { &moved };
+        (Arc::clone(&gateway.name), fleet(gateway, lowered, (resources, moved), revision, state))
     });
     let fleets = fleets.collect();
     let times = Times { translate: translated - start, lower: done - translated, snapshot: done.elapsed() };

@@ -132,6 +132,39 @@ fn a_fleet_of_which_nobody_can_say_what_it_is_to_be_stays() {
 }
 
 #[test]
+fn a_merged_fleet_goes_with_its_last_gateway_even_without_settings() {
+    let (mut bench, _) = Bench::start();
+    let files = with_settings(true);
+    let good = bench.read(&files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    bench.compile(&good);
+    let mut gone = good.clone();
+    gone.remove(&api::ObjectRef::new("gateway.envoyproxy.io", "EnvoyProxy", "default", "settings"));
+    assert!(!bench.compile(&gone).fleets.is_empty());
+    gone.remove(&api::ObjectRef::new("gateway.networking.k8s.io", "Gateway", "default", "eg"));
+    let after = bench.compile(&gone);
+    assert!(after.fleets.is_empty() && after.staying.is_empty(), "{:?}", after.staying);
+}
+
+/// What nobody refers to any more is kept aside by its source, and is still in use where a fleet stays.
+#[test]
+fn a_fleet_that_stays_keeps_end_points_that_nobody_else_refers_to() {
+    let (mut bench, _) = Bench::start();
+    let files = with_settings(false);
+    let good = bench.read(&files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let before = bench.compile(&good);
+    let mut lost = good.clone();
+    lost.remove(&api::ObjectRef::new("gateway.envoyproxy.io", "EnvoyProxy", "default", "settings"));
+    bench.compile(&lost);
+    for (group, kind) in
+        [("", "Service"), ("discovery.k8s.io", "EndpointSlice"), ("gateway.networking.k8s.io", "HTTPRoute")]
+    {
+        lost.remove(&api::ObjectRef::new(group, kind, "default", "a"));
+    }
+    let after = bench.compile(&lost);
+    assert_eq!(changed(&before, &after), Vec::<String>::new());
+}
+
+#[test]
 fn settings_that_one_gateway_of_many_lacks_keep_no_other_from_changing() {
     let (mut bench, _) = Bench::start();
     let [(class, text), settings] = with_settings(true);

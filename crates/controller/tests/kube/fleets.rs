@@ -1,6 +1,9 @@
 //! Envoys in the cluster: what is written for them is kept as it should be, whoever else writes, and goes with its Gateway.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use controller::{
     infra::kube::{
@@ -43,11 +46,11 @@ impl Yard {
     }
 
     /// Everything that runs is another that knows nothing; what is in the cluster stays.
-    async fn restarted(self, objects: &str) -> Self {
+    async fn restarted(self, objects: &str, service: Option<RateLimitService>) -> Self {
         let Self { mut room, mut _tasks, .. } = self;
         _tasks.shutdown().await;
         room.restart().await;
-        Self::of(room, objects, None)
+        Self::of(room, objects, service)
     }
 
     fn of(room: Room, objects: &str, service: Option<RateLimitService>) -> Self {
@@ -257,6 +260,10 @@ async fn with_a_gateway_go_its_objects_and_no_others() {
     assert!(yard.get(Kind::ServiceAccount, "plain").await.is_some());
 }
 
+/// A reference to what [`noted`] makes.
+static SETTINGS: LazyLock<Value> =
+    LazyLock::new(|| json!({"group": EXTENSIONS, "kind": "EnvoyProxy", "name": "settings"}));
+
 /// Settings by which the Service of a fleet can be told.
 fn noted(name: &str, note: &str) -> Value {
     let kubernetes = json!({"envoyService": {"annotations": {"note": note}}});
@@ -279,8 +286,7 @@ async fn a_fleet_whose_settings_are_gone_stays_as_it_is() {
     let settled = gateway(name, "settled", "lost-settings", http());
     let mut own = yard.room.gateway();
     own["metadata"]["name"] = json!("own");
-    own["spec"]["infrastructure"] =
-        json!({"parametersRef": {"group": EXTENSIONS, "kind": "EnvoyProxy", "name": "settings"}});
+    own["spec"]["infrastructure"] = json!({"parametersRef": *SETTINGS});
     yard.room.admin.apply_all(&[noted(name, "first"), class, settled.clone(), own]).await;
     let both = yard.until_objects("both fleets", |objects| objects.len() == 2 * OWNED.len()).await;
     let services: Vec<String> =
@@ -308,7 +314,7 @@ async fn a_fleet_whose_settings_are_gone_stays_as_it_is() {
         }
         match turn {
             0 => drop(yard.room.admin.apply(&unreadable).await),
-            _ => yard = yard.restarted(name).await,
+            _ => yard = yard.restarted(name, None).await,
         }
     }
     // Where they are reached is known all the same.
@@ -348,11 +354,13 @@ fn limiter(fail_closed: bool) -> Option<RateLimitService> {
 
 #[tokio::test]
 async fn the_rate_limit_service_comes_and_goes_with_the_policies_that_need_it() {
-    let yard = Yard::with("limits", "limits", limiter(false)).await;
+    let mut yard = Yard::with("limits", "limits", limiter(false)).await;
     let backends = json!([{"name": "app", "port": 80}]);
     let [app, slice] = service("limits", "app", "192.0.2.1");
     let route = route("limits", "app", "app.example", backends);
-    yard.room.admin.apply_all(&[yard.room.gateway(), app, slice, route]).await;
+    let mut own = yard.room.gateway();
+    own["spec"]["infrastructure"] = json!({"parametersRef": *SETTINGS});
+    yard.room.admin.apply_all(&[noted("limits", "any"), own, app, slice, route]).await;
     let fleet = yard.until_objects("the fleet", |objects| objects.len() == OWNED.len()).await;
     let limit = json!({"global": {"rules": [{"limit": {"requests": 3, "unit": "Hour"}}]}});
     let target = json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "app"}]);
@@ -371,6 +379,18 @@ async fn the_rate_limit_service_comes_and_goes_with_the_policies_that_need_it() 
     yard.until("the image to be ours", Kind::Deployment, name, image).await;
     yard.api(Kind::Service).delete(name, &DeleteParams::default()).await.unwrap();
     yard.until_objects("another Service", |objects| *objects == all).await;
+
+    // A fleet that nobody can say anything of may need it, if nobody has seen it before.
+    yard.room.admin.delete(&noted("limits", "any")).await;
+    yard = yard.restarted("limits", limiter(false)).await;
+    let other = gateway("limits", "other", "limits", http());
+    yard.room.admin.apply(&other).await;
+    yard.until_objects("another fleet", |objects| objects.len() == all.len() + OWNED.len()).await;
+    yard.room.admin.delete(&other).await;
+    let left = yard.until_objects("its end", |objects| objects.len() <= all.len()).await;
+    assert_eq!(left, all);
+    yard.room.admin.apply(&noted("limits", "any")).await;
+    yard.room.controller.until("the settings", |output| output.staying.is_empty()).await;
 
     yard.room.admin.delete(&policy).await;
     yard.until_objects("the end of the service", |objects| *objects == fleet).await;

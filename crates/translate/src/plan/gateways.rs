@@ -68,8 +68,11 @@ pub(crate) fn staying(
     let lost: BTreeSet<&str> = lost.chain(unreadable(GatewayClass::KIND).map(|class| class.name.as_str())).collect();
     for class in lost {
         let gateways = resources.gateways.iter().filter(|gateway| gateway.spec.gateway_class_name == class);
-        names.extend(gateways.map(|gateway| own(gateway).into()));
-        names.insert(class.into());
+        let own: Vec<Arc<str>> = gateways.map(|gateway| own(gateway).into()).collect();
+        if !own.is_empty() {
+            names.insert(class.into());
+        }
+        names.extend(own);
     }
     for gateway in unreadable(Gateway::KIND) {
         names.insert(format!("{}/{}", gateway.namespace, gateway.name).into());

@@ -100,11 +100,18 @@ impl Plan {
         };
         let services = self.services.iter().filter(is_needed);
         let services = services.map(|service| (Arc::clone(&service.name), Arc::clone(&service.wanted)));
+        // Of a fleet that nobody has seen it cannot be told what it needs: what is there stays.
+        let is_unknown = output.staying.iter().any(|name| !output.fleets.contains_key(name));
+        let others = self.services.iter().filter(|service| is_unknown && !is_needed(service));
+        let others = others.map(|service| {
+            let stays = WantedFleet { owner: service.wanted.owner.clone(), objects: None };
+            (Arc::clone(&service.name), Arc::new(stays))
+        });
         let fleets = self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.wanted)));
         let staying = output.staying.iter().filter(|name| !output.fleets.contains_key(*name));
         let stays = |name| Arc::new(WantedFleet { owner: render::owner_of(name), objects: None });
         let staying = staying.map(|name| (Arc::clone(name), stays(name)));
-        fleets.chain(staying).chain(services).collect()
+        fleets.chain(staying).chain(services).chain(others).collect()
     }
 
     /// What is wrong with the `EnvoyProxy` of a fleet.
