@@ -64,7 +64,7 @@ struct Search {
     /// Whom to try when it was none of these.
     others: Vec<ObjectRef>,
     resource: EnvoyResource,
-    /// Its version that was refused last.
+    /// Its version with all suspects in, which it has again when none of them was it.
     version: Version,
     /// What else was refused when it began: its turn comes when this is over.
     beside: BTreeSet<EnvoyResource>,
@@ -165,11 +165,7 @@ impl Nacks {
         let is_of_hunt = |resource: &EnvoyResource| {
             resource.0 == search.resource.0 && !is_in(refused, resource) && !search.beside.contains(resource)
         };
-        let found = verdict(name, fleet, ledger, is_of_hunt);
-        if let Verdict::Bad { version, .. } = &found {
-            search.version = *version;
-        }
-        match search.hunt.judge(&found) {
+        match search.hunt.judge(&verdict(name, fleet, ledger, is_of_hunt)) {
             hunt::Step::Wait | hunt::Step::Try => drop(self.hunts.insert(Arc::clone(name), search)),
             hunt::Step::Found(culprit) => self.reject(name, search.case(culprit, resources), now),
             hunt::Step::Lost if !search.others.is_empty() => {
