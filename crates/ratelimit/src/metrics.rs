@@ -109,7 +109,7 @@ impl Described for Name {
             Self::StoreSeconds => ("ratelimit_store_seconds", "Time of a call to the store.", &[]),
             Self::Fallbacks => (
                 "ratelimit_fallback_total",
-                "Requests answered without the store, by answer (allow, deny, local) and reason.",
+                "Requests of which limits were answered without the store, by answer (allow, deny, local) and reason.",
                 &["answer", "reason"],
             ),
             Self::Leased => ("ratelimit_leased_total", "Requests admitted from leases, without the store.", &[]),
