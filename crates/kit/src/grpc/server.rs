@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_greeted_may_take_time_and_is_asked_to_end() {
-        let patience = Duration::from_millis(100);
+        let patience = Duration::from_secs(1);
         let (end, ended) = oneshot::channel::<()>();
         let (answers, far) = answering(patience, async move { drop(ended.await) });
         let answers = tokio::spawn(answers);

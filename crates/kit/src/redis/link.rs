@@ -492,7 +492,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_that_nobody_uses_stay() {
-        let server = Spec::new().args(["--timeout", "1"]).start().await.unwrap();
+        let server = Spec::new().args(["--timeout", "3"]).start().await.unwrap();
         let (kit, settings) = (kit(), Server { address: Some(address(&server)), connections: 3, ..Server::default() });
         let link = Link::start_pinging(&kit, "redis", settings, terms(), Duration::from_millis(100));
         let live = eventually("a connection", async || link.live.load_full()).await;
