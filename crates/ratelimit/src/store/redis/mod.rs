@@ -111,7 +111,8 @@ impl Redis {
             self.charge_group(batch, group, until, &mut raws).await.map_err(Unanswered::All)?;
             None
         } else {
-            self.charge_apart(batch, &groups, until, &mut raws).await?
+            // What is seldom done takes no room in what each call is.
+            Box::pin(self.charge_apart(batch, &groups, until, &mut raws)).await?
         };
         let missing = failed.as_ref().map_or(&[][..], |(_, missing)| missing);
         let (deltas, refused) = deltas(batch, &raws, missing);
@@ -204,7 +205,7 @@ impl Redis {
         let answers = link.send_all(&counts.commands(), until).await?;
         let left = counts.read(&answers, raws).ok_or(Failure::Refused)?;
         if !left.ends.is_empty() {
-            self.tell_ends(link, left.ends, until).await;
+            Box::pin(self.tell_ends(link, left.ends, until)).await;
         }
         self.call_odd(batch, group, left.odd, until, raws).await
     }
