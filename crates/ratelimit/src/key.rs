@@ -34,16 +34,22 @@ pub struct Keys {
     pub secret: Redacted<String>,
 }
 
+/// A descriptor with its limit: what the key of its counter is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Counter<'a> {
+    /// The domain of the request.
+    pub domain: &'a str,
+    /// The descriptor.
+    pub descriptor: &'a RateLimitDescriptor,
+    /// Which of its values are patterns or hashed.
+    pub steps: &'a [Step<'a>],
+    /// The limit.
+    pub limit: &'a Limit,
+}
+
 impl Keys {
-    /// Appends what the counter of a descriptor with its limit is known by. `steps` say which values are patterns or hashed.
-    pub fn write(
-        &self,
-        key: &mut Vec<u8>,
-        domain: &str,
-        descriptor: &RateLimitDescriptor,
-        steps: &[Step<'_>],
-        limit: &Limit,
-    ) {
+    /// Appends what a counter is known by.
+    pub fn write(&self, key: &mut Vec<u8>, Counter { domain, descriptor, steps, limit }: Counter<'_>) {
         key.extend_from_slice(self.prefix.as_bytes());
         escape(key, domain);
         for (index, entry) in descriptor.entries.iter().enumerate() {
@@ -81,15 +87,8 @@ impl Keys {
     }
 
     /// Appends the reference's key of the window that holds `now`.
-    pub fn write_of_reference(
-        &self,
-        key: &mut Vec<u8>,
-        domain: &str,
-        descriptor: &RateLimitDescriptor,
-        steps: &[Step<'_>],
-        limit: &Limit,
-        now: Millis,
-    ) {
+    pub fn write_of_reference(&self, key: &mut Vec<u8>, counter: Counter<'_>, now: Millis) {
+        let Counter { domain, descriptor, steps, limit } = counter;
         key.extend_from_slice(self.prefix.as_bytes());
         key.extend_from_slice(domain.as_bytes());
         key.push(b'_');

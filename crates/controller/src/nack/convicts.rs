@@ -28,7 +28,6 @@ pub(super) struct Case {
     made_from: Vec<(ObjectRef, Option<Object>)>,
     /// What else goes into policies: those that they are merged with, and what they refer to. Nothing for others.
     around: Option<Resources>,
-    /// It was really this one.
     is_certain: bool,
 }
 
@@ -119,7 +118,14 @@ impl Convicts {
 }
 
 impl Case {
-    pub(super) fn new(culprit: ObjectRef, words: &str, made_from: Vec<ObjectRef>, resources: &Resources) -> Self {
+    /// `is_certain`: it was really this one; if not, it gets another chance anyway.
+    pub(super) fn new(
+        culprit: ObjectRef,
+        words: &str,
+        made_from: Vec<ObjectRef>,
+        resources: &Resources,
+        is_certain: bool,
+    ) -> Self {
         let is_policy = [SecurityPolicy::KIND, EnvoyExtensionPolicy::KIND, BackendTrafficPolicy::KIND]
             .contains(&culprit.kind.as_str());
         let made_from = made_from.into_iter().map(|reference| {
@@ -128,16 +134,11 @@ impl Case {
         });
         Self {
             made_from: made_from.collect(),
-            around: is_policy.then(|| around(resources)),
+            around: is_policy.then(|| resources.clone()),
             culprit,
             words: words.to_owned(),
-            is_certain: true,
+            is_certain,
         }
-    }
-
-    /// Whether it was really this one; if not, it gets another chance anyway.
-    pub(super) fn with_certainty(self, is_certain: bool) -> Self {
-        Self { is_certain, ..self }
     }
 
     pub(super) fn culprit(&self) -> &ObjectRef {
@@ -168,18 +169,7 @@ impl Case {
     }
 }
 
-fn around(resources: &Resources) -> Resources {
-    Resources {
-        security_policies: resources.security_policies.clone(),
-        envoy_extension_policies: resources.envoy_extension_policies.clone(),
-        backend_traffic_policies: resources.backend_traffic_policies.clone(),
-        backends: resources.backends.clone(),
-        secrets: resources.secrets.clone(),
-        config_maps: resources.config_maps.clone(),
-        ..Resources::default()
-    }
-}
-
+/// Whether nothing differs of what goes into policies.
 fn same_around(before: &Resources, now: &Resources) -> bool {
     before.security_policies.same(&now.security_policies)
         && before.envoy_extension_policies.same(&now.envoy_extension_policies)

@@ -97,7 +97,7 @@ impl Search {
     fn case(&self, culprit: ObjectRef, now: &Resources) -> Case {
         let made_from = self.fleet.lowered.surroundings(&self.resource.0, &self.resource.1, &culprit);
         let is_certain = is_same_input(&self.resources, now);
-        Case::new(culprit, self.hunt.words(), made_from, &self.resources).with_certainty(is_certain)
+        Case::new(culprit, self.hunt.words(), made_from, &self.resources, is_certain)
     }
 }
 

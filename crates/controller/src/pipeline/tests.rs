@@ -82,6 +82,19 @@ fn with_settings(merge: bool) -> [(&'static str, String); 2] {
     [("gateway.yaml", class), ("settings.yaml", settings)]
 }
 
+fn settings() -> api::ObjectRef {
+    api::ObjectRef::new("gateway.envoyproxy.io", "EnvoyProxy", "default", "settings")
+}
+
+impl Bench {
+    /// As [`Bench::start`], with settings; the resources come back.
+    fn start_with_settings(merge: bool) -> (Self, Resources) {
+        let (mut bench, _) = Self::start();
+        let good = bench.read(&with_settings(merge).each_ref().map(|(name, text)| (*name, text.as_str())));
+        (bench, good)
+    }
+}
+
 /// A fleet stays as it is but for its end points.
 fn assert_stays(bench: &mut Bench, name: &str, before: &Output, resources: &Resources, what: &str) {
     let lost = bench.compile(resources);
@@ -99,20 +112,15 @@ fn assert_stays(bench: &mut Bench, name: &str, before: &Output, resources: &Reso
 #[test]
 fn a_fleet_of_which_nobody_can_say_what_it_is_to_be_stays() {
     for (merge, name) in [(false, "default/eg"), (true, "eg")] {
-        let (mut bench, _) = Bench::start();
-        let files = with_settings(merge);
-        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
-        let a = service("a", "10.0.0.1") + &route("a", "/");
+        let (mut bench, good) = Bench::start_with_settings(merge);
         for lost in ["EnvoyProxy", "GatewayClass", "Gateway"] {
-            let good = bench.read(&[&files[..], &[("a.yaml", &a)]].concat());
             let before = bench.compile(&good);
             assert!(before.fleets.contains_key(name) && before.staying.is_empty());
-            let namespace = if lost == "GatewayClass" { "" } else { "default" };
-            let (group, object) = match lost {
-                "EnvoyProxy" => ("gateway.envoyproxy.io", "settings"),
-                _ => ("gateway.networking.k8s.io", "eg"),
+            let reference = match lost {
+                "EnvoyProxy" => settings(),
+                "Gateway" => api::ObjectRef::new("gateway.networking.k8s.io", lost, "default", "eg"),
+                _ => api::ObjectRef::new("gateway.networking.k8s.io", lost, "", "eg"),
             };
-            let reference = api::ObjectRef::new(group, lost, namespace, object);
             let mut unreadable = good.clone();
             unreadable.insert_unreadable(reference.clone(), "spec: invalid type", None);
             assert_stays(&mut bench, name, &before, &unreadable, &format!("{reference} cannot be read"));
@@ -133,12 +141,10 @@ fn a_fleet_of_which_nobody_can_say_what_it_is_to_be_stays() {
 
 #[test]
 fn a_merged_fleet_goes_with_its_last_gateway_even_without_settings() {
-    let (mut bench, _) = Bench::start();
-    let files = with_settings(true);
-    let good = bench.read(&files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let (mut bench, good) = Bench::start_with_settings(true);
     bench.compile(&good);
     let mut gone = good.clone();
-    gone.remove(&api::ObjectRef::new("gateway.envoyproxy.io", "EnvoyProxy", "default", "settings"));
+    gone.remove(&settings());
     assert!(!bench.compile(&gone).fleets.is_empty());
     gone.remove(&api::ObjectRef::new("gateway.networking.k8s.io", "Gateway", "default", "eg"));
     let after = bench.compile(&gone);
@@ -148,12 +154,10 @@ fn a_merged_fleet_goes_with_its_last_gateway_even_without_settings() {
 /// What nobody refers to any more is kept aside by its source, and is still in use where a fleet stays.
 #[test]
 fn a_fleet_that_stays_keeps_end_points_that_nobody_else_refers_to() {
-    let (mut bench, _) = Bench::start();
-    let files = with_settings(false);
-    let good = bench.read(&files.each_ref().map(|(name, text)| (*name, text.as_str())));
+    let (mut bench, good) = Bench::start_with_settings(false);
     let before = bench.compile(&good);
     let mut lost = good.clone();
-    lost.remove(&api::ObjectRef::new("gateway.envoyproxy.io", "EnvoyProxy", "default", "settings"));
+    lost.remove(&settings());
     bench.compile(&lost);
     for (group, kind) in
         [("", "Service"), ("discovery.k8s.io", "EndpointSlice"), ("gateway.networking.k8s.io", "HTTPRoute")]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use envoy::ext::shared::ratelimit::RateLimitDescriptor;
 use envoy::ext::shared::ratelimit::rate_limit_descriptor::Entry;
 
-use crate::key::Keys;
+use crate::key::{Counter, Keys};
 use crate::limit::{Algorithm, Limit};
 use crate::rules::{self, Found, How, Rule, Rules};
 
@@ -85,7 +85,7 @@ fn ruled(rule: &Rule, domain: &str, descriptor: &RateLimitDescriptor, found: &Fo
         None => text += "unlimited\n",
         Some(limit) => {
             let mut key = Vec::new();
-            Keys::default().write(&mut key, domain, descriptor, &found.steps, limit);
+            Keys::default().write(&mut key, Counter { domain, descriptor, steps: &found.steps, limit });
             text += &format!("{}\nkey {}\n", described(limit), String::from_utf8_lossy(&key));
         }
     }

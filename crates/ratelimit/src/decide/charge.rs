@@ -34,11 +34,10 @@ impl Limiter {
             let Fate::Limited(limited) = fate else { continue };
             let weight = if self.enforces(limited) { Weight::Refuses } else { Weight::Counts };
             let (keys, limit) = (&self.policy.keys, &limited.limit);
-            let write = |key: &mut Vec<u8>| keys.write(key, &request.domain, descriptor, &limited.steps, limit);
+            let counter = limited.counter(&request.domain, descriptor);
+            let write = |key: &mut Vec<u8>| keys.write(key, counter);
             if keys.are_of_reference(limit) {
-                let other = |key: &mut Vec<u8>| {
-                    keys.write_of_reference(key, &request.domain, descriptor, &limited.steps, limit, now);
-                };
+                let other = |key: &mut Vec<u8>| keys.write_of_reference(key, counter, now);
                 batch.push_apart(*limit, limited.hits, weight, write, other);
             } else {
                 batch.push(*limit, limited.hits, weight, write, |key| keys.write_window(key, limit, now));

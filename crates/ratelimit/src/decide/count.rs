@@ -42,8 +42,7 @@ impl Limiter {
         let over = u64::try_from(limited.hits).map_or(0, |hits| reading.hits_over(hits));
         if over > 0 {
             let mut key = Vec::new();
-            let (keys, descriptor) = (&self.policy.keys, &request.descriptors[index]);
-            keys.write(&mut key, &request.domain, descriptor, &limited.steps, &limited.limit);
+            self.policy.keys.write(&mut key, limited.counter(&request.domain, &request.descriptors[index]));
             self.top.count(&key, over, now);
         }
     }

@@ -5,6 +5,7 @@ use envoy::service::ratelimit::RateLimitRequest;
 use smallvec::SmallVec;
 
 use super::{Limiter, Live, PerDescriptor};
+use crate::key::Counter;
 use crate::limit::{Limit, Unit};
 use crate::rules::{Rule, Step};
 
@@ -31,6 +32,13 @@ pub(super) struct Limited<'r> {
     pub(super) steps: SmallVec<[Step<'r>; 6]>,
     /// Hits; fewer than none to give some back.
     pub(super) hits: i64,
+}
+
+impl Limited<'_> {
+    /// What its counter's key is made from.
+    pub(super) fn counter<'a>(&'a self, domain: &'a str, descriptor: &'a RateLimitDescriptor) -> Counter<'a> {
+        Counter { domain, descriptor, steps: &self.steps, limit: &self.limit }
+    }
 }
 
 impl<'r> Fate<'r> {

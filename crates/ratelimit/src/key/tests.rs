@@ -12,7 +12,8 @@ fn descriptor(entries: &[(String, String)]) -> RateLimitDescriptor {
 
 fn key_of(keys: &Keys, domain: &str, entries: &[(String, String)]) -> String {
     let mut key = Vec::new();
-    keys.write(&mut key, domain, &descriptor(entries), &[], &Limit::fixed(1, Unit::MINUTE));
+    let (descriptor, limit) = (&descriptor(entries), &Limit::fixed(1, Unit::MINUTE));
+    keys.write(&mut key, Counter { domain, descriptor, steps: &[], limit });
     String::from_utf8(key).unwrap()
 }
 
@@ -34,8 +35,9 @@ fn only_fixed_windows_have_the_keys_of_the_reference() {
     let written = |entry: (String, String)| {
         let (descriptor, mut key) = (descriptor(&[entry]), Vec::new());
         let steps = rules.find("edge", &descriptor).unwrap().steps;
-        let minute = Limit::fixed(1, Unit::MINUTE);
-        keys.write_of_reference(&mut key, "edge", &descriptor, &steps, &minute, 1_700_000_059_000);
+        let limit = &Limit::fixed(1, Unit::MINUTE);
+        let counter = Counter { domain: "edge", descriptor: &descriptor, steps: &steps, limit };
+        keys.write_of_reference(&mut key, counter, 1_700_000_059_000);
         String::from_utf8(key).unwrap()
     };
     assert_eq!(written(pair("address", "192.0.2.1")), "rl_edge_address_192.0.2.1_1700000040");
