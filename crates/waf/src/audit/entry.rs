@@ -236,9 +236,10 @@ mod tests {
         let (name, value) = body.split_at(30);
         let half = found(&[("ARGS_POST", name, value)]);
         assert!(!serde_json::to_string(&half).unwrap().contains("4711"), "{half:?}");
-        for name in ["id", "json.items.0.name", "user[name]", "X-Odd_Header"] {
+        for name in ["id", "json.items.0.name", "user[name]", "X-Odd_Header", "$filter", "ctl00$Main$text"] {
             assert_eq!(found(&[("ARGS", name, "b")]).places[0].name, format!("ARGS:{name}"));
         }
+        assert_eq!(found(&[("ARGS_NAMES", "ann:4711", "ann:4711")]).places[0].name, "ARGS_NAMES:(8 bytes)");
         assert_eq!(found(&[("REQUEST_FILENAME", "", "/a")]).places[0].name, "REQUEST_FILENAME");
     }
 

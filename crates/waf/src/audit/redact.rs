@@ -95,9 +95,9 @@ pub(super) fn is_copy(variable: &str) -> bool {
 }
 
 /// Whether a key is a name, as exclusions have them or as some frameworks make them, and no longer than names are. Nothing of it
-/// stands for a body, which has blanks, braces, quotes, or signs of equality.
+/// stands for a body or for credentials, which have blanks, braces, quotes, colons, or at signs.
 pub(super) fn is_name(key: &str) -> bool {
-    key.len() <= LONGEST_NAME && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]-$:@".contains(&byte))
+    key.len() <= LONGEST_NAME && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]-$".contains(&byte))
 }
 
 /// The beginning of a long value.

@@ -327,6 +327,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_is_no_whole_when_more_of_it_comes() {
+        let (plan, form) = (plan(16, OverLimit::Pass), head(&[("content-type", "text/plain")]));
+        let mut body = Body::keeping(true);
+        body.take(Bytes::from_static(b"abc"), false, false, &plan, &form);
+        body.take(Bytes::new(), true, false, &plan, &form);
+        let judged = Next::Judge { body: Bytes::from_static(b"abc"), cut: false };
+        assert_eq!(body.kept().unwrap().judged_by(&plan, &form), judged);
+        assert_eq!(body.take(Bytes::from_static(b"def"), true, false, &plan, &form), Next::Nothing);
+        assert_eq!(body.kept().unwrap().judged_by(&plan, &form), Next::Wait);
+    }
+
+    #[test]
     fn an_unknown_encoding_is_refused() {
         let odd = head(&[("content-encoding", "compress")]);
         let next = fate(b"x", 1, &plan(16, OverLimit::Pass), &odd);

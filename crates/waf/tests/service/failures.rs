@@ -70,13 +70,17 @@ async fn a_shadow_that_takes_its_time_keeps_nobody_waiting() {
     let slow = format!("directives: |\n  SecRule ARGS:a \"@panic\" \"id:1,phase:1,deny\"\n{others}");
     let (now, slow) = (profile("now", "shadow: slow\n"), profile("slow", &slow));
     let settings = "defaultProfile: now\nengine: {deadline: 700ms}\n";
-    let service = Service::start(&[("now.yaml", &now), ("slow.yaml", &slow)], settings).await;
+    let profiles = [("now.yaml", &*now), ("slow.yaml", &slow)];
+    let service = Service::start_with_audit(&profiles, settings, "when: always").await;
     let edge = Edge::start(&service).await;
     for how in ["/?a=slow", "/?a=panic"] {
         assert_eq!(edge.get(how).await.status, StatusCode::OK, "{how}");
     }
     service.reaches(r#"waf_transactions_total{profile="now",verdict="pass"}"#, 2.0).await;
     service.reaches(r#"waf_shadow_total{profile="slow",verdict="unknown"}"#, 2.0).await;
+    // What looked on took all its time, which is not the request's.
+    let entry = service.entry("the slow one", |entry| entry["target"] == "/?a=slow").await;
+    assert!(entry["took_ms"].as_f64().is_some_and(|took| took < 700.0), "{entry}");
     assert_eq!(edge.get("/?a=fine").await.status, StatusCode::OK);
     service.reaches(r#"waf_shadow_total{profile="slow",verdict="pass"}"#, 1.0).await;
 }

@@ -129,6 +129,21 @@ async fn nothing_of_a_body_goes_on_that_follows_an_early_response_unless_longer_
     }
 }
 
+/// The profile that blocks has all of the body before the application has any of it.
+#[tokio::test]
+async fn a_profile_that_only_detects_finds_no_fault_with_an_early_response_unless_it_streams() {
+    for (streams, verdict) in [(false, "pass"), (true, "detect")] {
+        let profile = PROFILE.replace("stream: true", &format!("stream: {streams}")) + "mode: detect\n";
+        let wire = Wire::with(&profile, &json!({})).await;
+        let (mut client, mut upstream) = answered_early(&wire).await;
+        client.write_all((chunk("&c=d") + "0\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(until(&mut upstream, "0\r\n\r\n").await.contains("&c=d"), "nothing is withheld");
+        drop((client, upstream));
+        let series = format!("waf_transactions_total{{profile=\"streams\",verdict=\"{verdict}\"}}");
+        wire.service.reaches(&series, 1.0).await;
+    }
+}
+
 #[tokio::test]
 async fn an_event_stream_is_not_held() {
     let wire = Wire::start().await;
